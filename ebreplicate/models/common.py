@@ -1,0 +1,55 @@
+"""Pieces every network shares: initialisation, scaled widths, channel selection."""
+
+import math
+
+import torch
+from torch import nn
+
+from ebreplicate.errors import UserError
+
+
+def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Bias-free convolution with 'same' padding and the authors' initialisation, N(0, sqrt(2 / (k*k*cout)))."""
+    layer = nn.Conv2d(cin, cout, kernel, stride, padding=kernel // 2, bias=False)
+    nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / (kernel * kernel * cout)))
+    return layer
+
+
+def batch_norm(channels: int, gamma: float = 0.5) -> nn.BatchNorm2d:
+    """Batch norm with scale `gamma` (0.5 on the CIFAR networks, as in network slimming) and shift 0."""
+    layer = nn.BatchNorm2d(channels)
+    nn.init.constant_(layer.weight, gamma)
+    return layer
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times `width`, at least 1."""
+    return max(1, round(channels * width))
+
+
+def check_channels(name: str, channels: list[int] | None, full: list[int]) -> list[int]:
+    """Return the channel configuration to build, checked against the full one; raises UserError."""
+    if channels is None:
+        return list(full)
+    if len(channels) != len(full):
+        raise UserError(f"channels: {name} has {len(full)} batch norms, the configuration has {len(channels)} entries")
+    for i, (c, f) in enumerate(zip(channels, full, strict=True)):
+        if not 1 <= c <= f:
+            raise UserError(f"channels[{i}]: must lie in 1..{f} for {name}, got {c}")
+    return list(channels)
+
+
+class ChannelSelection(nn.Module):
+    """Pass on `kept` of `features` channels; which ones is the buffer `indexes` (int64, shape (kept,))."""
+
+    indexes: torch.Tensor
+
+    def __init__(self, features: int, kept: int):
+        super().__init__()
+        self.features = features
+        self.register_buffer("indexes", torch.arange(kept))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Select channels of x (B, features, H, W); the identity while every channel is kept."""
+        # A full selection is always the identity: indexes are kept sorted.
+        return x if len(self.indexes) == self.features else x.index_select(1, self.indexes)

@@ -1,0 +1,133 @@
+"""Scales: how large the paper's protocol is run. Python holds the science, the YAML files hold the size."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ebreplicate.errors import UserError, unknown
+from ebreplicate.plan.spec import Recipe, Search, from_dict
+
+CONFIG = Path(__file__).parents[2] / "workflow" / "config"
+SCALES = ("smoke", "quick", "paper")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One scale. Keys of `datasets` and `models` are the paper's names, their values what runs instead."""
+
+    name: str
+    note: str
+    comparable: bool
+    seeds: tuple[int, ...]
+    epochs: dict[int, int]
+    draw_epochs: tuple[int, ...]
+    recipe: Recipe
+    retrain_recipe: Recipe
+    datasets: dict[str, dict[str, Any]]
+    models: dict[str, dict[str, Any]]
+    precision: str = "fp32"
+
+    def epoch(self, paper_epoch: int) -> int:
+        """The epoch that stands for the paper's `paper_epoch`; raises UserError if the scale schedules none."""
+        if paper_epoch not in self.epochs:
+            raise UserError(
+                f"{self.name}.yaml epochs: no entry for the paper's epoch {paper_epoch}; scheduled: "
+                f"{', '.join(map(str, sorted(self.epochs)))}"
+            )
+        return self.epochs[paper_epoch]
+
+    def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None) -> Search:
+        """The search that stands for the paper's `model` on `dataset`."""
+        net, data = dict(self.models[model]), dict(self.datasets[dataset])
+        return Search(
+            model=net.pop("name"),
+            dataset=data.pop("name"),
+            recipe=recipe or self.recipe,
+            seed=seed,
+            precision=self.precision,
+            **net,
+            **data,
+        )
+
+    def low_lr(self, recipe: Recipe) -> Recipe:
+        """Table 1's [0, 100] schedule: a tenth of the rate from the first epoch, a hundredth from epoch 100."""
+        return replace(recipe, lr=recipe.lr * recipe.lr_decay, milestones=(self.epoch(100),))
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """Parse KEY=VALUE with YAML values; raises UserError for anything else."""
+    out = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UserError(f"--config: expected KEY=VALUE, got {pair!r}")
+        out[name] = _yaml(text, f"--config {name}")
+    return out
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as e:
+        raise UserError(f"{where}: not YAML ({e})") from None
+
+
+def _check(data: dict[str, Any], where: str) -> None:
+    """Check against the JSON schema; one message that names the field."""
+    import jsonschema
+
+    plain = json.loads(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
+    validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
+    if error is not None:
+        field = ".".join(str(p) for p in error.absolute_path) or "(top level)"
+        raise UserError(f"{where}: {field}: {error.message}")
+
+
+@cache
+def _read(name: str) -> str:
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
+    return (CONFIG / f"{name}.yaml").read_text()
+
+
+def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
+    """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
+    where = f"{name}.yaml"
+    data = _yaml(_read(name), where)
+    for field, value in (overrides or {}).items():
+        if field not in data:
+            raise unknown("--config", field, data)
+        data[field] = value
+    _check(data, where)
+    recipe = from_dict(Recipe, data["recipe"])
+    retrain = from_dict(Recipe, {**data["recipe"], **data["retrain_recipe"]})
+    epochs = {int(k): v for k, v in data["epochs"].items()}
+    for paper, ours in epochs.items():
+        if not 1 <= ours <= recipe.epochs:
+            raise UserError(f"{where}: epochs.{paper}: must lie in 1..{recipe.epochs} (recipe.epochs), got {ours}")
+    for draw in data["draw_epochs"]:
+        if draw not in epochs:
+            raise UserError(f"{where}: draw_epochs: {draw} is unscheduled; add it to epochs, or use one of {[*epochs]}")
+    scale = Scale(
+        name=name,
+        note=data["note"],
+        comparable=data["comparable"],
+        seeds=tuple(data["seeds"]),
+        epochs=epochs,
+        draw_epochs=tuple(data["draw_epochs"]),
+        recipe=recipe,
+        retrain_recipe=retrain,
+        datasets=data["datasets"],
+        models=data["models"],
+        precision=data["precision"],
+    )
+    for model in scale.models:  # every spec is built once, so a bad name or size is refused here
+        for dataset in scale.datasets:
+            scale.search(model, dataset, scale.seeds[0])
+    return scale

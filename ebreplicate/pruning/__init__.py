@@ -1,0 +1,24 @@
+"""Scores to masks, the Early-Bird detector, and channel surgery. Torch is imported at first use, not here."""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "global_mask": "masks",
+    "mask_distance": "masks",
+    "distance_matrix": "masks",
+    "rescue_empty_layers": "masks",
+    "prunable_scores": "surgery",
+    "bn_widths": "surgery",
+    "masked": "surgery",
+    "shrink": "surgery",
+    "EarlyBird": "earlybird",
+    "emergence_epoch": "earlybird",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"ebreplicate.pruning.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,66 @@
+"""The Early-Bird detector (Algorithm 1) and the variants the detector study compares."""
+
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from ebreplicate.pruning.masks import check_ratio, epoch_masks, global_mask, mask_distance
+
+
+class EarlyBird:
+    """Fires when the newest of `window` masks lies within `threshold` of each older one in the queue.
+
+    The authors' rule (main.py): a queue of 5 masks, hence 4 distances, all against the newest mask, all <= 0.1. It is
+    asked before each epoch, so the first mask is that of the untrained network.
+    """
+
+    def __init__(self, ratio: float, window: int = 5, threshold: float = 0.1):
+        self.ratio = check_ratio(ratio)
+        self.threshold = threshold
+        self.masks: deque[Tensor] = deque(maxlen=window)
+        self.checks = 0
+        self.first: int | None = None
+        """Index of the first check at which the ticket had emerged (= epochs trained by then), or None."""
+
+    def update(self, scores: Tensor) -> bool:
+        """Take the scores (N,) of one more check; True if at this check the ticket has emerged.
+
+        Signs are ignored, so raw batch-norm scales may be passed as well as |gamma|.
+        """
+        self.masks.append(global_mask(torch.as_tensor(scores).abs(), self.ratio))
+        check, self.checks = self.checks, self.checks + 1
+        if len(self.masks) < (self.masks.maxlen or 0):
+            return False
+        newest = self.masks[-1]
+        emerged = all(mask_distance(newest, old) <= self.threshold for old in list(self.masks)[:-1])
+        if emerged and self.first is None:
+            self.first = check
+        return emerged
+
+
+RULES = ("authors", "consecutive", "no-init")
+
+
+def emergence_epoch(
+    scores: Tensor, ratio: float, rule: str = "authors", window: int = 5, threshold: float = 0.1
+) -> int | None:
+    """Epoch at which the ticket emerges in a finished search, or None.
+
+    `scores`: (epochs + 1, N), row e after e trained epochs. Rules: "authors" (newest mask against each of the four
+    older); "consecutive" (README wording: the last five distances between consecutive epochs); "no-init" (authors'
+    rule without the mask of the untrained network). As in the authors' loop the state after the last epoch is not
+    asked, so the result lies in 0..epochs - 1.
+    """
+    asked = torch.as_tensor(scores)[:-1].abs()
+    if rule == "consecutive":
+        masks = epoch_masks(asked, ratio)
+        near = [mask_distance(a, b) <= threshold for a, b in zip(masks[:-1], masks[1:], strict=True)]
+        hits = [e + 1 for e in range(window - 1, len(near)) if all(near[e - window + 1 : e + 1])]
+        return hits[0] if hits else None
+    skip = 1 if rule == "no-init" else 0
+    detector = EarlyBird(ratio, window, threshold)
+    for row in asked[skip:]:
+        if detector.update(row):
+            return detector.checks - 1 + skip
+    return None

@@ -1,0 +1,24 @@
+"""What a pruning method is given at a draw."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DrawContext:
+    """State of a search at the draw epoch.
+
+    `scores`: |gamma| of every batch norm, shape (N,); `widths`: channels per batch norm; `ratio`: fraction to remove;
+    `seed`: the search's seed.
+    """
+
+    scores: Tensor
+    widths: list[int]
+    ratio: float
+    seed: int = 0
+
+    def generator(self) -> torch.Generator:
+        """Random generator of this draw: a function of the seed alone."""
+        return torch.Generator().manual_seed(self.seed)

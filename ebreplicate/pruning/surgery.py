@@ -1,0 +1,130 @@
+"""Remove channels for real: from a dense network and a mask to a smaller network that inherits the weights.
+
+The mask is over all batch-norm channels in forward order. A shrunk network computes what the masked dense network
+(gamma and beta of dropped channels at zero) computes, in training and in evaluation mode.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ebreplicate.errors import UserError
+from ebreplicate.models import build
+from ebreplicate.models.common import ChannelSelection
+from ebreplicate.models.preresnet import PreResNet
+from ebreplicate.models.vgg import VGG
+
+
+def batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    """Every batch norm of `model` in forward order (modules are registered in forward order)."""
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def bn_widths(model: nn.Module) -> list[int]:
+    """Channel count of every batch norm, in forward order."""
+    return [bn.num_features for bn in batch_norms(model)]
+
+
+def prunable_scores(model: nn.Module) -> Tensor:
+    """|gamma| of every batch norm in forward order, concatenated: shape (N,), detached, on the model's device."""
+    return torch.cat([bn.weight.detach().abs() for bn in batch_norms(model)])
+
+
+def split_mask(model: nn.Module, mask: Tensor) -> list[Tensor]:
+    """Cut `mask` (N,) into one piece per batch norm; raises UserError if its length or type does not fit."""
+    widths = bn_widths(model)
+    if mask.dtype != torch.bool or mask.shape != (sum(widths),):
+        raise UserError(f"mask: expected bool of shape ({sum(widths)},), got {mask.dtype} of shape {tuple(mask.shape)}")
+    return list(mask.split(widths))
+
+
+@torch.no_grad()
+def masked(model: nn.Module, mask: Tensor) -> nn.Module:
+    """Deep copy of `model` with gamma and beta of the dropped channels set to zero."""
+    model = copy.deepcopy(model)
+    for bn, keep in zip(batch_norms(model), split_mask(model, mask), strict=True):
+        bn.weight.mul_(keep)
+        bn.bias.mul_(keep)
+    return model
+
+
+def kept_channels(model: nn.Module, mask: Tensor) -> list[int]:
+    """Channel configuration of the shrunk network: kept channels per batch norm, at least 1 each."""
+    return [max(1, int(m.sum())) for m in split_mask(model, mask)]
+
+
+def _indices(keep: Tensor) -> Tensor:
+    """Indices of kept channels; channel 0, which `masked` has silenced, stands in for an emptied layer."""
+    index = keep.nonzero().flatten()
+    return index if len(index) else torch.zeros(1, dtype=torch.int64, device=keep.device)
+
+
+def _copy_bn(new: nn.BatchNorm2d, old: nn.BatchNorm2d, index: Tensor) -> None:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(new, name).copy_(getattr(old, name)[index])
+    new.num_batches_tracked.copy_(old.num_batches_tracked)
+
+
+def _copy_layer(new: nn.Module, old: nn.Module, out: Tensor | slice, into: Tensor | slice) -> None:
+    """Copy the kept outputs and inputs of a convolution or linear layer."""
+    new.weight.copy_(old.weight[out][:, into])
+    if old.bias is not None:
+        new.bias.copy_(old.bias[out])
+
+
+@torch.no_grad()
+def shrink(model: nn.Module, mask: Tensor) -> nn.Module:
+    """Smaller network that keeps the channels of `mask` (bool, (N,), forward order), weights and statistics inherited.
+
+    A layer that the mask empties keeps one silent channel (gamma = beta = 0), so the logits still equal those of the
+    masked dense network. The result is on the model's device and in its training mode. Raises UserError for a mask
+    that does not fit or a network without surgery.
+    """
+    dense = masked(model, mask)
+    small = build(**dense.arguments, channels=kept_channels(dense, mask))
+    small.to(next(model.parameters()).device).train(model.training)
+    index = [_indices(m) for m in split_mask(dense, mask)]
+    if isinstance(dense, VGG):
+        _shrink_vgg(small, dense, index)
+    elif isinstance(dense, PreResNet):
+        _shrink_preresnet(small, dense, index)
+    else:
+        raise UserError(f"model: no channel surgery for {type(model).__name__}")
+    return small
+
+
+def _shrink_vgg(small: VGG, dense: VGG, index: list[Tensor]) -> None:
+    into: Tensor | slice = slice(None)
+    kept = iter(index)
+    for new, old in zip(small.features, dense.features, strict=True):
+        if isinstance(old, nn.Conv2d):
+            out = next(kept)
+            _copy_layer(new, old, out, into)
+            into = out
+        elif isinstance(old, nn.BatchNorm2d):
+            _copy_bn(new, old, into)
+    _copy_layer(small.classifier, dense.classifier, slice(None), into)
+
+
+def _shrink_preresnet(small: PreResNet, dense: PreResNet, index: list[Tensor]) -> None:
+    everything = slice(None)
+    _copy_layer(small.conv1, dense.conv1, everything, everything)
+    for i, (new, old) in enumerate(zip(small.blocks, dense.blocks, strict=True)):
+        first, second, third = index[3 * i : 3 * i + 3]
+        _select(new.bn1, new.select, old.bn1, first)
+        _copy_layer(new.conv1, old.conv1, second, first)
+        _copy_bn(new.bn2, old.bn2, second)
+        _copy_layer(new.conv2, old.conv2, third, second)
+        _copy_bn(new.bn3, old.bn3, third)
+        _copy_layer(new.conv3, old.conv3, everything, third)
+        if old.downsample is not None:
+            _copy_layer(new.downsample, old.downsample, everything, everything)
+    _select(small.bn, small.select, dense.bn, index[-1])
+    _copy_layer(small.fc, dense.fc, everything, index[-1])
+
+
+def _select(new_bn: nn.BatchNorm2d, select: ChannelSelection, old_bn: nn.BatchNorm2d, index: Tensor) -> None:
+    """A batch norm on the residual stream keeps its width; the selection behind it drops the channels."""
+    _copy_bn(new_bn, old_bn, slice(None))
+    select.indexes.copy_(index)

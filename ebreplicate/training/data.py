@@ -1,0 +1,256 @@
+"""Images as tensors on the training device; augmentation in batches, there."""
+
+import hashlib
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ebreplicate.errors import UserError
+from ebreplicate.training.datasets import DATASETS, INFO
+
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+"""The authors' constants, for CIFAR-100 as well (the std is not the pixel std; reference audit, section 2)."""
+
+# The files torchvision lays out, with torchvision's own MD5s: a flipped byte is refused before any training.
+CIFAR_FILES = {
+    "cifar10": {
+        "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+        "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
+    },
+    "cifar100": {
+        "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
+        "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    },
+}
+
+
+@dataclass
+class Split:
+    """Images uint8 (n, 3, 32, 32) and labels int64 (n,), on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Split":
+        """Move to `device`."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass
+class Data:
+    """Training and test split, and the normalisation both share (per-channel mean and std of pixels in [0, 1])."""
+
+    train: Split
+    test: Split
+    mean: tuple[float, ...] = CIFAR_MEAN
+    std: tuple[float, ...] = CIFAR_STD
+
+
+def balanced_subset(split: Split, size: int | None, where: str) -> Split:
+    """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness."""
+    if size is None or size == len(split):
+        return split
+    if size > len(split):
+        raise UserError(f"{where}: asked for {size} images, the dataset has {len(split)}")
+    order = torch.argsort(split.labels, stable=True)
+    counts = torch.bincount(split.labels)
+    rank = torch.cat([torch.arange(int(c)) for c in counts])  # position of each image within its class
+    keep = order[torch.argsort(rank, stable=True)[:size]].sort().values
+    return Split(split.images[keep], split.labels[keep])
+
+
+def load(name: str, root: Path, train_size: int | None = None, test_size: int | None = None) -> Data:
+    """Load dataset `name`, reduced to the given sizes. Raises UserError for missing or corrupted files."""
+    data: Data = DATASETS.load(name)(root)
+    data.train = balanced_subset(data.train, train_size, "Search.train_size")
+    data.test = balanced_subset(data.test, test_size, "Search.test_size")
+    return data
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "md5").hexdigest()
+
+
+def verify_cifar(name: str, root: Path) -> list[Path]:
+    """Return the files of a CIFAR dataset under `root`, each verified by hash; raises UserError otherwise."""
+    paths = []
+    for file, md5 in CIFAR_FILES[name].items():
+        path = root / file
+        if not path.is_file():
+            raise UserError(
+                f"data root {str(root)!r}: {file} is missing. With a network, run `python -m ebreplicate data {name}`; "
+                f"without one, put the files of torchvision's {INFO[name].title} there: {', '.join(CIFAR_FILES[name])}"
+            )
+        if _md5(path) != md5:
+            raise UserError(
+                f"{path}: corrupted (its MD5 differs from torchvision's list); delete it and fetch it again"
+            )
+        paths.append(path)
+    return paths
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Refuses everything a CIFAR file does not contain, though the hash has already vouched for it."""
+
+    def find_class(self, module: str, name: str) -> object:
+        allowed = {"_reconstruct", "ndarray", "dtype"}
+        if module.split(".")[0] == "numpy" and name in allowed:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"unexpected {module}.{name}")
+
+
+def _read_cifar(paths: list[Path], label: str) -> Split:
+    images, labels = [], []
+    for path in paths:
+        with path.open("rb") as f:
+            batch = _ArraysOnly(f, encoding="latin1").load()
+        images.append(np.asarray(batch["data"]).reshape(-1, 3, 32, 32))
+        labels += batch[label]
+    return Split(torch.from_numpy(np.concatenate(images)), torch.tensor(labels))
+
+
+def load_cifar10(root: Path) -> Data:
+    """CIFAR-10 from torchvision's folder layout: 50,000 and 10,000 images."""
+    *train, test = verify_cifar("cifar10", root)
+    return Data(_read_cifar(train, "labels"), _read_cifar([test], "labels"))
+
+
+def load_cifar100(root: Path) -> Data:
+    """CIFAR-100 (fine labels) from torchvision's folder layout: 50,000 and 10,000 images."""
+    train, test = verify_cifar("cifar100", root)
+    return Data(_read_cifar([train], "fine_labels"), _read_cifar([test], "fine_labels"))
+
+
+def download(name: str, root: Path) -> None:
+    """Fetch a CIFAR dataset through torchvision unless its verified files are already there."""
+    try:
+        verify_cifar(name, root)
+        return
+    except UserError:
+        pass
+    from torchvision import datasets  # slow to import: only here
+
+    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    try:
+        kind(str(root), download=True)
+    except (OSError, RuntimeError) as e:
+        files = ", ".join(CIFAR_FILES[name])
+        raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {files}") from e
+    verify_cifar(name, root)
+
+
+def _digit_arrays() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's 1,797 handwritten digits in its own order: float (n, 8, 8) in [0, 16], labels."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images, digits.target
+
+
+def _to_rgb(gray: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.round(gray * (255 / 16)).astype(np.uint8))[:, None].repeat(1, 3, 1, 1)
+
+
+def load_digits(root: Path) -> Data:
+    """Handwritten digits, each pixel a 4x4 block: 1,437 training and 360 test images of 32x32, no download."""
+    images, labels = _digit_arrays()
+    rgb, y = _to_rgb(images.repeat(4, 1).repeat(4, 2)), torch.from_numpy(labels).long()
+    cut = INFO["digits"].train
+    return Data(Split(rgb[:cut], y[:cut]), Split(rgb[cut:], y[cut:]), mean=(0.3054,) * 3, std=(0.3753,) * 3)
+
+
+def load_digits100(root: Path) -> Data:
+    """Two handwritten digits side by side, label 10 * left + right: a 100-class task that needs no download.
+
+    Training pairs are made of training digits only and test pairs of test digits only; which digits meet is fixed by
+    a constant seed, so this is one dataset, not one per run.
+    """
+    images, labels = _digit_arrays()
+    cut = INFO["digits"].train
+    rng = np.random.default_rng(0)
+
+    def pairs(lo: int, hi: int, n: int) -> Split:
+        left, right = rng.integers(lo, hi, n), rng.integers(lo, hi, n)
+        # each digit 16 wide and 32 high
+        wide = np.concatenate([images[left], images[right]], axis=2).repeat(2, 2).repeat(4, 1)
+        return Split(_to_rgb(wide), torch.from_numpy(10 * labels[left] + labels[right]).long())
+
+    info = INFO["digits100"]
+    train, test = pairs(0, cut, info.train), pairs(cut, len(images), info.test)
+    return Data(train, test, mean=(0.3054,) * 3, std=(0.3753,) * 3)
+
+
+class Batches:
+    """Augmented, normalised training batches of one split, everything on its device.
+
+    Order and augmentation of an epoch depend on (seed, epoch) alone, so training resumes exactly at any epoch.
+    `augment`: "crop-flip" (pad 4, random 32x32 crop, flip with probability 1/2), "crop" or "none". Padding is done
+    before normalisation, as in the authors' transform. The last partial batch is kept.
+    """
+
+    def __init__(self, data: Data, batch_size: int, augment: str, seed: int):
+        self.labels = data.train.labels
+        self.device = self.labels.device
+        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.pad = 0 if augment == "none" else 4
+        self.images = torch.nn.functional.pad(data.train.images, (self.pad,) * 4)
+        self.scale, self.shift = normalisation(data, self.device)
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches (images float (B, 3, 32, 32) channels_last, labels (B,)) of the 0-based `epoch`."""
+        # Drawn on the CPU, so that every device sees the same order and crops.
+        g = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) & 0x7FFF_FFFF_FFFF)
+        n = len(self.labels)
+        order = torch.randperm(n, generator=g).to(self.device)
+        if self.pad:
+            top, left = torch.randint(0, 2 * self.pad + 1, (2, n), generator=g).to(self.device)
+            flip = torch.rand(n, generator=g).lt(0.5).to(self.device) & (self.augment == "crop-flip")
+        for start in range(0, n, self.batch_size):
+            index = order[start : start + self.batch_size]
+            if self.pad:
+                part = slice(start, start + self.batch_size)
+                images = crop(self.images, index, top[part], left[part], flip[part])
+            else:
+                images = self.images[index].permute(0, 2, 3, 1)
+            x = torch.addcmul(self.shift, images.float(), self.scale)  # (B, 32, 32, 3): channels_last as it lies
+            yield x.permute(0, 3, 1, 2), self.labels[index]
+
+
+def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+    """Cut a 32x32 window out of images[index] at (top, left), mirrored where `flip`: uint8 (B, 32, 32, 3)."""
+    side = torch.arange(32, device=images.device)
+    rows = top[:, None] + side
+    columns = left[:, None] + torch.where(flip[:, None], side.flip(0), side)
+    # One gather; the sliced channel axis moves last because advanced indices surround it.
+    return images[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+
+
+def normalisation(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Scale and shift (3,) that map uint8 pixels to normalised floats: x * scale + shift."""
+    mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+    return (1 / (255 * std)).to(device), (-mean / std).to(device)
+
+
+def normalised(split: Split, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
+    """Unaugmented batches of 500 for evaluation: images float channels_last, labels."""
+    scale, shift = normalisation(data, split.labels.device)
+    for start in range(0, len(split), 500):
+        part = slice(start, start + 500)
+        images = split.images[part].permute(0, 2, 3, 1).float()
+        yield torch.addcmul(shift, images, scale).permute(0, 3, 1, 2), split.labels[part]

@@ -1,0 +1,25 @@
+"""The datasets' names and sizes, without torch."""
+
+from dataclasses import dataclass
+
+from ebreplicate.registry import Registry
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What planning and cost need to know of a dataset. Sizes are image counts."""
+
+    classes: int
+    train: int
+    test: int
+    title: str
+    side: int = 32
+
+
+INFO = {
+    "digits": DatasetInfo(10, 1437, 360, "handwritten digits (scikit-learn), upscaled to 32x32"),
+    "digits100": DatasetInfo(100, 4000, 1000, "pairs of handwritten digits, 100 classes, 32x32"),
+    "cifar10": DatasetInfo(10, 50_000, 10_000, "CIFAR-10"),
+    "cifar100": DatasetInfo(100, 50_000, 10_000, "CIFAR-100"),
+}
+DATASETS = Registry("dataset", {name: f"ebreplicate.training.data:load_{name}" for name in INFO})
