@@ -74,8 +74,9 @@ def _stage(args: argparse.Namespace) -> None:
     import torch
 
     from ebreplicate import stages
-    from ebreplicate.training.device import slot
+    from ebreplicate.training.device import slot, tune_allocator
 
+    tune_allocator()
     torch.set_num_threads(args.threads)
     if args.command == "draw":
         stages.draw(spec, store)

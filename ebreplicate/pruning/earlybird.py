@@ -1,6 +1,7 @@
 """The Early-Bird detector (Algorithm 1) and the variants the detector study compares."""
 
 from collections import deque
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -55,7 +56,7 @@ def emergence_epoch(
     asked = torch.as_tensor(scores)[:-1].abs()
     if rule == "consecutive":
         masks = epoch_masks(asked, ratio)
-        near = [mask_distance(a, b) <= threshold for a, b in zip(masks[:-1], masks[1:], strict=True)]
+        near = [mask_distance(a, b) <= threshold for a, b in pairwise(masks)]
         hits = [e + 1 for e in range(window - 1, len(near)) if all(near[e - window + 1 : e + 1])]
         return hits[0] if hits else None
     skip = 1 if rule == "no-init" else 0

@@ -40,8 +40,8 @@ class KeepWeights:
 
     def _emerging(self, scores: Tensor) -> bool:
         """Ask every detector that has not fired; True if one fires now."""
-        waiting = [d for d in self.detectors.values() if d.first is None]
-        return any([d.update(scores) for d in waiting])  # a list: every detector must be asked
+        answers = [d.update(scores) for d in self.detectors.values() if d.first is None]  # every one is asked
+        return any(answers)
 
     def _save(self, state: State, name: str) -> None:
         temporary = self.folder / f".{name}"

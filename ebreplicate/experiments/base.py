@@ -1,0 +1,186 @@
+"""What an experiment is: runs, table, figure, cells beside the paper's, claims. No torch."""
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, key
+from ebreplicate.stats import Interval, t_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ebreplicate.records import Store
+
+SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN = "supported", "not supported", "inconclusive", "not run"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the paper beside ours. `tolerance`: allowed difference, from a rule; nan where nothing is printed.
+
+    `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale.
+    """
+
+    cell: str
+    published: float
+    measured: Interval
+    unit: str
+    source: str
+    selection: str = ""
+    tolerance: float = math.nan
+    exact: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper, judged. `rule` says how, before the numbers are seen; `evidence` is the numbers."""
+
+    name: str
+    statement: str
+    source: str
+    rule: str
+    verdict: str
+    evidence: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Base of all experiments. `item` names its table and figure files."""
+
+    item: str
+    title: str
+    category: str
+    caption: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def runs(self, scale: Scale) -> list[Spec]:
+        """Every run this item needs at `scale`; what they depend on is added by the plan."""
+        raise NotImplementedError
+
+    def table(self, scale: Scale, store: "Store") -> "pd.DataFrame":
+        """Records to a tidy table; a run that is missing is a row with status "not run"."""
+        raise NotImplementedError
+
+    def figure(self, scale: Scale, table: "pd.DataFrame") -> "Figure":
+        """Table to figure."""
+        raise NotImplementedError
+
+    def cells(self, scale: Scale, table: "pd.DataFrame") -> list[Cell]:
+        """The paper's numbers beside ours."""
+        return []
+
+    def claims(self, scale: Scale, table: "pd.DataFrame") -> list[Claim]:
+        """The paper's claims that this item can judge."""
+        return []
+
+
+def search_row(spec: Search, store: "Store", **names: Any) -> dict[str, Any]:
+    """Table row of a dense search."""
+    record = store.read(spec)
+    base = {**names, "seed": spec.seed, "search_epochs": spec.recipe.epochs, "key": key(spec)}
+    if record is None:
+        return {**base, "status": NOT_RUN}
+    m = record["metrics"]
+    return {
+        **base,
+        "status": record["status"],
+        "last_accuracy": m["last_accuracy"],
+        "best_accuracy": m["best_accuracy"],
+        "training_flops": record["cost"]["training_flops"]["authors"],
+        "seconds": record["cost"]["seconds"],
+    }
+
+
+def retrain_row(spec: Retrain, store: "Store", **names: Any) -> dict[str, Any]:
+    """Table row of a retrained ticket; `epoch` is the draw epoch it resolved to."""
+    ticket = spec.ticket
+    base = {
+        **names,
+        "ratio": ticket.ratio,
+        "seed": ticket.search.seed,
+        "search_epochs": ticket.search.recipe.epochs,
+        "init": spec.init,
+        "key": key(spec),
+    }
+    drawn, record = store.read(ticket), store.read(spec)
+    if drawn is not None:
+        m = drawn["metrics"]
+        base |= {"epoch": m["epoch"], "empty_layers": m.get("empty_layers")}
+    if record is None:
+        return {**base, "status": NOT_RUN}
+    m = record["metrics"]
+    return {
+        **base,
+        "status": record["status"],
+        "last_accuracy": m["last_accuracy"],
+        "best_accuracy": m["best_accuracy"],
+        "training_flops": record["cost"].get("training_flops", {}).get("authors"),
+        "seconds": record["cost"].get("seconds"),
+    }
+
+
+COLUMNS = (
+    "model dataset ratio draw epoch seed init schedule status last_accuracy best_accuracy training_flops seconds "
+    "empty_layers search_epochs key"
+).split()
+
+
+def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """Rows to a frame with the standard columns, whatever the records held."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+
+
+def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", **where: Any) -> dict[int, float]:
+    """Values of `column` per seed in the rows that match `where`; rows without a value are left out."""
+    rows = table
+    for name, value in where.items():
+        rows = rows[(rows[name] - value).abs() < 1e-9] if isinstance(value, float) else rows[rows[name] == value]
+    rows = rows[rows[column].notna()]
+    return dict(zip(rows["seed"].astype(int), rows[column].astype(float), strict=True))
+
+
+def interval(values: dict[int, float]) -> Interval:
+    """t-interval over seeds."""
+    return t_interval(list(values.values()))
+
+
+def test_images(scale: Scale, dataset: str) -> int:
+    """Test images that accuracies on `dataset` are measured on at `scale`."""
+    from ebreplicate.training.datasets import INFO
+
+    entry = scale.datasets[dataset]
+    return entry.get("test_size") or INFO[entry["name"]].test
+
+
+def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
+    """A slimming ticket."""
+    return Ticket(search=search, ratio=ratio, at=at)
+
+
+TITLES = {"vgg16": "VGG16", "preresnet101": "PreResNet101", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+
+
+def title(scale: Scale, model: str, dataset: str) -> str:
+    """Panel title: the paper's names, and what stands in for them where something does."""
+    net, data = scale.models[model], scale.datasets[dataset]
+    text = f"{TITLES[model]} on {TITLES[dataset]}"
+    stand_ins = []
+    if net != {"name": model}:
+        width = net.get("width", 1)
+        stand_ins.append(net["name"] + (f" at width {width:g}" if width != 1 else ""))
+    if data != {"name": dataset}:
+        size = f", {data['train_size']:,} images" if "train_size" in data else ""
+        stand_ins.append(data["name"] + size)
+    return text + (f"\n({'; '.join(stand_ins)})" if stand_ins else "")
+
+
+def panels() -> list[tuple[str, str]]:
+    """(dataset, model) of the paper's four panels, in its order."""
+    return [(d, m) for d in ("cifar10", "cifar100") for m in ("preresnet101", "vgg16")]
