@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ebreplicate import warm
 from ebreplicate.errors import UserError
 
 
@@ -150,9 +151,17 @@ COMMANDS = {
 }
 
 
+WARM = ("search", "draw", "retrain", "tabulate", "plot", "compare")
+"""Commands whose imports take longer than a small run."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; 0 on success, 2 with one line on stderr for bad input. A bug is a traceback."""
     args = parser().parse_args(argv)
+    if args.command in WARM and warm.wanted():
+        code = warm.run(sys.argv[1:] if argv is None else argv)
+        if code is not None:
+            return code
     try:
         COMMANDS[args.command](args)
     except UserError as e:

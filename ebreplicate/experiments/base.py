@@ -124,10 +124,24 @@ def retrain_row(spec: Retrain, store: "Store", **names: Any) -> dict[str, Any]:
     }
 
 
-COLUMNS = (
-    "model dataset ratio draw epoch seed init schedule status last_accuracy best_accuracy training_flops seconds "
-    "empty_layers search_epochs key"
-).split()
+COLUMNS = [
+    "model",
+    "dataset",
+    "ratio",
+    "draw",
+    "epoch",
+    "seed",
+    "init",
+    "schedule",
+    "status",
+    "last_accuracy",
+    "best_accuracy",
+    "training_flops",
+    "seconds",
+    "empty_layers",
+    "search_epochs",
+    "key",
+]
 
 
 def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":

@@ -46,7 +46,7 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
         value = float(value)
     if kind is types.NoneType:
         kind = type(None)
-    if isinstance(value, bool) and kind is not bool or not isinstance(value, kind):
+    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         raise UserError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
     # 3 * 0.1 and 0.3 are one number to a person, so they are one number to the key.
     return round(value, 10) if kind is float else value

@@ -1,0 +1,249 @@
+"""Figure 3, mask distance: how far the masks of any two epochs of a search are apart."""
+
+import math
+from typing import Any
+
+from ebreplicate import published
+from ebreplicate.experiments import base
+from ebreplicate.experiments.base import Cell, Claim, Experiment, interval
+from ebreplicate.experiments.verdicts import greater
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import Spec, key
+from ebreplicate.stats import t_interval
+
+RATIOS = (0.2, 0.4, 0.6, 0.8)
+MODELS = ("vgg16", "preresnet101")
+DATASET = "cifar100"
+TWINS = (
+    "the paper prints the same heat-maps for VGG16 and PreResNet101 (byte-identical images with different "
+    "annotations), so which network they show is not known"
+)
+# Two of the authors' own runs of one cell (VGG16, CIFAR-100, 30 %) emerge at 35 (scripts) and 20 (Table 2's FLOPs).
+EPOCH_TOLERANCE = 7.5
+DISTANCE_TOLERANCE = 0.05
+CURVE_EPOCHS = (5, 10, 20, 40, 80)
+
+
+class Fig3(Experiment):
+    """2 networks x 4 ratios on CIFAR-100; needs no training beyond Figure 1's searches."""
+
+    def runs(self, scale: Scale) -> list[Spec]:
+        """The dense searches alone: scores of every epoch give any ratio's masks."""
+        return [scale.search(model, DATASET, seed) for seed in scale.seeds for model in MODELS]
+
+    def table(self, scale: Scale, store: Any) -> Any:
+        """Curves of every seed, and for the first seed the matrix: columns d1 ... dE, one row an epoch."""
+        import pandas as pd
+
+        rows = []
+        for model in MODELS:
+            for seed in scale.seeds:
+                spec = scale.search(model, DATASET, seed)
+                names = {"model": model, "dataset": DATASET, "seed": seed, "key": key(spec)}
+                record = store.read(spec)
+                if record is None or record["status"] != "ok":
+                    rows.append({**names, "status": record["status"] if record else base.NOT_RUN})
+                    continue
+                for ratio in RATIOS:
+                    first = seed == scale.seeds[0]
+                    rows += [{**names, "status": "ok", **row} for row in _curves(spec, store, ratio, matrix=first)]
+        columns = ["model", "dataset", "ratio", "seed", "epoch", "emergence", "to_final", "to_previous", "max_to_4"]
+        columns += ["status", "key", *(f"d{e}" for e in range(1, scale.recipe.epochs + 1))]
+        return pd.DataFrame(rows).reindex(columns=columns)
+
+    def figure(self, scale: Scale, table: Any) -> Any:
+        """Heat-maps with the emergence epoch cross-haired, and distance to the final mask beside the published one."""
+        from ebreplicate import style
+
+        plt = style.use()
+        figure, axes = plt.subplots(3, 4, figsize=(11.5, 8.6))
+        last = scale.recipe.epochs
+        image = None
+        for row, model in enumerate(MODELS):
+            for axis, ratio in zip(axes[row], RATIOS, strict=True):
+                axis.set_title(f"{base.title(scale, model, DATASET)}\n{ratio:.0%} removed", fontsize="x-small")
+                here = _select(table, model, ratio)
+                here = here[here["d1"].notna()] if len(here) else here
+                axis.set(xlabel="epoch", ylabel="epoch")
+                if not len(here):
+                    axis.text(0.5, 0.5, "not run", ha="center", transform=axis.transAxes)
+                    continue
+                matrix = here[[f"d{e}" for e in range(1, last + 1)]].to_numpy()
+                extent = (0.5, last + 0.5, last + 0.5, 0.5)
+                image = axis.imshow(matrix, cmap="viridis_r", vmin=0, vmax=0.4, extent=extent, interpolation="none")
+                axis.grid(False)
+                emergence = here.emergence.iloc[0]
+                if math.isfinite(emergence):
+                    axis.axhline(emergence, c="#D55E00", ls="--", lw=1)
+                    axis.axvline(emergence, c="#D55E00", ls="--", lw=1)
+                    axis.text(emergence + 0.02 * last, 0.1 * last, f"{emergence:g}", color="#D55E00", fontsize="small")
+        if image is not None:
+            figure.colorbar(image, ax=axes[:2], label="mask distance", shrink=0.7)
+        for axis, ratio in zip(axes[2], RATIOS, strict=True):
+            _curve_panel(axis, scale, table, ratio)
+        axes[2][0].set_ylabel("distance to final mask")
+        axes[2][0].legend(fontsize="x-small")
+        style.stamp(
+            figure,
+            f"scale {scale.name}; heat-maps: seed {scale.seeds[0]}, dashed: emergence under the authors' rule; curves: "
+            f"mean over {len(scale.seeds)} seeds;\nthe published curve is of unknown network (the paper prints one set "
+            "of heat-maps twice)",
+        )
+        return figure
+
+    def cells(self, scale: Scale, table: Any) -> list[Cell]:
+        """Annotated emergence epochs (8) and points of the published distance curve (both networks)."""
+        return [*_emergence_cells(table), *_curve_cells(scale, table)]
+
+    def claims(self, scale: Scale, table: Any) -> list[Claim]:
+        """Masks approach the final mask; the two networks do not share one matrix."""
+        return [_masks_settle(scale, table), _networks_differ(scale, table)]
+
+
+def _curves(spec: Any, store: Any, ratio: float, matrix: bool) -> list[dict[str, Any]]:
+    """Rows of one search and ratio, one per epoch."""
+    from ebreplicate.pruning.earlybird import emergence_epoch
+    from ebreplicate.pruning.masks import distance_matrix, epoch_masks
+    from ebreplicate.stages import load_scores
+
+    scores = load_scores(spec, store)
+    distances = distance_matrix(epoch_masks(scores[1:], ratio)).numpy().round(4)
+    emergence = emergence_epoch(scores, ratio)
+    rows = []
+    for e, row in enumerate(distances):
+        rows.append(
+            {
+                "ratio": ratio,
+                "epoch": e + 1,
+                "emergence": emergence,
+                "to_final": row[-1],
+                "to_previous": row[e - 1] if e else math.nan,
+                "max_to_4": row[max(0, e - 4) : e].max() if e else math.nan,
+            }
+            | ({f"d{i + 1}": d for i, d in enumerate(row)} if matrix else {})
+        )
+    return rows
+
+
+def _select(table: Any, model: str, ratio: float) -> Any:
+    return table[(table.model == model) & ((table.ratio - ratio).abs() < 1e-9)]
+
+
+def _curve_panel(axis: Any, scale: Scale, table: Any, ratio: float) -> None:
+    from ebreplicate import style
+
+    last = scale.recipe.epochs
+    for model, colour in zip(MODELS, style.COLOURS, strict=False):
+        here = _select(table, model, ratio)
+        if len(here):
+            mean = here.groupby("epoch").to_final.mean()
+            axis.plot(mean.index / last * 160, mean.values, c=colour, lw=1.3, label=base.TITLES[model])
+    paper = published.read("eb_fig3_mask_distance_curves")
+    paper = paper[((paper.prune_ratio - ratio).abs() < 1e-9) & (paper.epoch % 10 == 0)]
+    look = {"color": "0.35", "marker": "o", "ms": 3.5, **style.PUBLISHED}
+    axis.plot(paper.epoch, paper.distance_to_epoch160, label="paper", **look)
+    axis.axvline(scale.recipe.milestones[0] / last * 160, c="0.6", lw=0.8, ls="-")
+    axis.set(xlabel="epoch, on a scale of 160", title=f"{ratio:.0%} removed (line: first rate decay)")
+    axis.title.set_fontsize("x-small")
+
+
+def _emergence_cells(table: Any) -> list[Cell]:
+    printed = published.read("eb_fig3_annotated_epochs")
+    printed = printed[printed.method.str.startswith("EB draw epoch")]
+    cells = []
+    for row in printed.itertuples():
+        found = _select(table, row.model, row.prune_ratio).drop_duplicates("seed")
+        measured = t_interval(list(found.emergence)) if len(found) else t_interval([])
+        cells.append(
+            Cell(
+                f"{base.TITLES[row.model]} CIFAR-100: emergence epoch, ratio {row.prune_ratio:g}",
+                float(row.value),
+                measured,
+                "epoch",
+                "Fig. 3, annotation",
+                "authors' rule",
+                EPOCH_TOLERANCE,
+                note="emerged in no seed" if len(found) and not measured.n else TWINS,
+            )
+        )
+    return cells
+
+
+def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
+    printed = published.read("eb_fig3_mask_distance_curves")
+    cells = []
+    for model in MODELS:
+        for ratio in RATIOS:
+            here = _select(table, model, ratio)
+            for paper_epoch in (e for e in CURVE_EPOCHS if e in scale.epochs):
+                row = printed[((printed.prune_ratio - ratio).abs() < 1e-9) & (printed.epoch == paper_epoch)].iloc[0]
+                found = here[here.epoch == scale.epoch(paper_epoch)]
+                cells.append(
+                    Cell(
+                        f"{base.TITLES[model]} CIFAR-100: distance of epoch {paper_epoch} to the last, ratio {ratio:g}",
+                        float(row.distance_to_epoch160),
+                        interval(dict(zip(found.seed, found.to_final, strict=True))),
+                        "",
+                        "Fig. 3, heat-map pixels (8-bit, +-0.002)",
+                        "",
+                        DISTANCE_TOLERANCE,
+                        note=TWINS,
+                    )
+                )
+    return cells
+
+
+def _masks_settle(scale: Scale, table: Any) -> Claim:
+    early, decay = scale.epoch(10), scale.recipe.milestones[0]
+    drops = []
+    for seed in scale.seeds:
+        here = table[(table.seed == seed) & table.epoch.notna()]
+        first, second = here[here.epoch == early], here[here.epoch == decay]
+        if len(first) and len(second):
+            drops.append(float(first.to_final.mean() - second.to_final.mean()))
+    text = f"distance to the final mask at epoch {early} minus at epoch {decay}"
+    verdict, evidence, n = greater(t_interval(drops), text, unit="")
+    return Claim(
+        "masks-settle",
+        "Masks approach the final mask while the learning rate is still at its first value.",
+        "paper, Fig. 3",
+        f"mean over networks and ratios of the fall in distance to the final mask between epoch {early} and the first "
+        f"decay (epoch {decay}), t-interval over seeds; supported if above zero",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _networks_differ(scale: Scale, table: Any) -> Claim:
+    gaps = []
+    for ratio in RATIOS:
+        a, b = (_select(table, m, ratio) for m in MODELS)
+        a, b = (t[t.seed == scale.seeds[0]].set_index("epoch").max_to_4 for t in (a, b))
+        if len(a) and len(b):
+            gaps.append(float((a - b).abs().max()))
+    ran = len(gaps) == len(RATIOS)
+    differ = ran and min(gaps) > 0.01
+    return Claim(
+        "one-matrix-two-networks",
+        "VGG16 and PreResNet101 have the same mask-distance matrices, as printed (a finding about the figure: its "
+        "eight heat-maps are four, printed twice).",
+        "paper, Fig. 3: images compared byte by byte",
+        "not supported if for every ratio the two networks' curves (distance of each mask to its four predecessors) "
+        "differ by more than 0.01 somewhere",
+        base.NOT_RUN if not ran else base.NOT_SUPPORTED if differ else base.SUPPORTED,
+        f"largest difference per ratio: {', '.join(f'{g:.3f}' for g in gaps)} (seed {scale.seeds[0]})" if ran else "",
+        1 if ran else 0,
+    )
+
+
+EXPERIMENT = Fig3(
+    item="fig3_mask_distance",
+    title="Figure 3: distances between the masks of all epochs",
+    category="Paper figures",
+    caption=(
+        "Each heat-map compares the channel masks of every pair of epochs of one training run: dark means many "
+        "channels differ, light means the masks agree. A light square that begins early says that the set of channels "
+        "worth keeping is decided early. Dashed lines mark where the detector fires."
+    ),
+)

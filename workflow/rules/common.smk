@@ -1,0 +1,104 @@
+# Planning: which runs exist and what they need. Imports no torch, since this file is read on every command.
+import os
+import shlex
+
+from snakemake.exceptions import WorkflowError
+
+from ebreplicate.errors import UserError, unknown
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.plan.plan import make_plan, parents, requests
+from ebreplicate.plan.scale import SCALES, load_scale
+from ebreplicate.plan.spec import Retrain, Search, Ticket, canonical, key
+from ebreplicate.records import Store
+
+SETTINGS = ("scale", "results", "data", "device", "threads")
+
+
+def configured():
+    """Check the configuration and build the plan; bad input stops here, before anything runs."""
+    known = (*SETTINGS, *OVERRIDABLE)
+    for name in config:
+        if name not in known:
+            raise unknown("--config", name, known)
+    if config["scale"] not in SCALES:
+        raise unknown("--config scale", config["scale"], SCALES)
+    for name, kind in (("results", str), ("data", str), ("device", str), ("threads", int)):
+        if not isinstance(config[name], kind):
+            raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
+    overrides = {name: config[name] for name in OVERRIDABLE if name in config}
+    scales = {name: load_scale(name, overrides if name == config["scale"] else None) for name in SCALES}
+    Store(config["results"]).check_writable()
+    return scales, make_plan(*scales.values())
+
+
+OVERRIDABLE = ("seeds", "draw_epochs")
+try:
+    SCALE_SPECS, PLAN = configured()
+except UserError as e:
+    raise WorkflowError(str(e)) from None
+
+# Jobs hand themselves to one warm process instead of importing torch each (ebreplicate/warm.py).
+os.environ.setdefault("EBREPLICATE_WARM", "1")
+SCALE = config["scale"]
+RESULTS = config["results"]
+STORE = Store(RESULTS)
+OVERRIDES = " ".join(f"--config {name}={shlex.quote(str(config[name]))}" for name in OVERRIDABLE if name in config)
+CIFAR = sorted({s.dataset for s in PLAN.stage(Search) if s.dataset.startswith("cifar")})
+
+
+wildcard_constraints:
+    run=r"[A-Za-z0-9.\-]+",
+    scale="|".join(SCALES),
+    item="|".join(EXPERIMENTS),
+    dataset="|".join(CIFAR),
+
+
+def spec_of(wildcards, kind):
+    """The spec of a run of stage `kind`; any scale's run can be asked for by its key."""
+    spec = PLAN.runs.get(wildcards.run)
+    if not isinstance(spec, kind):
+        raise WorkflowError(f"no {kind.stage} run is called {wildcards.run!r}; `ebreplicate plan --runs` lists them")
+    return spec
+
+
+def spec_json(kind):
+    """Params function: the run's canonical spec, quoted for the shell."""
+    return lambda wildcards: canonical(spec_of(wildcards, kind))
+
+
+def needs(kind):
+    """Input function: records of the runs that this one builds on. Ancient: no 160-epoch run starts over a file time."""
+    return lambda wildcards: [ancient(str(STORE.record_path(p))) for p in parents(spec_of(wildcards, kind))]
+
+
+def dataset_of(wildcards):
+    """Input function: the verified-dataset marker of a run on CIFAR."""
+    spec = PLAN.runs[wildcards.run]
+    search = spec if isinstance(spec, Search) else spec.ticket.search
+    return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in CIFAR else []
+
+
+def records_of(wildcards):
+    """Input function: every record an item's table reads, its tickets and searches included."""
+    from ebreplicate.plan.plan import Plan
+
+    runs = Plan(requests(SCALE_SPECS[wildcards.scale], [wildcards.item])).runs.values()
+    return [str(STORE.record_path(s)) for s in runs]
+
+
+def everything(scale):
+    """All targets of a scale."""
+    return [
+        *(f"{RESULTS}/tables/{scale}/{item}.csv" for item in EXPERIMENTS),
+        *(f"figures/{scale}/{item}.svg" for item in EXPERIMENTS),
+        f"{RESULTS}/comparison/{scale}.csv",
+    ]
+
+
+def training_threads(wildcards=None):
+    """CPU threads of one training run."""
+    return config["threads"]
+
+
+def experiment(wildcards):
+    return EXPERIMENTS.load(wildcards.item)

@@ -1,0 +1,77 @@
+# Training stages. Shell lines are written once and for all: an edited line would rerun every training job.
+# stderr goes to the terminal and to the log.
+
+
+rule dataset:
+    output:
+        touch(RESULTS + "/data/{dataset}.verified"),
+    log:
+        RESULTS + "/logs/data/{dataset}.log",
+    resources:
+        data=config["data"],
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m ebreplicate data {wildcards.dataset} --data {resources.data:q} 2> >(tee {log} >&2)"
+
+
+rule search:
+    input:
+        dataset_of,
+    output:
+        RESULTS + "/runs/search/{run}/record.json",
+    log:
+        RESULTS + "/logs/search/{run}.log",
+    params:
+        spec=spec_json(Search),
+        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
+        results=RESULTS,
+    threads: training_threads
+    # Resources, because unlike params a change of them reruns nothing: where a run trains is not what it computes.
+    resources:
+        data=config["data"],
+        device=config["device"],
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m ebreplicate search {params.spec:q} {params.keep} --results {params.results:q} "
+        "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
+
+
+rule draw:
+    input:
+        needs(Ticket),
+    output:
+        RESULTS + "/runs/draw/{run}/record.json",
+    log:
+        RESULTS + "/logs/draw/{run}.log",
+    params:
+        spec=spec_json(Ticket),
+        results=RESULTS,
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m ebreplicate draw {params.spec:q} --results {params.results:q} 2> >(tee {log} >&2)"
+
+
+rule retrain:
+    input:
+        needs(Retrain),
+        dataset_of,
+    output:
+        RESULTS + "/runs/retrain/{run}/record.json",
+    log:
+        RESULTS + "/logs/retrain/{run}.log",
+    params:
+        spec=spec_json(Retrain),
+        results=RESULTS,
+    threads: training_threads
+    # Resources, because unlike params a change of them reruns nothing: where a run trains is not what it computes.
+    resources:
+        data=config["data"],
+        device=config["device"],
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m ebreplicate retrain {params.spec:q} --results {params.results:q} --data {resources.data:q} "
+        "--device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
