@@ -112,13 +112,15 @@ class EnergyMeter:
         if self.device.type == "cuda":
             try:
                 import pynvml
-
+            except ImportError:
+                return None
+            try:
                 pynvml.nvmlInit()
                 uuid = str(torch.cuda.get_device_properties(self.device).uuid)
                 handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
                 self.source = "nvml"
                 return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-            except (ImportError, AttributeError, pynvml.NVMLError):
+            except (AttributeError, pynvml.NVMLError):
                 return None
         try:
             zones = sorted(Path("/sys/class/powercap").glob("intel-rapl:?"))

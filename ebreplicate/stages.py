@@ -141,13 +141,23 @@ def search(
         "cost": {
             "forward_flops": forward,
             "training_flops": {c: cost.training_flops(f, images, len(state.history)) for c, f in forward.items()},
-            **ledger.measured(),
+            **_seen(ledger, state, resume),
         },
         "provenance": provenance(device, started),
     }
     store.write(spec, record, state.history)
     checkpoint.clear()
     return record
+
+
+def _seen(ledger: cost.Ledger, state: State, resume: dict[str, Any] | None) -> dict[str, Any]:
+    """What the ledger measured. A resumed run was measured in part only: its seconds are those of all its epochs, and
+    its energy is blank."""
+    seen = ledger.measured()
+    if resume:
+        total = math.fsum(row["train_seconds"] + row["test_seconds"] for row in state.history)
+        seen |= {"seconds": round(total, 3), "energy_j": None, "energy_source": None}
+    return seen
 
 
 def _save_array(path: Path, array: np.ndarray) -> None:
@@ -286,6 +296,7 @@ def retrain(spec: specs.Retrain, store: Store, root: Path, device: torch.device)
     data = _load(spec.ticket.search, root, device)
     model = _ticket_network(spec, store, drawn, seed).to(device)
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
+    resume = checkpoint.load()
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -295,7 +306,7 @@ def retrain(spec: specs.Retrain, store: Store, root: Path, device: torch.device)
             start=epoch if spec.schedule == "continue" else 0,
             precision=spec.precision,
             observers=[Progress(specs.key(spec))],
-            resume=checkpoint.load(),
+            resume=resume,
             checkpoint=checkpoint.save,
         )
     images, epochs = _images(spec.ticket.search), len(state.history)
@@ -304,7 +315,7 @@ def retrain(spec: specs.Retrain, store: Store, root: Path, device: torch.device)
     record = {
         "status": _status(state),
         "metrics": _metrics(state),
-        "cost": _total_cost(retrained, drawn) | ledger.measured(),
+        "cost": _total_cost(retrained, drawn) | _seen(ledger, state, resume),
         "provenance": provenance(device, started),
     }
     store.write(spec, record, state.history)

@@ -166,7 +166,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
             at_eb, final = by_seed(table, **where), by_seed(table, "final_draw_accuracy", **where)
             seeds = sorted(set(at_eb) & set(final))
             if seeds:
-                contrasts[dataset, model, ratio] = [at_eb[s] - final[s] for s in seeds]
+                contrasts[dataset, model, ratio] = {s: at_eb[s] - final[s] for s in seeds}
                 margins.append(accuracy_margin(interval(at_eb).mean, base.test_images(scale, dataset)))
     margin = sum(margins) / len(margins) if margins else math.nan
     verdict, evidence, n = at_least(pooled(contrasts), -margin, "at emergence minus final draw", len(contrasts))

@@ -173,7 +173,7 @@ def _early(scale: Scale) -> list[str]:
     return [str(e) for e in scale.draw_epochs if 10 <= e <= 40]
 
 
-def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str, str, float], list[float]]:
+def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str, str, float], dict[int, float]]:
     """Per panel and ratio, differences over seeds: mean accuracy over the draws `a` minus that of draw `b`."""
     out = {}
     for (dataset, model), ratios in RATIOS.items():
@@ -186,7 +186,7 @@ def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str
                 second = by_seed(table, draw=b, **where)
             seeds = sorted(set.intersection(set(second), *(set(f) for f in first))) if first else []
             if seeds:
-                out[dataset, model, ratio] = [sum(f[s] for f in first) / len(first) - second[s] for s in seeds]
+                out[dataset, model, ratio] = {s: sum(f[s] for f in first) / len(first) - second[s] for s in seeds}
     return out
 
 

@@ -134,7 +134,7 @@ class Table1(Experiment):
                 low = by_seed(table, schedule=LOW, **where)
                 seeds = sorted(set(high) & set(low))
                 if seeds:
-                    contrasts[dataset, model, draw] = [high[s] - low[s] for s in seeds]
+                    contrasts[dataset, model, draw] = {s: high[s] - low[s] for s in seeds}
         verdict, evidence, n = greater(pooled(contrasts), "[80,120] minus [0,100]", len(contrasts))
         return [
             Claim(

@@ -9,15 +9,16 @@ from ebreplicate.stats import Interval, t_interval
 Judged = tuple[str, str, int]
 
 
-def pooled(contrasts: Mapping[object, list[float]]) -> Interval:
+def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> Interval:
     """Average contrasts over panels within each seed, then a t-interval over seeds: seeds are the independent unit.
 
-    Only as many seeds count as every contrast has; a missing seed of one panel does not reweight the others.
+    `contrasts`: per series, difference by seed. Only seeds that every series has count, so that a missing run does not
+    reweight the others.
     """
     if not contrasts:
         return t_interval([])
-    n = min(len(v) for v in contrasts.values())
-    return t_interval([sum(v[i] for v in contrasts.values()) / len(contrasts) for i in range(n)])
+    seeds = sorted(set.intersection(*(set(v) for v in contrasts.values())))
+    return t_interval([sum(v[s] for v in contrasts.values()) / len(contrasts) for s in seeds])
 
 
 def _evidence(i: Interval, what: str, unit: str, groups: int) -> str:

@@ -20,7 +20,7 @@ class Keep:
         """Command-line flags of the search."""
         epochs, ratios = sorted(self.epochs), sorted(self.ratios)
         out = f"--keep-epochs {' '.join(map(str, epochs))} " if epochs else ""
-        return (out + (f"--keep-ratios {' '.join(f'{r:g}' for r in ratios)}" if ratios else "")).strip()
+        return (out + (f"--keep-ratios {' '.join(map(str, ratios))}" if ratios else "")).strip()
 
 
 def parents(spec: Spec) -> list[Spec]:

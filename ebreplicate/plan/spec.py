@@ -7,6 +7,7 @@ moves no existing key; for the same reason a default is never edited.
 
 import hashlib
 import json
+import math
 import re
 import types
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -23,7 +24,9 @@ NUMERICS = 1
 INITS = ("inherit", "reinit")
 SCHEDULES = ("full", "continue")
 AUGMENTATIONS = ("crop-flip", "crop", "none")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16")
+"""fp32 is IEEE single precision on every device; tf32 lets a GPU round the factors of a product to 10 bits; bf16 is
+autocast."""
 NAMED_DRAWS = ("eb", "best", "final")
 
 
@@ -48,8 +51,10 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
         kind = type(None)
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         raise UserError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
-    # 3 * 0.1 and 0.3 are one number to a person, so they are one number to the key.
-    return round(value, 10) if kind is float else value
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"{where}: expected a finite number, got {value!r}")
+    # 3 * 0.1 and 0.3, or -0.0 and 0.0, are one number to a person, so they are one number to the key.
+    return round(value, 10) + 0.0 if kind is float else value
 
 
 def _need(ok: bool, where: str, problem: str) -> None:
@@ -120,7 +125,7 @@ class Search(Spec):
     def _validate(self) -> None:
         MODELS.check(self.model)
         DATASETS.check(self.dataset)
-        _need(self.seed >= 0, "Search.seed", f"must not be negative, got {self.seed}")
+        _need(0 <= self.seed < 2**32, "Search.seed", f"must lie in 0..2**32-1, got {self.seed}")
         _need(0 < self.width <= 4, "Search.width", f"must lie in (0, 4], got {self.width}")
         for name in ("train_size", "test_size"):
             size = getattr(self, name)
@@ -183,15 +188,19 @@ class Retrain(Spec):
     stage = "retrain"
 
     def _validate(self) -> None:
+        seeded = self.seed is None or 0 <= self.seed < 2**32
+        _need(seeded, "Retrain.seed", f"must lie in 0..2**32-1, got {self.seed}")
         if self.init not in INITS:
             raise unknown("Retrain.init", self.init, INITS)
         if self.schedule not in SCHEDULES:
             raise unknown("Retrain.schedule", self.schedule, SCHEDULES)
         if self.precision not in PRECISIONS:
             raise unknown("Retrain.precision", self.precision, PRECISIONS)
-        if self.schedule == "continue" and isinstance(self.ticket.at, int):
-            late = self.ticket.at >= self.recipe.epochs
-            _need(not late, "Retrain.schedule", f'"continue" from draw epoch {self.ticket.at} leaves no epoch to train')
+        if self.schedule == "continue":
+            searched, at = self.ticket.search.recipe.epochs, self.ticket.at
+            same = self.recipe.epochs == searched
+            _need(same, "Retrain.recipe.epochs", f'"continue" keeps the epoch counter of the search: need {searched}')
+            _need(at != searched, "Retrain.schedule", f'"continue" from draw epoch {at} leaves no epoch to train')
 
     @property
     def slug(self) -> str:
@@ -249,7 +258,7 @@ def from_json(text: str) -> Any:
         raise UserError(f"spec: not JSON ({e})") from None
     if not isinstance(body, dict) or set(body) != {"stage", "numerics", "spec"}:
         raise UserError("spec: expected an object with the fields stage, numerics and spec")
-    if body["stage"] not in STAGES:
+    if body["stage"] not in list(STAGES):  # a list: any JSON value may stand here, hashable or not
         raise unknown("spec.stage", body["stage"], STAGES)
     if body["numerics"] != NUMERICS:
         raise UserError(f"spec.numerics: this version computes numerics {NUMERICS}, the spec asks {body['numerics']!r}")

@@ -88,6 +88,8 @@ def shrink(model: nn.Module, mask: Tensor) -> nn.Module:
     if isinstance(dense, VGG):
         _shrink_vgg(small, dense, index)
     elif isinstance(dense, PreResNet):
+        if any(isinstance(m, ChannelSelection) and len(m.indexes) < m.features for m in dense.modules()):
+            raise UserError("model: already shrunk, its mask would be over other channels; shrink the dense network")
         _shrink_preresnet(small, dense, index)
     else:
         raise UserError(f"model: no channel surgery for {type(model).__name__}")

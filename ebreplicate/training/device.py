@@ -34,7 +34,10 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
             raise UserError("device: cuda was asked for, but torch sees no GPU; use --device auto or cpu")
         yield torch.device("cpu")
         return
-    slots = int(os.environ.get("EBREPLICATE_GPU_SLOTS", "1"))
+    text = os.environ.get("EBREPLICATE_GPU_SLOTS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"EBREPLICATE_GPU_SLOTS: expected a positive integer (runs per GPU), got {text!r}")
+    slots = int(text)
     folder = Path(tempfile.gettempdir()) / f"ebreplicate-gpu-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     visible = range(torch.cuda.device_count())

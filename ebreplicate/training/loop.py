@@ -118,6 +118,8 @@ def fit(
     history, when training diverges.
     """
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # torch lets convolutions use TF32 by default; here a precision is what its name says.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     trainer = Trainer(model, recipe, precision)
     batches = Batches(data, recipe.batch_size, recipe.augment, seed)
     state = State(model, recipe, start, start)

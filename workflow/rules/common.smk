@@ -1,6 +1,7 @@
 # Planning: which runs exist and what they need. Imports no torch, since this file is read on every command.
 import os
 import shlex
+import sys
 
 from snakemake.exceptions import WorkflowError
 
@@ -14,6 +15,13 @@ from ebreplicate.records import Store
 SETTINGS = ("scale", "results", "data", "device", "threads")
 
 
+def integers(values):
+    """The items of --config seeds=[0,1] arrive as the strings "0" and "1"; anything else is left for the schema."""
+    return (
+        [int(v) if isinstance(v, str) and v.isdecimal() else v for v in values] if isinstance(values, list) else values
+    )
+
+
 def configured():
     """Check the configuration and build the plan; bad input stops here, before anything runs."""
     known = (*SETTINGS, *OVERRIDABLE)
@@ -25,7 +33,7 @@ def configured():
     for name, kind in (("results", str), ("data", str), ("device", str), ("threads", int)):
         if not isinstance(config[name], kind):
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
-    overrides = {name: config[name] for name in OVERRIDABLE if name in config}
+    overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
     scales = {name: load_scale(name, overrides if name == config["scale"] else None) for name in SCALES}
     Store(config["results"]).check_writable()
     return scales, make_plan(*scales.values())
@@ -38,11 +46,17 @@ except UserError as e:
     raise WorkflowError(str(e)) from None
 
 # Jobs hand themselves to one warm process instead of importing torch each (ebreplicate/warm.py).
-os.environ.setdefault("EBREPLICATE_WARM", "1")
+# Not on a cluster, where the process would belong to whichever job came first.
+if not {"SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST"} & set(os.environ):
+    os.environ.setdefault("EBREPLICATE_WARM", "1")
+# Jobs call `python`: that of this Snakemake, whether or not its environment is activated.
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.path.expandvars("$PATH")]))
 SCALE = config["scale"]
 RESULTS = config["results"]
 STORE = Store(RESULTS)
-OVERRIDES = " ".join(f"--config {name}={shlex.quote(str(config[name]))}" for name in OVERRIDABLE if name in config)
+OVERRIDES = " ".join(
+    f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
+)
 CIFAR = sorted({s.dataset for s in PLAN.stage(Search) if s.dataset.startswith("cifar")})
 
 
@@ -93,6 +107,11 @@ def everything(scale):
         *(f"figures/{scale}/{item}.svg" for item in EXPERIMENTS),
         f"{RESULTS}/comparison/{scale}.csv",
     ]
+
+
+def results_root(wildcards):
+    """Params function: where the package reads and writes results."""
+    return RESULTS
 
 
 def training_threads(wildcards=None):

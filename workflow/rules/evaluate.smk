@@ -6,21 +6,21 @@ rule tabulate:
         records_of,
     output:
         report(
-            RESULTS + "/tables/{scale}/{item}.csv",
+            f"{RESULTS}/tables/{{scale}}/{{item}}.csv",
             caption="../report/table.rst",
             category=lambda w: experiment(w).category,
             subcategory=lambda w: experiment(w).title,
             labels=lambda w: {"scale": w.scale, "what": "table"},
         ),
     log:
-        RESULTS + "/logs/tabulate/{scale}/{item}.log",
-    params:
-        overrides=OVERRIDES,
-        results=RESULTS,
-        title=lambda w: experiment(w).title,
-        caption=lambda w: experiment(w).caption,
+        f"{RESULTS}/logs/tabulate/{{scale}}/{{item}}.log",
     conda:
         "../../environment.yml"
+    params:
+        overrides=OVERRIDES,
+        results=results_root,
+        title=lambda w: experiment(w).title,
+        caption=lambda w: experiment(w).caption,
     shell:
         "python -m ebreplicate tabulate {wildcards.item} --scale {wildcards.scale} --results {params.results} "
         "{params.overrides} 2> >(tee {log} >&2)"
@@ -28,7 +28,7 @@ rule tabulate:
 
 rule plot:
     input:
-        RESULTS + "/tables/{scale}/{item}.csv",
+        f"{RESULTS}/tables/{{scale}}/{{item}}.csv",
     output:
         report(
             "figures/{scale}/{item}.svg",
@@ -38,14 +38,14 @@ rule plot:
             labels=lambda w: {"scale": w.scale, "what": "figure"},
         ),
     log:
-        RESULTS + "/logs/plot/{scale}/{item}.log",
-    params:
-        overrides=OVERRIDES,
-        results=RESULTS,
-        title=lambda w: experiment(w).title,
-        caption=lambda w: experiment(w).caption,
+        f"{RESULTS}/logs/plot/{{scale}}/{{item}}.log",
     conda:
         "../../environment.yml"
+    params:
+        overrides=OVERRIDES,
+        results=results_root,
+        title=lambda w: experiment(w).title,
+        caption=lambda w: experiment(w).caption,
     shell:
         "python -m ebreplicate plot {wildcards.item} --scale {wildcards.scale} --results {params.results} "
         "{params.overrides} --output {output} 2> >(tee {log} >&2)"
@@ -53,28 +53,28 @@ rule plot:
 
 rule compare:
     input:
-        expand(RESULTS + "/tables/{{scale}}/{item}.csv", item=EXPERIMENTS),
+        expand(f"{RESULTS}/tables/{{{{scale}}}}/{{item}}.csv", item=EXPERIMENTS),
     output:
         report(
-            RESULTS + "/comparison/{scale}.csv",
+            f"{RESULTS}/comparison/{{scale}}.csv",
             caption="../report/comparison.rst",
             category="Comparison with the paper",
             labels={"scale": "{scale}", "what": "every printed number beside ours"},
         ),
         report(
-            RESULTS + "/comparison/{scale}_claims.csv",
+            f"{RESULTS}/comparison/{{scale}}_claims.csv",
             caption="../report/claims.rst",
             category="Comparison with the paper",
             labels={"scale": "{scale}", "what": "claims and verdicts"},
         ),
-        RESULTS + "/comparison/{scale}.md",
+        f"{RESULTS}/comparison/{{scale}}.md",
     log:
-        RESULTS + "/logs/compare/{scale}.log",
-    params:
-        overrides=OVERRIDES,
-        results=RESULTS,
+        f"{RESULTS}/logs/compare/{{scale}}.log",
     conda:
         "../../environment.yml"
+    params:
+        overrides=OVERRIDES,
+        results=results_root,
     shell:
         "python -m ebreplicate compare --scale {wildcards.scale} --results {params.results} {params.overrides} "
         "2> >(tee {log} >&2)"

@@ -4,13 +4,13 @@
 
 rule dataset:
     output:
-        touch(RESULTS + "/data/{dataset}.verified"),
+        touch(f"{RESULTS}/data/{{dataset}}.verified"),
     log:
-        RESULTS + "/logs/data/{dataset}.log",
-    resources:
-        data=config["data"],
+        f"{RESULTS}/logs/data/{{dataset}}.log",
     conda:
         "../../environment.yml"
+    resources:
+        data=config["data"],
     shell:
         "python -m ebreplicate data {wildcards.dataset} --data {resources.data:q} 2> >(tee {log} >&2)"
 
@@ -19,20 +19,20 @@ rule search:
     input:
         dataset_of,
     output:
-        RESULTS + "/runs/search/{run}/record.json",
+        f"{RESULTS}/runs/search/{{run}}/record.json",
     log:
-        RESULTS + "/logs/search/{run}.log",
-    params:
-        spec=spec_json(Search),
-        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
-        results=RESULTS,
+        f"{RESULTS}/logs/search/{{run}}.log",
+    conda:
+        "../../environment.yml"
     threads: training_threads
     # Resources, because unlike params a change of them reruns nothing: where a run trains is not what it computes.
     resources:
         data=config["data"],
         device=config["device"],
-    conda:
-        "../../environment.yml"
+    params:
+        spec=spec_json(Search),
+        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
+        results=results_root,
     shell:
         "python -m ebreplicate search {params.spec:q} {params.keep} --results {params.results:q} "
         "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
@@ -42,14 +42,14 @@ rule draw:
     input:
         needs(Ticket),
     output:
-        RESULTS + "/runs/draw/{run}/record.json",
+        f"{RESULTS}/runs/draw/{{run}}/record.json",
     log:
-        RESULTS + "/logs/draw/{run}.log",
-    params:
-        spec=spec_json(Ticket),
-        results=RESULTS,
+        f"{RESULTS}/logs/draw/{{run}}.log",
     conda:
         "../../environment.yml"
+    params:
+        spec=spec_json(Ticket),
+        results=results_root,
     shell:
         "python -m ebreplicate draw {params.spec:q} --results {params.results:q} 2> >(tee {log} >&2)"
 
@@ -59,19 +59,19 @@ rule retrain:
         needs(Retrain),
         dataset_of,
     output:
-        RESULTS + "/runs/retrain/{run}/record.json",
+        f"{RESULTS}/runs/retrain/{{run}}/record.json",
     log:
-        RESULTS + "/logs/retrain/{run}.log",
-    params:
-        spec=spec_json(Retrain),
-        results=RESULTS,
+        f"{RESULTS}/logs/retrain/{{run}}.log",
+    conda:
+        "../../environment.yml"
     threads: training_threads
     # Resources, because unlike params a change of them reruns nothing: where a run trains is not what it computes.
     resources:
         data=config["data"],
         device=config["device"],
-    conda:
-        "../../environment.yml"
+    params:
+        spec=spec_json(Retrain),
+        results=results_root,
     shell:
         "python -m ebreplicate retrain {params.spec:q} --results {params.results:q} --data {resources.data:q} "
         "--device {resources.device} --threads {threads} 2> >(tee {log} >&2)"

@@ -1,0 +1,61 @@
+# A fresh machine needs Python 3.11 to 3.13 (with venv), git and make; everything else is pinned and goes into .venv.
+
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+# The workflow's jobs call `python`, which must be .venv's.
+ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
+SNAKEMAKE := $(ACTIVE) $(BIN)/snakemake
+SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+# The first candidate that runs, is supported and can make a virtual environment. Override: make PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
+
+.DEFAULT_GOAL := all
+.PHONY: all venv smoke test lint report requirements environment clean help
+
+all: smoke ## build .venv and run the workflow at smoke scale
+
+venv: .venv/.installed ## build .venv from the pinned requirements
+
+.venv/.installed: requirements.txt pyproject.toml
+	@if $(BIN)/python -c 'import pip; $(SUPPORTED)' >/dev/null 2>&1; then exit 0; fi; \
+	python='$(PYTHON)'; test -n "$$python" && "$$python" -c '$(SUPPORTED)' >/dev/null 2>&1 || { \
+	  echo "error: no usable Python (>=3.11,<3.14, with venv and ensurepip) found; install one or give its path:" >&2; \
+	  echo "  make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	echo "$$python -m venv --clear .venv"; "$$python" -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+smoke: venv ## every run, table and figure at smoke scale
+	$(SNAKEMAKE) --cores all
+
+test: venv ## the test suite
+	$(ACTIVE) $(BIN)/python -m pytest
+
+lint: venv ## formatting, lint, and generated files up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+	$(BIN)/python workflow/scripts/environment.py --check
+
+report: smoke ## report.zip: the self-contained report of what has been run
+	$(SNAKEMAKE) --cores all --report report.zip
+
+requirements: venv ## resolve requirements.txt anew (newest versions that pyproject.toml allows), then environment.yml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade \
+	  pyproject.toml -o requirements.txt
+	$(BIN)/python workflow/scripts/environment.py
+
+environment: venv ## rewrite environment.yml from requirements.txt
+	$(BIN)/python workflow/scripts/environment.py
+
+clean: ## remove caches and build products; results, figures, data and .venv stay
+	rm -rf .pytest_cache .ruff_cache .hypothesis build report.zip
+	find . -name .venv -prune -o -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /  \1: /p' $(MAKEFILE_LIST)

@@ -1,0 +1,135 @@
+"""What a scale would run, told before anything runs. No torch unless a FLOPs estimate is asked for."""
+
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.plan.plan import Plan, epochs_of, parents, requests
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key
+from ebreplicate.records import Store
+from ebreplicate.training.datasets import INFO
+
+
+def search_of(spec: Spec) -> Search:
+    """The search at the root of a run."""
+    while not isinstance(spec, Search):
+        (spec,) = parents(spec)
+    return spec
+
+
+def epochs_unshared(scale: Scale) -> int:
+    """Training epochs if every requested run trained its own search, as separate scripts would."""
+    total = 0
+    for item in EXPERIMENTS:
+        for spec in EXPERIMENTS.load(item).runs(scale):
+            total += epochs_of(spec) + (0 if isinstance(spec, Search) else search_of(spec).recipe.epochs)
+    return total
+
+
+def _images(search: Search) -> int:
+    return search.train_size or INFO[search.dataset].train
+
+
+Network = tuple[str, str, float, int]
+"""What decides how fast a run trains: model, dataset, width, batch size."""
+
+
+def _network(spec: Spec) -> Network:
+    search = search_of(spec)
+    batch = spec.recipe.batch_size if isinstance(spec, Retrain) else search.recipe.batch_size
+    return search.model, search.dataset, search.width, batch
+
+
+def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]]:
+    """Training FLOPs (authors' convention) per network: of all runs, and of those not done.
+
+    A ticket's network is counted as dense times (1 - ratio).
+    """
+    from ebreplicate import cost
+    from ebreplicate.models import build
+
+    dense: dict[Network, float] = {}
+    total: dict[Network, tuple[float, float]] = {}
+    for spec in plan.runs.values():
+        name, search = _network(spec), search_of(spec)
+        if name not in dense:
+            info = INFO[search.dataset]
+            dense[name] = cost.flops(build(name[0], info.classes, name[2]), (3, info.side, info.side))
+        share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) else 1
+        flops = cost.training_flops(dense[name] * share, _images(search), epochs_of(spec))
+        planned, left = total.get(name, (0.0, 0.0))
+        total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
+    return total
+
+
+def _finished_speeds(store: Store, plan: Plan) -> dict[Network, float]:
+    """Median seconds per FLOP of finished searches, per network."""
+    found: dict[Network, list[float]] = defaultdict(list)
+    for spec in plan.stage(Search):
+        record = store.read(spec)
+        if record and record["status"] == "ok":
+            found[_network(spec)].append(record["cost"]["seconds"] / record["cost"]["training_flops"]["authors"])
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def _trial_speed(name: Network) -> float:
+    """Seconds per FLOP of two training steps of a network on this device, on random images."""
+    import time
+
+    import torch
+
+    from ebreplicate import cost
+    from ebreplicate.models import build
+    from ebreplicate.plan.spec import Recipe
+    from ebreplicate.training.loop import Trainer
+
+    model, dataset, width, batch = name
+    info = INFO[dataset]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batch = batch if device.type == "cuda" else min(batch, 32)  # the time per image hardly depends on it there
+    network = build(model, info.classes, width).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer = Trainer(network, Recipe())
+    x = torch.randn(batch, 3, info.side, info.side, device=device).contiguous(memory_format=torch.channels_last)
+    y = torch.randint(info.classes, (batch,), device=device)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        trainer.step(x, y).item()  # waits for the device
+        times.append(time.perf_counter() - began)
+    return min(times[1:]) / cost.training_flops(cost.flops(network, (3, info.side, info.side)), batch, 1)
+
+
+def describe(scale: Scale, results: Path) -> str:
+    """Runs per stage and how many are done, epochs with and without sharing, FLOPs, estimated hours."""
+    store, plan = Store(results), Plan(requests(scale))
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for spec in plan.runs.values():
+        counts[spec.stage][0] += 1  # type: ignore[attr-defined]
+        counts[spec.stage][1] += store.done(spec)  # type: ignore[attr-defined]
+    shared, alone = sum(map(epochs_of, plan.runs.values())), epochs_unshared(scale)
+    lines = [f"scale {scale.name}: {scale.note.strip()}", ""]
+    lines += [f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES]
+    lines += ["", f"training epochs: {shared:,} with shared searches, {alone:,} without ({alone / shared:.1f}x)"]
+    flops = planned_flops(plan, store)
+    total = sum(planned for planned, _ in flops.values())
+    lines.append(f"training FLOPs:  {total:.3g} (3 x forward x images x epochs; tickets as (1 - ratio) of dense)")
+    known = _finished_speeds(store, plan)
+    speed = {name: known[name] if name in known else _trial_speed(name) for name in flops}
+    hours, left = (sum(flops[n][i] * speed[n] for n in flops) / 3600 for i in (0, 1))
+    how = "finished searches" if set(known) >= set(flops) else "a trial of three steps a network on this device"
+    lines.append(f"estimated:       {left:.1f} hours left of {hours:.1f}, one run at a time (speed: {how})")
+    return "\n".join(lines)
+
+
+def list_runs(scale: Scale, results: Path) -> str:
+    """One line a run: stage, key, done or not, canonical spec; each spec can be given to its stage's command."""
+    store = Store(results)
+    rows: list[str] = []
+    for spec in Plan(requests(scale)).runs.values():
+        state = "done" if store.done(spec) else "-"
+        stage: Any = spec.stage  # type: ignore[attr-defined]
+        rows.append(f"{stage}\t{key(spec)}\t{state}\t{canonical(spec)}")
+    return "\n".join(rows)
