@@ -173,6 +173,21 @@ def test_images(scale: Scale, dataset: str) -> int:
     return entry.get("test_size") or INFO[entry["name"]].test
 
 
+def confounded(scale: Scale, verdict: str, evidence: str) -> tuple[str, str]:
+    """Withhold a verdict on draw epochs where retrains are shorter than searches.
+
+    A ticket inherits weights, so a late draw has had more training in total; only a retrain long enough to make that
+    immaterial compares tickets.
+    """
+    if verdict == NOT_RUN or scale.retrain_recipe.epochs >= scale.recipe.epochs:
+        return verdict, evidence
+    reason = (
+        f"{scale.retrain_recipe.epochs}-epoch retrains after a {scale.recipe.epochs}-epoch search: late tickets "
+        "inherit more training, so this scale cannot judge it"
+    )
+    return INCONCLUSIVE, f"{evidence}; {reason}"
+
+
 def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
     """A slimming ticket."""
     return Ticket(search=search, ratio=ratio, at=at)

@@ -9,7 +9,7 @@ from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, inter
 from ebreplicate.experiments.fig1_existence import RATIOS
 from ebreplicate.experiments.verdicts import at_least, pooled
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Spec
+from ebreplicate.plan.spec import Retrain, Spec, key
 from ebreplicate.stats import accuracy_margin, t_interval
 
 RULES = {
@@ -25,16 +25,23 @@ def emergence_retrain(scale: Scale, dataset: str, model: str, ratio: float, seed
     return Retrain(ticket=base.ticket(search, ratio, "eb"), recipe=scale.retrain_recipe)
 
 
+def eb_train(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Retrain:
+    """EB Train as the paper runs it: from emergence on, the small network goes through the rest of the schedule."""
+    search = scale.search(model, dataset, seed)
+    return Retrain(ticket=base.ticket(search, ratio, "eb"), recipe=scale.recipe, schedule="continue")
+
+
 class DetectorStudy(Experiment):
-    """Emergence epoch per network, dataset, ratio, seed and rule; accuracy at emergence against the best draw."""
+    """Emergence epoch per network, dataset, ratio, seed and rule; accuracy at emergence; EB Train beside dense."""
 
     def runs(self, scale: Scale) -> list[Spec]:
-        """Retrains at emergence; the grid of draws to compare with is Figure 1's."""
+        """Retrains at emergence, whole and continuing; the grid of draws to compare with is Figure 1's."""
         return [
-            emergence_retrain(scale, dataset, model, ratio, seed)
+            kind(scale, dataset, model, ratio, seed)
             for seed in scale.seeds
             for dataset, model in base.panels()
             for ratio in RATIOS[dataset, model]
+            for kind in (emergence_retrain, eb_train)
         ]
 
     def table(self, scale: Scale, store: Any) -> Any:
@@ -56,9 +63,11 @@ class DetectorStudy(Experiment):
                     row |= {"emergence_known": drawn is not None}
                     row |= _grid(grid, ratio, store)
                     row["first_decay"] = scale.recipe.milestones[0]
+                    row |= _eb_train_columns(scale, eb_train(scale, dataset, model, ratio, seed), store)
                     rows.append(row)
         extra = [*(f"emergence_{r}" for r in RULES), "emergence_known", "best_draw", "best_draw_accuracy"]
-        extra += ["final_draw_accuracy", "first_decay"]
+        extra += ["final_draw_accuracy", "first_decay", "dense_accuracy", "eb_train_accuracy", "eb_train_flops_ratio"]
+        extra += ["eb_train_key"]
         return pd.DataFrame(rows).reindex(columns=[*base.COLUMNS, *extra])
 
     def figure(self, scale: Scale, table: Any) -> Any:
@@ -66,7 +75,7 @@ class DetectorStudy(Experiment):
         from ebreplicate import style
 
         plt = style.use()
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(3, 2))
+        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=(3, 2))
         groups = [(d, m, r) for d, m in base.panels() for r in RATIOS[d, m]]
         for rule, colour, marker, shift in zip(RULES, style.COLOURS, style.MARKERS, (-0.22, 0, 0.22), strict=False):
             points = []
@@ -87,9 +96,20 @@ class DetectorStudy(Experiment):
             at_eb = by_seed(table, dataset=dataset, model=model, ratio=ratio)
             best = by_seed(table, "best_draw_accuracy", dataset=dataset, model=model, ratio=ratio)
             seeds = sorted(set(at_eb) & set(best))
-            right.plot([x] * len(seeds), [at_eb[s] - best[s] for s in seeds], "o", c=style.COLOURS[0])
+            label = "full retrain at emergence, minus best draw of Figure 1's grid" if x == 0 else None
+            right.plot(
+                [x - 0.12] * len(seeds), [at_eb[s] - best[s] for s in seeds], "o", c=style.COLOURS[0], label=label
+            )
+            ours = by_seed(table, "eb_train_accuracy", dataset=dataset, model=model, ratio=ratio)
+            dense = by_seed(table, "dense_accuracy", dataset=dataset, model=model, ratio=ratio)
+            seeds = sorted(set(ours) & set(dense))
+            label = "EB Train (rest of the schedule), minus dense" if x == 0 else None
+            right.plot(
+                [x + 0.12] * len(seeds), [ours[s] - dense[s] for s in seeds], "s", c=style.COLOURS[1], label=label
+            )
         right.axhline(0, c="0.3", ls="--", lw=1)
-        right.set_ylabel("accuracy at emergence minus best draw\nof Figure 1's grid (pp)")
+        right.set_ylabel("accuracy difference (pp)")
+        right.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, 1.2))
         short = {"preresnet101": "PRN", "vgg16": "VGG"}
         labels = [f"{short[m]} {d.removeprefix('cifar')} {r:.0%}" for d, m, r in groups]
         for axis in (left, right):
@@ -121,7 +141,24 @@ class DetectorStudy(Experiment):
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """Masks settle before the first decay; drawing at emergence is as good as the best draw."""
-        return [_before_decay(scale, table), _as_good_as_oracle(scale, table)]
+        return [
+            _before_decay(scale, table),
+            _as_good_as_oracle(scale, table),
+            _eb_train_matches_dense(scale, table),
+            _eb_train_costs_less(table),
+        ]
+
+
+def _eb_train_columns(scale: Scale, spec: Retrain, store: Any) -> dict[str, Any]:
+    """EB Train beside the dense network it was found in: accuracies, and training FLOPs as a fraction of dense."""
+    record, dense = store.read(spec), store.read(spec.ticket.search)
+    out: dict[str, Any] = {"eb_train_key": key(spec)}
+    if dense and dense["status"] == "ok":
+        out["dense_accuracy"] = dense["metrics"]["last_accuracy"]
+    if record and record["status"] == "ok":
+        total, whole = (r["cost"]["training_flops"]["authors"] for r in (record, dense))
+        out |= {"eb_train_accuracy": record["metrics"]["last_accuracy"], "eb_train_flops_ratio": total / whole}
+    return out
 
 
 def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Any) -> dict[str, Any]:
@@ -170,6 +207,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
                 margins.append(accuracy_margin(interval(at_eb).mean, base.test_images(scale, dataset)))
     margin = sum(margins) / len(margins) if margins else math.nan
     verdict, evidence, n = at_least(pooled(contrasts), -margin, "at emergence minus final draw", len(contrasts))
+    verdict, evidence = base.confounded(scale, verdict, evidence)
     return Claim(
         "emergence-suffices",
         "A ticket drawn where the detector fires retrains as well as one drawn from the fully trained network.",
@@ -183,6 +221,51 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
     )
 
 
+def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
+    contrasts, margins = {}, []
+    for (dataset, model), ratios in RATIOS.items():
+        for ratio in ratios:
+            where = {"dataset": dataset, "model": model, "ratio": ratio}
+            ours, dense = by_seed(table, "eb_train_accuracy", **where), by_seed(table, "dense_accuracy", **where)
+            seeds = sorted(set(ours) & set(dense))
+            if seeds:
+                contrasts[dataset, model, ratio] = {s: ours[s] - dense[s] for s in seeds}
+                margins.append(accuracy_margin(interval(dense).mean, base.test_images(scale, dataset)))
+    margin = sum(margins) / len(margins) if margins else math.nan
+    verdict, evidence, n = at_least(pooled(contrasts), -margin, "EB Train minus dense", len(contrasts))
+    return Claim(
+        "eb-train-matches-dense",
+        "EB Train (search until emergence, then train the small network through the rest of the same schedule) reaches "
+        "the accuracy of the dense network.",
+        "paper, abstract and Table 2",
+        "mean over panels and ratios where a ticket emerged, same number of epochs in total, t-interval over seeds; "
+        f"supported if its lower end exceeds minus the noise margin ({margin:.2f} pp)",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _eb_train_costs_less(table: Any) -> Claim:
+    found = table[table.eb_train_flops_ratio.notna()]
+    ratios = [float(rows.eb_train_flops_ratio.mean()) for _, rows in found.groupby("seed")]
+    i = t_interval(ratios)
+    verdict = (
+        base.NOT_RUN if not i.n else base.SUPPORTED if found.eb_train_flops_ratio.max() < 1 else base.NOT_SUPPORTED
+    )
+    evidence = f"EB Train / dense: mean {i.mean:.2f}, range {found.eb_train_flops_ratio.min():.2f} to "
+    evidence += f"{found.eb_train_flops_ratio.max():.2f} ({len(found)} runs, {i.n} seeds)"
+    return Claim(
+        "eb-train-costs-less",
+        "EB Train needs fewer training FLOPs, search and detector included, than dense training.",
+        "paper, Table 2",
+        "supported if every run's total is below its dense network's (FLOPs are counted, not sampled: no interval)",
+        verdict,
+        evidence if i.n else "",
+        i.n,
+    )
+
+
 EXPERIMENT = DetectorStudy(
     item="detector_study",
     title="Detector study: when does the ticket emerge?",
@@ -190,6 +273,7 @@ EXPERIMENT = DetectorStudy(
     caption=(
         "The paper's detector compares the newest channel mask with older ones and stops the search when they agree. "
         "Text and code describe different rules; this shows the epoch at which each fires, and how the accuracy of "
-        "the ticket drawn there compares with the best ticket of Figure 1's grid."
+        "the ticket drawn there compares with the best ticket of Figure 1's grid, and EB Train, which goes on from "
+        "there with the small network, with training the dense network all the way."
     ),
 )

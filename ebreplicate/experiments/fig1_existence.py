@@ -203,6 +203,7 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
     contrasts = _contrasts(scale, table, _early(scale), "160")
     margin = _margin(scale, table, contrasts)
     verdict, evidence, n = at_least(pooled(contrasts), -margin, "early minus final draw", len(contrasts))
+    verdict, evidence = base.confounded(scale, verdict, evidence)
     return Claim(
         "early-birds-exist",
         "Tickets drawn early (paper's epochs 10 to 40 of 160) retrain to an accuracy no lower than tickets of the "
@@ -236,9 +237,7 @@ def _dense(scale: Scale, table: Any) -> Claim:
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
     margin = _margin(scale, table, contrasts)
     verdict, evidence, n = at_least(pooled(contrasts), -margin, "early draw minus dense", len(contrasts))
-    if scale.retrain_recipe.epochs < scale.recipe.epochs and n:
-        verdict = base.INCONCLUSIVE
-        evidence += "; at this scale a retrain is shorter than the dense training, so this cannot be judged"
+    verdict, evidence = base.confounded(scale, verdict, evidence)
     return Claim(
         "match-dense",
         "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",

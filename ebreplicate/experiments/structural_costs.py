@@ -223,8 +223,8 @@ class StructuralCosts(Experiment):
 def _count(rows: Any) -> tuple[int, int, Any]:
     """How many cells are reproduced to the printed digit, of how many, and the rows that are not."""
     triples = zip(rows.derived, rows.published, rows.unit.map(PRINTED_UNIT), strict=True)
-    good = rows.derived.notna() & [reproduces(d, p, u) for d, p, u in triples]
-    return int(good.sum()), len(rows), rows[~good]
+    good = [math.isfinite(d) and reproduces(d, p, u) for d, p, u in triples]
+    return sum(good), len(rows), rows[[not g for g in good]]
 
 
 def _claim(table: Any, name: str, methods: tuple[str, ...]) -> Claim:
