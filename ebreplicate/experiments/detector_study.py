@@ -176,7 +176,7 @@ def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Any) -> d
 
 def _before_decay(scale: Scale, table: Any) -> Claim:
     known = table[table.emergence_known.astype(bool)]
-    early = known[known.emergence_authors < known.first_decay]
+    early = known[known.emergence_authors <= known.first_decay]
     n, total = len(early), len(known)
     verdict = base.NOT_RUN if not total else base.SUPPORTED if n == total else base.NOT_SUPPORTED
     if total and 0 < n < total:
@@ -187,8 +187,8 @@ def _before_decay(scale: Scale, table: Any) -> Claim:
         "settles-before-decay",
         "The mask settles (all five masks within 0.1) before the learning rate first falls.",
         "paper, section 3 and Fig. 3",
-        f"count of (search, ratio) pairs whose emergence epoch under the authors' rule precedes epoch "
-        f"{scale.recipe.milestones[0]}; supported if all, not supported if none",
+        f"count of (search, ratio) pairs that emerge, under the authors' rule, within the {scale.recipe.milestones[0]} "
+        "epochs trained at the first rate; supported if all, not supported if none",
         verdict,
         evidence if total else "",
         known.seed.nunique() if total else 0,
