@@ -96,9 +96,12 @@ def run(argv: list[str]) -> int | None:
         return None
     with connection:
         request = json.dumps({"argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}).encode()
-        socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
-        connection.sendall(request)
-        child = int.from_bytes(_receive(connection, 4), "big")
+        try:
+            socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
+            connection.sendall(request)
+            child = int.from_bytes(_receive(connection, 4), "big")
+        except OSError:  # the server ended, idle, just as we connected; a child it may have forked ends with us
+            return None
         if not child:
             return None
 

@@ -79,18 +79,22 @@ class Experiment:
         return []
 
 
+def accuracies(record: dict[str, Any]) -> dict[str, Any]:
+    """Accuracies of a finished run. One that diverged or had no ticket has none, so that no mean counts it."""
+    names = ("last_accuracy", "best_accuracy")
+    return {name: record["metrics"][name] if record["status"] == "ok" else None for name in names}
+
+
 def search_row(spec: Search, store: "Store", **names: Any) -> dict[str, Any]:
     """Table row of a dense search."""
     record = store.read(spec)
     base = {**names, "seed": spec.seed, "search_epochs": spec.recipe.epochs, "key": key(spec)}
     if record is None:
         return {**base, "status": NOT_RUN}
-    m = record["metrics"]
     return {
         **base,
         "status": record["status"],
-        "last_accuracy": m["last_accuracy"],
-        "best_accuracy": m["best_accuracy"],
+        **accuracies(record),
         "training_flops": record["cost"]["training_flops"]["authors"],
         "seconds": record["cost"]["seconds"],
     }
@@ -113,12 +117,10 @@ def retrain_row(spec: Retrain, store: "Store", **names: Any) -> dict[str, Any]:
         base |= {"epoch": m["epoch"], "empty_layers": m.get("empty_layers")}
     if record is None:
         return {**base, "status": NOT_RUN}
-    m = record["metrics"]
     return {
         **base,
         "status": record["status"],
-        "last_accuracy": m["last_accuracy"],
-        "best_accuracy": m["best_accuracy"],
+        **accuracies(record),
         "training_flops": record["cost"].get("training_flops", {}).get("authors"),
         "seconds": record["cost"].get("seconds"),
     }
@@ -153,11 +155,12 @@ def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
 
 def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", **where: Any) -> dict[int, float]:
     """Values of `column` per seed in the rows that match `where`; rows without a value are left out."""
-    rows = table
+    keep = table[column].notna().to_numpy()
     for name, value in where.items():
-        rows = rows[(rows[name] - value).abs() < 1e-9] if isinstance(value, float) else rows[rows[name] == value]
-    rows = rows[rows[column].notna()]
-    return dict(zip(rows["seed"].astype(int), rows[column].astype(float), strict=True))
+        found = table[name].to_numpy()
+        keep = keep & (abs(found - value) < 1e-9 if isinstance(value, float) else found == value)
+    seeds, values = (table[name].to_numpy()[keep] for name in ("seed", column))
+    return {int(s): float(v) for s, v in zip(seeds, values, strict=True)}
 
 
 def interval(values: dict[int, float]) -> Interval:

@@ -91,7 +91,7 @@ class DetectorStudy(Experiment):
             x = groups.index((row.dataset, row.model, row.ratio))
             left.text(x, scale.recipe.epochs, "none", ha="center", va="bottom", fontsize="xx-small", color="0.4")
         left.set(ylabel=f"emergence epoch, of {scale.recipe.epochs}", ylim=(0, scale.recipe.epochs * 1.08))
-        left.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
+        left.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         for x, (dataset, model, ratio) in enumerate(groups):
             at_eb = by_seed(table, dataset=dataset, model=model, ratio=ratio)
             best = by_seed(table, "best_draw_accuracy", dataset=dataset, model=model, ratio=ratio)
@@ -109,7 +109,7 @@ class DetectorStudy(Experiment):
             )
         right.axhline(0, c="0.3", ls="--", lw=1)
         right.set_ylabel("accuracy difference (pp)")
-        right.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, 1.2))
+        right.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
         short = {"preresnet101": "PRN", "vgg16": "VGG"}
         labels = [f"{short[m]} {d.removeprefix('cifar')} {r:.0%}" for d, m, r in groups]
         for axis in (left, right):
@@ -155,7 +155,7 @@ def _eb_train_columns(scale: Scale, spec: Retrain, store: Any) -> dict[str, Any]
     out: dict[str, Any] = {"eb_train_key": key(spec)}
     if dense and dense["status"] == "ok":
         out["dense_accuracy"] = dense["metrics"]["last_accuracy"]
-    if record and record["status"] == "ok":
+    if record and dense and record["status"] == "ok":
         total, whole = (r["cost"]["training_flops"]["authors"] for r in (record, dense))
         out |= {"eb_train_accuracy": record["metrics"]["last_accuracy"], "eb_train_flops_ratio": total / whole}
     return out
@@ -166,7 +166,7 @@ def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Any) -> d
     found = {}
     for (r, draw), spec in grid.items():
         record = store.read(spec) if r == ratio and draw != "best" else None
-        if record and record["metrics"]["last_accuracy"] is not None:
+        if record and record["status"] == "ok":
             found[draw] = record["metrics"]["last_accuracy"]
     if not found:
         return {}

@@ -63,8 +63,8 @@ class Fig1(Experiment):
         for axis, (dataset, model) in zip(axes.flat, base.panels(), strict=True):
             _panel(axis, scale, table, dataset, model)
         handles = [plt.Line2D([], [], c="0.3", marker="o", label="ours: mean, 95 % t-interval over seeds")]
-        if scale.comparable:
-            handles.append(plt.Line2D([], [], c="0.3", marker="o", label="paper, digitised", **style.PUBLISHED))
+        where = "" if scale.comparable else ", right axis"
+        handles.append(plt.Line2D([], [], c="0.3", marker="o", label=f"paper, digitised{where}", **style.PUBLISHED))
         handles.append(plt.Line2D([], [], c="0.3", ls="--", label="dense network, no pruning"))
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
         n = len(scale.seeds)
@@ -73,8 +73,8 @@ class Fig1(Experiment):
         else:
             style.stamp(
                 figure,
-                f"scale {scale.name}, {n} seeds, accuracy of the last retrain epoch. Hollow: the paper's points on the "
-                "right-hand axis, at full scale:\ncompare shapes, not heights.",
+                f"scale {scale.name}, up to {n} seeds, accuracy of the last retrain epoch; the paper's points are of "
+                "full scale: compare shapes, not heights.",
             )
         return figure
 
@@ -150,8 +150,12 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     ticks = [scale.epoch(e) / last * 160 for e in scale.draw_epochs] + [STAR_X]
     axis.set_xticks(ticks, [str(scale.epoch(e)) for e in scale.draw_epochs] + ["best"], fontsize="x-small")
     axis.set_xlabel(f"draw epoch, of {last} (square-root axis)")
+    axis.set_xlim(0.3, 200)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize="small", loc="lower right")
+    elif not scale.comparable:
+        axis.set_yticks([])
+        axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
 
 
 STAR_X = 185.0

@@ -13,6 +13,7 @@ from ebreplicate.plan.spec import Retrain, Search, Ticket, canonical, key
 from ebreplicate.records import Store
 
 SETTINGS = ("scale", "results", "data", "device", "threads")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def integers(values):
@@ -33,6 +34,10 @@ def configured():
     for name, kind in (("results", str), ("data", str), ("device", str), ("threads", int)):
         if not isinstance(config[name], kind):
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
+    if config["threads"] < 1:
+        raise UserError(f"--config threads: must be at least 1, got {config['threads']}")
+    if config["device"] not in DEVICES:
+        raise unknown("--config device", config["device"], DEVICES)
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
     scales = {name: load_scale(name, overrides if name == config["scale"] else None) for name in SCALES}
     Store(config["results"]).check_writable()

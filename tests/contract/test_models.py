@@ -1,0 +1,111 @@
+"""What every registered network promises: one network more in the registry is covered with no line here."""
+
+import pytest
+import torch
+from torch import nn
+
+from ebreplicate.cost import flops
+from ebreplicate.errors import UserError
+from ebreplicate.models import MODELS, build
+from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
+from ebreplicate.pruning.surgery import batch_norms, kept_channels
+
+CLASSES, WIDTH = 7, 0.0625
+DENSE_ONLY = {"resnet18"}  # no channel surgery
+
+
+def side(name):
+    return 64 if name == "resnet18" else 32
+
+
+def shapes(model):
+    return {key: tensor.shape for key, tensor in model.state_dict().items()}
+
+
+def half_mask(model):
+    return torch.rand(sum(bn_widths(model)), generator=torch.Generator().manual_seed(0)) < 0.5
+
+
+@pytest.fixture(params=sorted(MODELS))
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def model(name):
+    return build(name, CLASSES, WIDTH)
+
+
+@pytest.fixture(params=sorted(set(MODELS) - DENSE_ONLY))
+def surgical(request):
+    return build(request.param, CLASSES, WIDTH)
+
+
+def test_logits_have_one_column_per_class_and_reach_every_parameter(model, name):
+    logits = model(torch.randn(2, 3, side(name), side(name)))
+    assert logits.shape == (2, CLASSES)
+    logits.square().sum().backward()
+    assert [key for key, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_arguments_rebuild_the_same_structure(model):
+    assert shapes(build(**model.arguments)) == shapes(model)
+
+
+def test_the_full_configuration_is_the_dense_network(surgical):
+    assert shapes(build(**surgical.arguments, channels=bn_widths(surgical))) == shapes(surgical)
+
+
+def test_a_smaller_configuration_is_the_network_that_surgery_makes(surgical):
+    mask = half_mask(surgical)
+    small = build(**surgical.arguments, channels=kept_channels(surgical, mask))
+    assert shapes(small) == shapes(shrink(surgical, mask))
+    assert small(torch.randn(2, 3, 32, 32)).shape == (2, CLASSES)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in surgical.parameters())
+
+
+def test_a_configuration_that_does_not_fit_is_refused_by_name(surgical):
+    name, full = surgical.arguments["name"], bn_widths(surgical)
+    with pytest.raises(UserError, match=rf"channels: {name} has {len(full)} batch norms, .* {len(full) - 1} entries"):
+        build(name, CLASSES, WIDTH, channels=full[1:])
+    for wrong in (0, full[0] + 1):
+        with pytest.raises(UserError, match=rf"channels\[0\]: must lie in 1..{full[0]} for {name}, got {wrong}"):
+            build(name, CLASSES, WIDTH, channels=[wrong, *full[1:]])
+
+
+@pytest.mark.parametrize("dense", sorted(DENSE_ONLY))
+def test_a_network_without_surgery_says_so(dense):
+    model = build(dense, CLASSES, WIDTH)
+    with pytest.raises(UserError, match=f"channels: {dense} has no channel surgery"):
+        shrink(model, half_mask(model))
+
+
+def test_scores_are_the_batch_norm_scales_in_forward_order(model, name):
+    called = []
+    for bn in batch_norms(model):
+        nn.init.normal_(bn.weight)
+        bn.register_forward_hook(lambda module, *_: called.append(module))
+    model(torch.randn(2, 3, side(name), side(name)))
+    expected = [abs(g) for bn in called for g in bn.weight.tolist()]
+    assert prunable_scores(model).tolist() == expected
+    assert len(expected) == sum(bn_widths(model))
+    assert not prunable_scores(model).requires_grad
+
+
+def test_the_untrained_network_has_no_ticket(model):
+    """Every scale starts at one value, so the strict threshold keeps nothing."""
+    assert not global_mask(prunable_scores(model), 0.5).any()
+
+
+def test_weights_are_a_function_of_the_seed(name):
+    def weights(seed):
+        torch.manual_seed(seed)
+        return torch.cat([p.detach().flatten() for p in build(name, CLASSES, WIDTH).parameters()])
+
+    assert weights(1).equal(weights(1))
+    assert not weights(1).equal(weights(2))
+
+
+def test_flops_are_counted(model, name):
+    shape = (3, side(name), side(name))
+    assert flops(model, shape, "authors") > flops(model, shape, "torch") > 0

@@ -1,0 +1,33 @@
+"""What every registry promises: names that import, and a message that helps with one that is unknown."""
+
+import pytest
+
+from ebreplicate.errors import UserError
+from ebreplicate.models import MODELS
+from ebreplicate.pruning.methods import METHODS
+from ebreplicate.training.datasets import DATASETS
+
+REGISTRIES = {"model": (MODELS, "vvgg16"), "method": (METHODS, "sliming"), "dataset": (DATASETS, "cifar1O")}
+NEAREST = {"model": "vgg16", "method": "slimming", "dataset": "cifar10"}
+pytestmark = pytest.mark.parametrize("kind", REGISTRIES)
+
+
+def test_every_name_imports(kind):
+    registry, _ = REGISTRIES[kind]
+    assert all(callable(registry.load(name)) for name in registry)
+
+
+@pytest.mark.parametrize("lookup", ["check", "load"])
+def test_an_unknown_name_is_refused_with_the_nearest_and_all_known_ones(kind, lookup):
+    registry, typo = REGISTRIES[kind]
+    with pytest.raises(UserError) as caught:
+        getattr(registry, lookup)(typo)
+    message = str(caught.value)
+    assert message.startswith(f"{kind}: unknown name {typo!r}; did you mean {NEAREST[kind]!r}?")
+    assert message.endswith(", ".join(sorted(registry)))
+
+
+def test_a_name_like_nothing_gets_no_guess(kind):
+    registry, _ = REGISTRIES[kind]
+    with pytest.raises(UserError, match=rf"^{kind}: unknown name 'qqq'; known: "):
+        registry.check("qqq")

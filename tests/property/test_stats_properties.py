@@ -1,0 +1,38 @@
+"""Intervals against scipy."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from ebreplicate.stats import accuracy_margin, paired_difference, t_interval
+
+VALUES = st.lists(st.floats(0, 100), min_size=2, max_size=12)
+
+
+@given(VALUES, st.sampled_from([0.8, 0.95, 0.99]))
+def test_t_interval_is_scipys(values, confidence):
+    ours = t_interval(values, confidence)
+    error = scipy_stats.sem(values)
+    low, high = (
+        scipy_stats.t.interval(confidence, len(values) - 1, np.mean(values), error) if error else 2 * [ours.mean]
+    )
+    assert np.allclose([ours.mean, ours.low, ours.high], [np.mean(values), low, high], rtol=1e-9, atol=1e-9)
+    assert ours.n == len(values)
+
+
+@given(VALUES, st.data())
+def test_paired_difference_is_the_interval_of_the_paired_t_test(a, data):
+    b = data.draw(st.lists(st.floats(0, 100), min_size=len(a), max_size=len(a)))
+    ours = paired_difference(a, b)
+    differences = np.subtract(a, b)
+    half = scipy_stats.t.ppf(0.975, len(a) - 1) * np.std(differences, ddof=1) / math.sqrt(len(a))
+    assert np.allclose([ours.mean, ours.half], [differences.mean(), half], atol=1e-9)
+
+
+@given(st.floats(0, 100), st.integers(100, 10_000))
+def test_accuracy_margin_is_two_standard_errors_of_a_binomial_share(accuracy, images):
+    expected = 2 * 100 * scipy_stats.binom(images, accuracy / 100).std() / images
+    assert math.isclose(accuracy_margin(accuracy, images), expected, rel_tol=1e-9, abs_tol=1e-6)

@@ -1,0 +1,132 @@
+"""Records as finished runs would leave them, with outcomes that a test chooses; and a scale small enough to count."""
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.base import Claim
+from ebreplicate.plan.plan import Plan
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import Recipe, Retrain, Search, Spec, Ticket
+from ebreplicate.records import Store, atomic_write
+from ebreplicate.report import pipeline
+
+SEARCH = Recipe(epochs=8, batch_size=20, milestones=(5, 7), augment="none")
+RETRAIN = Recipe(epochs=3, batch_size=20, milestones=(2,), augment="none")
+TINY = Scale(
+    name="tiny",
+    note="A scale for tests.",
+    comparable=False,
+    seeds=(0, 1),
+    epochs={1: 1, 10: 2, 20: 3, 40: 4, 80: 5, 100: 6, 120: 7, 160: 8},
+    draw_epochs=(1, 20, 160),
+    recipe=SEARCH,
+    retrain_recipe=RETRAIN,
+    datasets={
+        "cifar10": {"name": "digits", "train_size": 60, "test_size": 200},
+        "cifar100": {"name": "digits100", "train_size": 100, "test_size": 200},
+    },
+    models={"vgg16": {"name": "vgg16", "width": 0.0625}, "preresnet101": {"name": "preresnet20", "width": 0.25}},
+)
+"""Draws 1, 20 and 160 are epochs 1, 3 and 8 here; 10 and 40 are 2 and 4, and the first decay is after 5."""
+FULL = replace(TINY, retrain_recipe=SEARCH)
+"""Retrains as long as searches, so that claims about draw epochs are judged."""
+COMPARABLE = replace(FULL, comparable=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search or retrain ended. The best accuracy is one point above the last."""
+
+    accuracy: float | None
+    status: str = "ok"
+    flops: float = 1e9
+
+
+Outcomes = Callable[[Spec], Outcome | float | None]
+"""From a search or retrain to its outcome, an accuracy alone, or None: not run."""
+
+
+def search_of(spec: Spec) -> Search:
+    """The search at the root of a run."""
+    return spec if isinstance(spec, Search) else spec.search if isinstance(spec, Ticket) else spec.ticket.search
+
+
+def trained(outcome: Outcome) -> dict[str, Any]:
+    """Record of a search or retrain."""
+    last = outcome.accuracy
+    metrics = {"last_accuracy": last, "best_accuracy": None if last is None else last + 1, "epochs": 8, "best_epoch": 1}
+    cost = {"training_flops": {"authors": outcome.flops}, "seconds": 2.0} if outcome.status != "no-ticket" else {}
+    return {"status": outcome.status, "metrics": metrics, "cost": cost, "provenance": {}}
+
+
+def drawn(spec: Ticket, emergence: int | None) -> dict[str, Any]:
+    """Record of a draw: `eb` resolves to `emergence`, `best` to epoch 1. The other rules fire one epoch later."""
+    epoch = {"eb": emergence, "best": 1}.get(spec.at, spec.at)
+    later = None if emergence is None else emergence + 1
+    rules = {"authors": emergence, "consecutive": later, "no-init": later}
+    metrics = {"epoch": epoch, "emergence": rules, "empty_layers": 0}
+    status = "no-ticket" if epoch is None else "ok"
+    return {"status": status, "metrics": metrics, "cost": {}, "provenance": {}}
+
+
+def write(
+    store: Store,
+    specs: Iterable[Spec],
+    outcomes: Outcomes,
+    emergence: Callable[[Ticket], int | None] = lambda _: 3,
+) -> None:
+    """Leave records of `specs` and all they need. A retrain without an epoch to start from has no ticket."""
+    for spec in Plan(specs).runs.values():
+        if isinstance(spec, Ticket):
+            store.write(spec, drawn(spec, emergence(spec)))
+            continue
+        outcome = outcomes(spec)
+        if isinstance(spec, Retrain) and spec.ticket.at == "eb" and emergence(spec.ticket) is None:
+            outcome = Outcome(None, "no-ticket")
+        if outcome is not None:
+            store.write(spec, trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome)))
+
+
+def write_scores(store: Store, spec: Search, rows: np.ndarray) -> None:
+    """Leave the scores (epochs + 1, N) of a search."""
+    buffer = io.BytesIO()
+    np.save(buffer, rows.astype(np.float32))
+    atomic_write(store.folder(spec) / "scores.npy", buffer.getvalue())
+
+
+def turning(turn: int, back: int = 99) -> np.ndarray:
+    """Scores of ten channels over eight epochs: equal before training, rising up to epoch `turn`, falling from there
+    on, and rising again from epoch `back` on."""
+    up = np.arange(1.0, 11.0)
+    return np.stack([np.full(10, 0.5), *(up if e < turn or e >= back else up[::-1] for e in range(1, 9))])
+
+
+def tabulated(item: str, scale: Scale, root: Path) -> Any:
+    """The item's table as the workflow makes it: through its CSV."""
+    pipeline.tabulate(item, scale, root)
+    return pipeline.read_table(item, scale, root)
+
+
+def claims(item: str, scale: Scale, table: Any) -> dict[str, Claim]:
+    """The item's claims by name."""
+    return {c.name: c for c in EXPERIMENTS.load(item).claims(scale, table)}
+
+
+@cache
+def structural_table() -> Any:
+    """Table of structural_costs, the one item that computes (5 s): shared by all tests, so not to be modified."""
+    return EXPERIMENTS.load("structural_costs").table(TINY, Store("/nonexistent"))
+
+
+def empty_table(item: str, scale: Scale) -> Any:
+    """The item's table before anything has been run."""
+    if item == "structural_costs":
+        return structural_table()
+    return EXPERIMENTS.load(item).table(scale, Store("/nonexistent"))

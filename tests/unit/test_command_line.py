@@ -1,0 +1,97 @@
+"""The command line: 0, or 2 with one line that names the field. A bug stays a traceback."""
+
+import json
+
+import pytest
+from helpers import TINY, tiny_search
+
+from ebreplicate import __main__ as cli
+from ebreplicate.plan.spec import Recipe, Retrain, Ticket, canonical, key
+from ebreplicate.records import Store
+
+SEARCH = tiny_search(Recipe(epochs=1, batch_size=20, milestones=(), augment="none"))
+TICKET = Ticket(SEARCH, 0.5, 1)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.delenv("EBREPLICATE_WARM", raising=False)
+
+
+@pytest.fixture
+def results(tmp_path):
+    return tmp_path / "results"
+
+
+def run(results, command, spec, *options):
+    return cli.main([command, spec, "--results", str(results), "--device", "cpu", *options])
+
+
+def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothing(results, tmp_path, capsys):
+    from_file = tmp_path / "spec.json"
+    from_file.write_text(canonical(SEARCH))
+    retrain = Retrain(TICKET, TINY)
+    assert run(results, "search", str(from_file), "--keep-epochs", "1") == 0
+    assert run(results, "draw", canonical(TICKET)) == 0
+    assert run(results, "retrain", canonical(retrain)) == 0
+    capsys.readouterr()
+
+    store = Store(results)
+    for command, spec in (("search", SEARCH), ("draw", TICKET), ("retrain", retrain)):
+        assert store.read(spec)["status"] == "ok"
+        before = store.record_path(spec).stat().st_mtime_ns
+        assert run(results, command, canonical(spec)) == 0
+        assert capsys.readouterr().err == f"{key(spec)}: already done\n"
+        assert store.record_path(spec).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("command", "spec", "options", "said"),
+    [
+        ("draw", canonical(SEARCH), [], "spec.stage: 'search' is not 'draw'"),
+        ("search", "nothing.json", [], "spec: 'nothing.json' is neither JSON nor a readable file"),
+        ("search", "{", [], "spec: not JSON"),
+        ("search", canonical(SEARCH).replace("vgg16", "vgg17"), [], "model: unknown name 'vgg17'; did you mean"),
+        ("search", canonical(SEARCH), ["--threads", "0"], "--threads: must be at least 1, got 0"),
+        ("search", canonical(SEARCH), ["--device", "tpu"], "device: expected auto, cpu or cuda, got 'tpu'"),
+        ("draw", canonical(TICKET), [], f"search {key(SEARCH)} has not been run; run it first"),
+        ("retrain", canonical(Retrain(TICKET)), [], f"draw {key(TICKET)} has not been run; run it first"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(results, capsys, command, spec, options, said):
+    assert run(results, command, spec, *options) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {said}")
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_missing_data_is_bad_input(results, tmp_path, capsys):
+    spec = json.loads(canonical(SEARCH))
+    spec["spec"]["dataset"] = "cifar10"
+    assert run(results, "search", json.dumps(spec), "--data", str(tmp_path)) == 2
+    assert "cifar-10-batches-py/data_batch_1 is missing" in capsys.readouterr().err
+
+
+def test_a_results_folder_in_the_way_of_a_file_is_bad_input(tmp_path, capsys):
+    (tmp_path / "results").write_text("")
+    assert run(tmp_path / "results", "search", canonical(SEARCH)) == 2
+    assert "not writable" in capsys.readouterr().err
+
+
+def test_an_unknown_dataset_to_fetch_is_bad_input(capsys):
+    assert cli.main(["data", "cifar1000"]) == 2
+    assert capsys.readouterr().err.startswith("error: data: unknown name 'cifar1000'; did you mean 'cifar100'?")
+
+
+def test_a_bug_is_a_traceback(results, monkeypatch):
+    monkeypatch.setattr(Store, "read", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(results, "search", canonical(SEARCH))
+
+
+def test_an_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train"])
+    assert caught.value.code == 2
+    assert "invalid choice: 'train'" in capsys.readouterr().err

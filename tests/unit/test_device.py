@@ -1,0 +1,88 @@
+"""Choosing a device and taking a slot on it; the GPU is a stand-in."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ebreplicate.errors import UserError
+from ebreplicate.training import device
+from ebreplicate.training.device import slot
+
+
+class Waiting(Exception):
+    pass
+
+
+@pytest.fixture
+def gpus(monkeypatch, tmp_path):
+    """Two GPUs that this process can see; who waits for a slot raises Waiting. Gives the devices made current."""
+    current = []
+
+    def wait(_seconds):
+        raise Waiting
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=f"gpu-{i}"))
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(device.time, "sleep", wait)
+    monkeypatch.delenv("EBREPLICATE_GPU_SLOTS", raising=False)
+    return current
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_without_a_gpu_auto_is_the_cpu_and_cuda_is_refused():
+    with slot("auto") as chosen:
+        assert chosen == torch.device("cpu")
+    with pytest.raises(UserError, match=r"^device: cuda was asked for, but torch sees no GPU"), slot("cuda"):
+        pass
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(UserError, match=r"^device: expected auto, cpu or cuda, got 'tpu'"), slot("tpu"):
+        pass
+
+
+def test_the_cpu_takes_no_slot(gpus):
+    with slot("cpu") as chosen:
+        assert chosen == torch.device("cpu")
+    assert gpus == []
+
+
+def test_runs_take_one_gpu_each_and_then_wait(gpus):
+    with slot() as first, slot() as second:
+        assert {first, second} == {torch.device("cuda", 0), torch.device("cuda", 1)}
+        with pytest.raises(Waiting), slot():
+            pass
+    with slot() as again:  # a slot that was given back
+        assert again == first
+    assert gpus == [0, 1, 0]
+
+
+def test_a_run_that_fails_gives_its_slot_back(gpus):
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), slot():
+            raise ZeroDivisionError
+    assert gpus == [0, 0, 0]
+
+
+def test_more_slots_spread_over_the_gpus_before_they_share(gpus, monkeypatch):
+    monkeypatch.setenv("EBREPLICATE_GPU_SLOTS", "2")
+    with slot(), slot(), slot(), slot(), pytest.raises(Waiting), slot():
+        pass
+    assert gpus == [0, 1, 0, 1]
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_slots_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv("EBREPLICATE_GPU_SLOTS", text)
+    with pytest.raises(UserError, match=r"^EBREPLICATE_GPU_SLOTS: expected a positive integer"), slot():
+        pass

@@ -1,0 +1,33 @@
+"""Planning never imports torch: the Snakefile is parsed on every command."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "ebreplicate.plan.spec, ebreplicate.plan.scale, ebreplicate.plan.plan",
+        "ebreplicate.models, ebreplicate.pruning, ebreplicate.pruning.methods, ebreplicate.training.datasets",
+        "ebreplicate.records, ebreplicate.stats, ebreplicate.__main__",
+    ],
+)
+def test_import_leaves_torch_out(modules):
+    code = f"import sys, {modules}; print([m for m in ('torch', 'torchvision', 'fvcore') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_loading_a_scale_and_naming_its_runs_leaves_torch_out():
+    code = """
+import sys
+from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.spec import Retrain, Ticket, key
+scale = load_scale("smoke")
+key(Retrain(Ticket(scale.search("vgg16", "cifar10", 0), 0.5, "eb"), scale.retrain_recipe))
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

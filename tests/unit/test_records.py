@@ -1,0 +1,108 @@
+"""What a run leaves is whole or absent, and a file that is not a record is refused by its path."""
+
+import json
+import os
+import stat
+
+import pytest
+from helpers import tiny_search
+
+from ebreplicate.errors import UserError
+from ebreplicate.plan.spec import from_json, key
+from ebreplicate.records import Store, atomic_write, read_record
+
+SPEC = tiny_search()
+RECORD = {"status": "ok", "metrics": {"last_accuracy": 90.0}, "cost": {}, "provenance": {}}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+def test_atomic_write_makes_folders_and_a_file_others_can_read(tmp_path):
+    path = tmp_path / "a" / "b" / "file.txt"
+    atomic_write(path, "text\n")
+    atomic_write(path, b"bytes\n")
+    assert path.read_bytes() == b"bytes\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step):
+    path = tmp_path / "file.txt"
+    atomic_write(path, "old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="disk full"):
+        atomic_write(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_store_reads_back_what_it_wrote(store):
+    assert store.read(SPEC) is None
+    assert not store.done(SPEC)
+    store.write(SPEC, RECORD, [{"epoch": 1, "train_loss": 0.123456789}, {"epoch": 2, "train_loss": 1.0}])
+
+    assert store.read(SPEC) == {"key": key(SPEC), "stage": "search", **RECORD}
+    assert store.done(SPEC)
+    folder = store.folder(SPEC)
+    assert folder == store.root / "runs" / "search" / key(SPEC)
+    assert from_json((folder / "spec.json").read_text()) == SPEC
+    assert (folder / "history.csv").read_text() == "epoch,train_loss\n1,0.123457\n2,1\n"
+
+
+def test_record_that_json_cannot_hold_is_not_written(store):
+    with pytest.raises(ValueError, match="JSON"):
+        store.write(SPEC, {**RECORD, "metrics": {"last_accuracy": float("nan")}})
+    assert not store.done(SPEC)
+
+
+def written(store, body):
+    path = store.record_path(SPEC)
+    atomic_write(path, body)
+    return path
+
+
+GOOD = json.dumps({"key": key(SPEC), "stage": "search", **RECORD})
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (GOOD[: len(GOOD) // 2], "unreadable record"),
+        ("", "unreadable record"),
+        (b"\xff\xfe\x00", "unreadable record"),
+        ("[1, 2]", "not a record"),
+        (json.dumps({"key": key(SPEC)}), "not a record"),
+        (GOOD.replace(key(SPEC), "vgg16-another-0000000000"), "record of another run, 'vgg16-another-0000000000'"),
+        (GOOD.replace('"ok"', '"fine"'), "status 'fine' is none of ok, diverged, no-ticket"),
+    ],
+    ids=["truncated", "empty", "binary", "foreign json", "few fields", "another run", "wrong status"],
+)
+def test_a_file_that_is_not_this_runs_record_is_refused_by_path(store, body, said):
+    path = written(store, body)
+    with pytest.raises(UserError, match=said) as caught:
+        store.read(SPEC)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_record_that_is_missing_is_refused_by_path(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.json: unreadable record"):
+        read_record(tmp_path / "gone.json", "any")
+
+
+def test_a_results_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for root in (tmp_path / "file", tmp_path / "file" / "results"):
+        with pytest.raises(UserError, match=r"results folder '.*file.*': not writable"):
+            Store(root).check_writable()
+
+
+def test_a_writable_results_folder_is_made_and_left_empty(store):
+    store.check_writable()
+    assert list(store.root.iterdir()) == []

@@ -1,0 +1,93 @@
+"""Scales: what the files say, and overrides that are refused by the field they name."""
+
+import pytest
+import yaml
+
+from ebreplicate.errors import UserError
+from ebreplicate.plan.scale import CONFIG, SCALES, load_scale, parse_overrides
+from ebreplicate.plan.spec import Recipe, Search
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_every_scale_loads_and_orders_its_epochs_as_the_paper_does(name):
+    scale = load_scale(name)
+    ours = [scale.epoch(paper) for paper in sorted(scale.epochs)]
+    assert scale.name == name
+    assert ours == sorted(ours)
+    assert scale.epoch(160) == scale.recipe.epochs
+
+
+def test_the_paper_scale_is_the_papers_protocol():
+    scale = load_scale("paper")
+    assert scale.recipe == scale.retrain_recipe == Recipe()
+    assert all(paper == ours for paper, ours in scale.epochs.items())
+    assert scale.search("vgg16", "cifar100", 2) == Search("vgg16", "cifar100", seed=2)
+    assert scale.low_lr(scale.recipe) == Recipe(lr=0.01, milestones=(100,))
+    assert scale.comparable
+
+
+@pytest.mark.parametrize("name", ["smoke", "quick"])
+def test_a_reduced_scale_replaces_network_data_and_recipe_by_what_its_file_says(name):
+    scale, file = load_scale(name), yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+    net, data = file["models"]["preresnet101"], file["datasets"]["cifar10"]
+    search = scale.search("preresnet101", "cifar10", 1)
+    assert (search.model, search.width) == (net["name"], net["width"])
+    assert (search.dataset, search.train_size, search.test_size) == (
+        data["name"],
+        data["train_size"],
+        data["test_size"],
+    )
+    assert (search.recipe.epochs, search.recipe.lr) == (file["recipe"]["epochs"], file["recipe"]["lr"])
+    assert (search.recipe, search.seed) == (scale.recipe, 1)
+    assert scale.retrain_recipe.epochs == file["retrain_recipe"]["epochs"]
+    assert scale.retrain_recipe.batch_size == file["recipe"]["batch_size"]  # what retraining does not name, it inherits
+    assert not scale.comparable
+
+
+def test_an_override_replaces_its_field_once():
+    before = load_scale("smoke").seeds
+    assert load_scale("smoke", parse_overrides(["seeds=[5, 7]", "precision=bf16"])).seeds == (5, 7)
+    assert load_scale("smoke").seeds == before
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("sedes=[0]", "^--config: unknown name 'sedes'; did you mean 'seeds'"),
+        ("seeds=['0']", r"^smoke\.yaml: seeds\.0: '0' is not of type 'integer'"),
+        ("seeds=[-1]", r"^smoke\.yaml: seeds\.0: "),
+        ("seeds=[true]", r"^smoke\.yaml: seeds\.0: True is not of type 'integer'"),
+        ("seeds=[]", r"^smoke\.yaml: seeds: "),
+        ("seeds=[0, 0]", r"^smoke\.yaml: seeds: .*non-unique"),
+        ("seeds=0", r"^smoke\.yaml: seeds: 0 is not of type 'array'"),
+        ("precision=fp16", r"^smoke\.yaml: precision: 'fp16' is not one of"),
+        ("recipe={lr: 0.1, epoch: 3}", r"^smoke\.yaml: recipe: .*'epoch' was unexpected"),
+        ("recipe={epochs: 6, lr: -1}", r"^Recipe\.lr: must be positive"),
+        ("recipe={epochs: 1}", r"^smoke\.yaml: epochs\.\d+: must lie in 1\.\.1 \(recipe\.epochs\), got \d"),
+        ("draw_epochs=[1, 30]", r"^smoke\.yaml: draw_epochs: 30 is unscheduled; .*\[1, "),
+        ("datasets={cifar10: {name: digits}}", r"^smoke\.yaml: datasets: 'cifar100' is a required property"),
+        ("models={vgg16: {name: vgg17}, preresnet101: {name: preresnet20}}", "^model: unknown name 'vgg17'"),
+        ("models={vgg16: {name: vgg16, width: 9}, preresnet101: {name: vgg16}}", r"^Search\.width: "),
+    ],
+)
+def test_a_bad_override_is_refused_by_its_field(override, said):
+    with pytest.raises(UserError, match=said):
+        load_scale("smoke", parse_overrides([override]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("seeds", "expected KEY=VALUE, got 'seeds'"), ("seeds=[0", "--config seeds: not YAML")]
+)
+def test_text_that_is_no_override_is_refused(text, said):
+    with pytest.raises(UserError, match=said):
+        parse_overrides([text])
+
+
+def test_an_unscheduled_epoch_is_refused_with_the_scheduled_ones():
+    with pytest.raises(UserError, match=r"smoke\.yaml epochs: no entry for the paper's epoch 30; scheduled: 1, "):
+        load_scale("smoke").epoch(30)
+
+
+def test_an_unknown_scale_is_refused():
+    with pytest.raises(UserError, match=r"^scale: unknown name 'papre'; did you mean 'paper'"):
+        load_scale("papre")

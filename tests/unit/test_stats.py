@@ -1,0 +1,38 @@
+"""Intervals where there are too few values for one."""
+
+import math
+
+import pytest
+
+from ebreplicate.stats import paired_difference, t_interval
+
+
+def test_one_value_has_a_mean_and_no_interval():
+    one = t_interval([93.5])
+    assert (one.mean, one.n) == (93.5, 1)
+    assert math.isnan(one.half)
+    assert math.isnan(one.low)
+
+
+@pytest.mark.parametrize("values", [[], [None], [math.nan, math.inf]])
+def test_no_value_has_no_mean(values):
+    none = t_interval(values)
+    assert none.n == 0
+    assert math.isnan(none.mean)
+
+
+def test_values_that_are_missing_do_not_count():
+    assert t_interval([90.0, None, 92.0, math.nan]) == t_interval([90.0, 92.0])
+
+
+def test_two_values_by_hand():
+    """Student's t at 97.5 percent and one degree of freedom is tan(0.475 pi) = 12.706."""
+    two = t_interval([90.0, 92.0])
+    assert two.mean == 91.0
+    assert two.half == pytest.approx(math.tan(0.475 * math.pi))
+    assert (two.low, two.high) == pytest.approx((91 - two.half, 91 + two.half))
+
+
+def test_pairs_need_a_partner_each():
+    with pytest.raises(ValueError, match="zip"):
+        paired_difference([1.0, 2.0], [1.0])

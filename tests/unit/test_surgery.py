@@ -1,0 +1,80 @@
+"""What surgery keeps besides the logits, and what it refuses."""
+
+import copy
+
+import pytest
+import torch
+from helpers import images, random_network
+
+from ebreplicate.errors import UserError
+from ebreplicate.pruning import bn_widths, masked, shrink
+from ebreplicate.pruning.surgery import batch_norms, kept_channels, split_mask
+
+
+def half_mask(model, seed=0):
+    return torch.rand(sum(bn_widths(model)), generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+@pytest.fixture(params=[("vgg16", 0.0625), ("preresnet20", 0.125)], ids=lambda p: p[0])
+def dense(request):
+    return random_network(*request.param, seed=0)
+
+
+def test_shrinking_leaves_the_dense_network_as_it_was(dense):
+    before = copy.deepcopy(dense.state_dict())
+    shrink(dense, half_mask(dense))
+    assert all(torch.equal(before[key], value) for key, value in dense.state_dict().items())
+
+
+def test_keeping_everything_copies_everything(dense):
+    small = shrink(dense, torch.ones(sum(bn_widths(dense)), dtype=torch.bool))
+    assert all(torch.equal(a, b) for a, b in zip(small.state_dict().values(), dense.state_dict().values(), strict=True))
+
+
+def test_masked_silences_exactly_the_dropped_channels(dense):
+    mask = half_mask(dense)
+    silenced = torch.cat([(bn.weight == 0) & (bn.bias == 0) for bn in batch_norms(masked(dense, mask))])
+    assert silenced.equal(~mask)
+
+
+def test_vgg_inherits_weights_and_statistics_of_the_kept_channels():
+    dense = random_network("vgg16", 0.0625, seed=1)
+    mask = half_mask(dense)
+    first, second = (m.nonzero().flatten().tolist() for m in split_mask(dense, mask)[:2])
+    small = shrink(dense, mask)
+    conv, old_conv = small.features[3], dense.features[3]
+    bn, old_bn = small.features[4], dense.features[4]
+    for i, out in enumerate(second):
+        for j, into in enumerate(first):
+            assert conv.weight[i, j].equal(old_conv.weight[out, into])
+        assert bn.running_var[i] == old_bn.running_var[out]
+        assert bn.running_mean[i] == old_bn.running_mean[out]
+
+
+def test_an_emptied_layer_becomes_one_silent_channel(dense):
+    pieces = [torch.ones(w, dtype=torch.bool) for w in bn_widths(dense)]
+    pieces[1][:] = False  # a layer whose width is pruned for real in both networks
+    mask = torch.cat(pieces)
+    assert kept_channels(dense, mask)[1] == 1
+    silent = batch_norms(shrink(dense, mask))[1]
+    assert (silent.num_features, silent.weight.item(), silent.bias.item()) == (1, 0.0, 0.0)
+
+
+def test_a_shrunk_vgg_can_be_shrunk_again():
+    once = shrink(random_network("vgg16", 0.125, seed=0), half_mask(random_network("vgg16", 0.125, seed=0))).eval()
+    mask = half_mask(once, seed=5)
+    torch.testing.assert_close(shrink(once, mask)(images(2)), masked(once, mask)(images(2)))
+
+
+def test_a_shrunk_preresnet_is_not_shrunk_again():
+    once = shrink(random_network("preresnet20", 0.125, seed=0), half_mask(random_network("preresnet20", 0.125, seed=0)))
+    with pytest.raises(UserError, match="already shrunk"):
+        shrink(once, half_mask(once))
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda m: m[1:], lambda m: m.float(), lambda m: m[None]], ids=["short", "float", "2-d"]
+)
+def test_a_mask_that_does_not_fit_is_refused(dense, spoil):
+    with pytest.raises(UserError, match=rf"^mask: expected bool of shape \({sum(bn_widths(dense))},\), got "):
+        shrink(dense, spoil(half_mask(dense)))

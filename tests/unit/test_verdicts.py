@@ -1,0 +1,120 @@
+"""Verdicts on intervals and cells worked out by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from ebreplicate.experiments.base import Cell, by_seed
+from ebreplicate.experiments.verdicts import at_least, cell_verdict, greater, pooled
+from ebreplicate.stats import Interval
+
+T1, T2 = 12.7062, 4.3027
+"""97.5 % points of Student's t with 1 and 2 degrees of freedom, from a printed table."""
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "n", "bound", "verdict"),
+    [
+        (1.0, 0.5, 3, 0.0, "supported"),
+        (0.5, 0.5, 3, 0.0, "supported"),  # the lower end may touch the bound
+        (0.4, 0.5, 3, 0.0, "inconclusive"),
+        (-0.4, 0.5, 3, 0.0, "inconclusive"),
+        (-0.5, 0.5, 3, 0.0, "inconclusive"),  # the upper end is at the bound, not below it
+        (-0.6, 0.5, 3, 0.0, "not supported"),
+        (-0.6, 0.5, 3, -1.2, "supported"),
+        (-1.5, 0.2, 3, -1.2, "not supported"),
+        (9.0, NAN, 1, 0.0, "inconclusive"),  # one seed has no interval
+        (-9.0, NAN, 1, 0.0, "inconclusive"),
+        (NAN, NAN, 0, 0.0, "not run"),
+    ],
+)
+def test_at_least_needs_the_whole_interval_on_one_side(mean, half, n, bound, verdict):
+    assert at_least(Interval(mean, half, n), bound, "difference")[::2] == (verdict, n)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "verdict"),
+    [
+        (0.6, 0.5, "supported"),
+        (0.5, 0.5, "inconclusive"),  # greater than zero, not equal to it
+        (0.0, 0.0, "inconclusive"),
+        (-0.6, 0.5, "not supported"),
+    ],
+)
+def test_greater_needs_more_than_zero(mean, half, verdict):
+    assert greater(Interval(mean, half, 2), "difference")[0] == verdict
+
+
+def test_evidence_says_what_was_seen():
+    _, evidence, _ = at_least(Interval(-1.234, 0.567, 3), 0.0, "early minus late", groups=12)
+    assert evidence == "early minus late: -1.23 +- 0.57 pp (3 seeds, over 12 series)"
+    _, evidence, _ = greater(Interval(2.0, NAN, 1), "fall", unit="epochs")
+    assert evidence == "fall: +2.00 epochs (1 seed, no interval)"
+    assert at_least(Interval(NAN, NAN, 0), 0.0, "early minus late") == ("not run", "", 0)
+
+
+def test_pooling_averages_series_within_a_seed_first():
+    # Seed means 2, 5, 8: standard deviation 3. Pooled as six values it would be 3.63 and the interval far narrower.
+    i = pooled({"a": {0: 1.0, 1: 4.0, 2: 10.0}, "b": {0: 3.0, 1: 6.0, 2: 6.0}})
+    assert (i.mean, i.n) == (5.0, 3)
+    assert i.half == pytest.approx(T2 * 3 / math.sqrt(3), rel=1e-4)
+
+
+def test_pooling_counts_only_seeds_that_every_series_has():
+    i = pooled({"a": {0: 1.0, 1: 3.0, 2: 100.0}, "b": {0: 1.0, 1: 3.0}})
+    assert (i.mean, i.n) == (2.0, 2)
+    assert i.half == pytest.approx(T1 * math.sqrt(2) / math.sqrt(2), rel=1e-4)
+    assert pooled({"a": {0: 1.0}, "b": {1: 1.0}}).n == 0
+    assert pooled({}).n == 0
+
+
+def cell(published, mean, half, n, tolerance=1.0, exact=False):
+    return Cell("c", published, Interval(mean, half, n), "%", "source", tolerance=tolerance, exact=exact)
+
+
+@pytest.mark.parametrize(
+    ("given", "comparable", "verdict"),
+    [
+        (cell(93.0, 93.9, 0.1, 3), True, "agrees"),
+        (cell(93.0, 92.0, 0.1, 3), True, "agrees"),  # a difference equal to the tolerance is within it
+        (cell(93.0, 93.9, NAN, 1), True, "agrees"),
+        (cell(93.0, 95.0, 0.5, 3), True, "differs"),  # 2 - 0.5 > 1
+        (cell(93.0, 91.0, 0.5, 3), True, "differs"),
+        (cell(93.0, 95.0, 1.0, 3), True, "inconclusive"),  # 2 - 1 is not more than 1
+        (cell(93.0, 99.0, NAN, 1), True, "inconclusive"),  # one run says nothing about spread
+        (cell(93.0, 93.0, 0.1, 3), False, "not comparable at this scale"),
+        (cell(302.0, 302.4, NAN, 1, exact=True), False, "agrees"),
+        (cell(302.0, 304.0, NAN, 1, exact=True), False, "differs"),
+        (cell(302.0, NAN, NAN, 0, exact=True), False, "not run"),
+        (cell(NAN, 93.0, 0.1, 3, tolerance=NAN), True, "no published value"),
+        (cell(NAN, 93.0, 0.1, 3, tolerance=NAN), False, "no published value"),
+        (cell(93.0, NAN, NAN, 0), True, "not run"),
+        (cell(NAN, NAN, NAN, 0), True, "not run"),
+    ],
+)
+def test_cell_verdict(given, comparable, verdict):
+    assert cell_verdict(given, comparable) == verdict
+
+
+TABLE = pd.DataFrame(
+    [
+        ("vgg16", 0.3, "20", 0, 90.0, 80.0),
+        ("vgg16", 3 * 0.1, "20", 1, 91.0, 81.0),
+        ("vgg16", 0.3, "20", 2, NAN, 82.0),
+        ("vgg16", 0.3, "40", 0, 92.0, 83.0),
+        ("vgg16", 0.5, "20", 0, 93.0, 84.0),
+        ("preresnet101", 0.3, "20", 0, 94.0, 85.0),
+        ("vgg16", NAN, "dense", 0, 95.0, 86.0),
+    ],
+    columns=["model", "ratio", "draw", "seed", "last_accuracy", "best_accuracy"],
+)
+
+
+def test_by_seed_filters_on_every_name_and_leaves_out_what_has_no_value():
+    where = {"model": "vgg16", "ratio": 0.3, "draw": "20"}
+    assert by_seed(TABLE, **where) == {0: 90.0, 1: 91.0}
+    assert by_seed(TABLE, "best_accuracy", **where) == {0: 80.0, 1: 81.0, 2: 82.0}
+    assert by_seed(TABLE, model="vgg16", draw="dense") == {0: 95.0}
+    assert by_seed(TABLE, model="vgg16", ratio=0.7) == {}
