@@ -283,7 +283,8 @@ def retrain(spec: specs.Retrain, store: Store, root: Path, device: torch.device)
     started = time.time()
     drawn = _needed(spec.ticket, store)
     epoch = drawn["metrics"]["epoch"]
-    if drawn["status"] != "ok" or epoch is None:
+    nothing_left = spec.schedule == "continue" and epoch == spec.recipe.epochs  # the best epoch was the last
+    if drawn["status"] != "ok" or epoch is None or nothing_left:
         return _without_training(spec, store, drawn, started)
     twin = _twin(spec, store, epoch)
     if twin is not None:
@@ -341,7 +342,7 @@ def _total_cost(retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str,
 
 
 def _without_training(spec: specs.Retrain, store: Store, drawn: dict[str, Any], started: float) -> dict[str, Any]:
-    """Record that there was nothing to retrain: the search diverged, or its ticket never emerged."""
+    """Record that there was nothing to retrain: the search diverged, its ticket never emerged or came too late."""
     record = {
         "status": "no-ticket",
         "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None},

@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ebreplicate.errors import UserError
 from ebreplicate.pruning.masks import check_ratio, epoch_masks, global_mask, mask_distance
 
 
@@ -18,6 +19,8 @@ class EarlyBird:
 
     def __init__(self, ratio: float, window: int = 5, threshold: float = 0.1):
         self.ratio = check_ratio(ratio)
+        if window < 2:
+            raise UserError(f"window: needs at least 2 masks to compare, got {window}")
         self.threshold = threshold
         self.masks: deque[Tensor] = deque(maxlen=window)
         self.checks = 0
