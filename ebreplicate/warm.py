@@ -9,6 +9,7 @@ own user and its own version of the code, and ends by itself when idle.
 
 import contextlib
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -19,10 +20,14 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
+from importlib import import_module
 from pathlib import Path
 
 IDLE_SECONDS = 20
 START_SECONDS = 120
+LONGEST_PATH = 100
+"""Bytes of a socket's path; Linux takes 107, macOS 103."""
 
 
 def wanted() -> bool:
@@ -47,7 +52,10 @@ def _address() -> Path:
     for file in sorted(here.rglob("*.py")):
         info = file.stat()
         state.append(f"{file}:{info.st_mtime_ns}:{info.st_size}")
-    return _folder() / f"{hashlib.sha256(chr(0).join(state).encode()).hexdigest()[:16]}.sock"
+    address = _folder() / f"{hashlib.sha256(chr(0).join(state).encode()).hexdigest()[:16]}.sock"
+    if len(os.fsencode(address)) > LONGEST_PATH:
+        raise OSError(f"{address} is too long for a socket")
+    return address
 
 
 def _connect(address: Path) -> socket.socket | None:
@@ -126,15 +134,24 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return data
 
 
+PRELOADED = (
+    "fvcore.nn",
+    "scipy.stats",
+    "seaborn",
+    "sklearn.datasets",
+    "torch._dynamo",  # optimisers and the FLOP counter import it at their first call, which takes seconds
+    "torch.utils.flop_counter",
+    "ebreplicate.report.pipeline",
+    "ebreplicate.stages",
+)
+
+
 def _preload() -> None:
     """Import what commands need. Nothing is computed here, so no thread pool exists when children are forked."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-
-        import ebreplicate.report.pipeline
-        import ebreplicate.stages  # noqa: F401
+        for name in PRELOADED:
+            import_module(name)
 
 
 def _child(connection: socket.socket, fds: list[int], request: dict[str, object]) -> None:
@@ -178,6 +195,8 @@ def _child(connection: socket.socket, fds: list[int], request: dict[str, object]
 def serve(address: Path) -> None:
     """Listen at `address` until idle: no client for IDLE_SECONDS."""
     _preload()
+    gc.collect()
+    gc.freeze()  # the children's collector then leaves the shared pages alone
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
