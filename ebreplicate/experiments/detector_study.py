@@ -206,7 +206,8 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
                 contrasts[dataset, model, ratio] = {s: at_eb[s] - final[s] for s in seeds}
                 margins.append(accuracy_margin(interval(at_eb).mean, base.test_images(scale, dataset)))
     margin = sum(margins) / len(margins) if margins else math.nan
-    verdict, evidence, n = at_least(pooled(contrasts), -margin, "at emergence minus final draw", len(contrasts))
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "at emergence minus final draw", series)
     verdict, evidence = base.confounded(scale, verdict, evidence)
     return Claim(
         "emergence-suffices",
@@ -232,7 +233,8 @@ def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
                 contrasts[dataset, model, ratio] = {s: ours[s] - dense[s] for s in seeds}
                 margins.append(accuracy_margin(interval(dense).mean, base.test_images(scale, dataset)))
     margin = sum(margins) / len(margins) if margins else math.nan
-    verdict, evidence, n = at_least(pooled(contrasts), -margin, "EB Train minus dense", len(contrasts))
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "EB Train minus dense", series)
     return Claim(
         "eb-train-matches-dense",
         "EB Train (search until emergence, then train the small network through the rest of the same schedule) reaches "

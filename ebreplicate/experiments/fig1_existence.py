@@ -62,7 +62,9 @@ class Fig1(Experiment):
         figure, axes = plt.subplots(2, 2, figsize=(10, 7.4))
         for axis, (dataset, model) in zip(axes.flat, base.panels(), strict=True):
             _panel(axis, scale, table, dataset, model)
-        handles = [plt.Line2D([], [], c="0.3", marker="o", label="ours: mean, 95 % t-interval over seeds")]
+        handles = [
+            plt.Line2D([], [], c="0.3", marker="o", label="ours: mean, 95 % t-interval (cut at the frame), seeds")
+        ]
         where = "" if scale.comparable else ", right axis"
         handles.append(plt.Line2D([], [], c="0.3", marker="o", label=f"paper, digitised{where}", **style.PUBLISHED))
         handles.append(plt.Line2D([], [], c="0.3", ls="--", label="dense network, no pruning"))
@@ -128,6 +130,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     paper = published.read("eb_fig1_iclr_digitised")
     paper = paper[(paper.dataset == dataset) & (paper.model == model)]
     other = axis if scale.comparable else axis.twinx()
+    seen = list(by_seed(here, draw="dense").values())
     for ratio, colour, marker in zip(RATIOS[dataset, model], style.COLOURS, style.MARKERS, strict=False):
         look = {"color": colour, "marker": marker}
         series = [(d, interval(by_seed(here, ratio=ratio, draw=d))) for d in [*map(str, scale.draw_epochs), "best"]]
@@ -136,6 +139,10 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
             x, y = [p[0] for p in ours], [p[1].mean for p in ours]
             bars = [p[1].half if math.isfinite(p[1].half) else 0 for p in ours]
             axis.errorbar(x, y, bars, capsize=2, lw=1.2, label=f"{ratio:.0%} removed", **look)
+            for draw in {*map(str, scale.draw_epochs), "best"}:
+                values = list(by_seed(here, ratio=ratio, draw=draw).values())
+                axis.plot([_x(scale, draw)] * len(values), values, ".", c=colour, alpha=0.5, ms=4)
+                seen += values
         theirs = paper[(paper.prune_ratio - ratio).abs() < 1e-9]
         points = [(_paper_x(e), v) for e, v in zip(theirs.draw_epoch, theirs.value, strict=True) if _paper_x(e)]
         other.plot([p[0] for p in points], [p[1] for p in points], **look, **style.PUBLISHED)
@@ -151,6 +158,8 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     axis.set_xticks(ticks, [str(scale.epoch(e)) for e in scale.draw_epochs] + ["best"], fontsize="x-small")
     axis.set_xlabel(f"draw epoch, of {last} (square-root axis)")
     axis.set_xlim(0.3, 200)
+    if not scale.comparable:
+        style.frame(axis, seen)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize="small", loc="lower right")
     elif not scale.comparable:
@@ -206,7 +215,8 @@ def _margin(scale: Scale, table: Any, keys: Any) -> float:
 def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
     contrasts = _contrasts(scale, table, _early(scale), "160")
     margin = _margin(scale, table, contrasts)
-    verdict, evidence, n = at_least(pooled(contrasts), -margin, "early minus final draw", len(contrasts))
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early minus final draw", series)
     verdict, evidence = base.confounded(scale, verdict, evidence)
     return Claim(
         "early-birds-exist",
@@ -224,7 +234,8 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
 def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
     early = _early(scale)
     contrasts = _contrasts(scale, table, early, "1")
-    verdict, evidence, n = greater(pooled(contrasts), "early minus epoch-1 draw", len(contrasts))
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = greater(difference, "early minus epoch-1 draw", series)
     return Claim(
         "draw-epoch-matters",
         "Retrain accuracy depends on the draw epoch: tickets of epoch 1 retrain worse than tickets of epochs 10 to 40.",
@@ -240,7 +251,8 @@ def _dense(scale: Scale, table: Any) -> Claim:
     low = {(d, m, r[0]) for (d, m), r in RATIOS.items()}
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
     margin = _margin(scale, table, contrasts)
-    verdict, evidence, n = at_least(pooled(contrasts), -margin, "early draw minus dense", len(contrasts))
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early draw minus dense", series)
     verdict, evidence = base.confounded(scale, verdict, evidence)
     return Claim(
         "match-dense",

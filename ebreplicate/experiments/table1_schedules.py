@@ -65,6 +65,7 @@ class Table1(Experiment):
         plt = style.use()
         figure, axes = plt.subplots(1, 4, figsize=(12, 3.4))
         for axis, (dataset, model) in zip(axes, base.panels(), strict=True):
+            seen: list[float] = []
             for schedule, colour, marker in zip((HIGH, LOW), style.COLOURS, style.MARKERS, strict=False):
                 found = [
                     interval(by_seed(table, dataset=dataset, model=model, schedule=schedule, draw=d)) for d in DRAWS
@@ -81,6 +82,12 @@ class Table1(Experiment):
                     capsize=2,
                     label=label,
                 )
+                for x, draw in enumerate(DRAWS):
+                    where = {"dataset": dataset, "model": model, "schedule": schedule, "draw": draw}
+                    values = list(by_seed(table, **where).values())
+                    axis.plot([x] * len(values), values, ".", c=colour, alpha=0.5, ms=4)
+                    seen += values
+            style.frame(axis, seen)
             axis.set_title(base.title(scale, model, dataset), fontsize="small")
             ticks = [d if d == "final" else str(scale.epoch(int(d))) for d in DRAWS]
             axis.set_xticks(range(len(DRAWS)), ticks)
@@ -90,7 +97,8 @@ class Table1(Experiment):
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
         style.stamp(
             figure,
-            f"scale {scale.name}, {len(scale.seeds)} seeds, mean and 95 % t-interval, last retrain epoch, "
+            f"scale {scale.name}, {len(scale.seeds)} seeds, mean and 95 % t-interval (cut at the frame), last retrain "
+            "epoch, "
             f"{RATIO:.0%} of the channels removed",
         )
         return figure
@@ -135,7 +143,8 @@ class Table1(Experiment):
                 seeds = sorted(set(high) & set(low))
                 if seeds:
                     contrasts[dataset, model, draw] = {s: high[s] - low[s] for s in seeds}
-        verdict, evidence, n = greater(pooled(contrasts), "[80,120] minus [0,100]", len(contrasts))
+        difference, series = pooled(contrasts)
+        verdict, evidence, n = greater(difference, "[80,120] minus [0,100]", series)
         return [
             Claim(
                 "large-rate-helps",

@@ -9,16 +9,22 @@ from ebreplicate.stats import Interval, t_interval
 Judged = tuple[str, str, int]
 
 
-def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> Interval:
-    """Average contrasts over panels within each seed, then a t-interval over seeds: seeds are the independent unit.
+def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> tuple[Interval, int]:
+    """Average contrasts over series within each seed, then a t-interval over seeds: seeds are the independent unit.
 
-    `contrasts`: per series, difference by seed. Only seeds that every series has count, so that a missing run does not
-    reweight the others.
+    `contrasts`: per series (panel, ratio, draw), difference by seed. Series must share their seeds, or a missing run
+    would reweight the others: of the sets of seeds that occur, the largest is taken (at a tie, that of most series),
+    and series lacking one of them are left out. Returns the interval and how many series it is over.
     """
     if not contrasts:
-        return t_interval([])
-    seeds = sorted(set.intersection(*(set(v) for v in contrasts.values())))
-    return t_interval([sum(v[s] for v in contrasts.values()) / len(contrasts) for s in seeds])
+        return t_interval([]), 0
+    groups = {
+        seeds: [v for v in contrasts.values() if set(v) >= seeds]
+        for seeds in {frozenset(v) for v in contrasts.values()}
+    }
+    seeds = max(groups, key=lambda s: (len(s), len(groups[s]), sorted(s, reverse=True)))
+    series = groups[seeds]
+    return t_interval([sum(v[s] for v in series) / len(series) for s in sorted(seeds)]), len(series)
 
 
 def _evidence(i: Interval, what: str, unit: str, groups: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training.data import Batches, Data, normalised
@@ -99,6 +100,21 @@ class Trainer:
         return total.item() / len(batches.labels)
 
 
+def check_trainable(model: nn.Module, device: torch.device) -> None:
+    """Raise UserError for a network that torch 2.15 trains wrongly on a CPU.
+
+    There the backward pass of a channels-last 1x1 convolution of stride 2 with 2 to 7 input channels writes outside its
+    buffers. Only networks narrower than any scale's have one: the residual stream is never pruned.
+    """
+    for name, layer in model.named_modules():
+        broken = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
+        if broken and 2 <= layer.in_channels < 8 and device.type == "cpu":
+            raise UserError(
+                f"width: too narrow to train on a CPU ({name} has {layer.in_channels} input channels; torch overwrites "
+                "memory in 1x1 convolutions of stride 2 below 8); choose a larger width"
+            )
+
+
 def fit(
     model: nn.Module,
     data: Data,
@@ -117,6 +133,7 @@ def fit(
     a resumable snapshot after each epoch; `resume` takes one back. Stops early, with a non-finite last loss in the
     history, when training diverges.
     """
+    check_trainable(model, data.train.labels.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"

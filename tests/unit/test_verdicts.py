@@ -57,17 +57,21 @@ def test_evidence_says_what_was_seen():
 
 def test_pooling_averages_series_within_a_seed_first():
     # Seed means 2, 5, 8: standard deviation 3. Pooled as six values it would be 3.63 and the interval far narrower.
-    i = pooled({"a": {0: 1.0, 1: 4.0, 2: 10.0}, "b": {0: 3.0, 1: 6.0, 2: 6.0}})
-    assert (i.mean, i.n) == (5.0, 3)
+    i, series = pooled({"a": {0: 1.0, 1: 4.0, 2: 10.0}, "b": {0: 3.0, 1: 6.0, 2: 6.0}})
+    assert (i.mean, i.n, series) == (5.0, 3, 2)
     assert i.half == pytest.approx(T2 * 3 / math.sqrt(3), rel=1e-4)
 
 
-def test_pooling_counts_only_seeds_that_every_series_has():
-    i = pooled({"a": {0: 1.0, 1: 3.0, 2: 100.0}, "b": {0: 1.0, 1: 3.0}})
-    assert (i.mean, i.n) == (2.0, 2)
+def test_pooling_leaves_out_series_that_lack_a_seed():
+    i, series = pooled({"a": {0: 1.0, 1: 3.0}, "b": {0: 3.0, 1: 5.0}, "late": {0: 100.0}})
+    assert (i.mean, i.n, series) == (3.0, 2, 2)
     assert i.half == pytest.approx(T1 * math.sqrt(2) / math.sqrt(2), rel=1e-4)
-    assert pooled({"a": {0: 1.0}, "b": {1: 1.0}}).n == 0
-    assert pooled({}).n == 0
+
+
+def test_pooling_never_mixes_seeds_of_different_series():
+    i, series = pooled({"a": {0: 1.0}, "b": {1: 9.0}, "c": {1: 11.0}})
+    assert (i.mean, i.n, series) == (10.0, 1, 2)
+    assert pooled({})[0].n == 0
 
 
 def cell(published, mean, half, n, tolerance=1.0, exact=False):

@@ -1,0 +1,118 @@
+"""What every experiment promises: runs, a table, cells with sources and printed numbers, claims with rules."""
+
+import csv
+import math
+import re
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+from synthetic import COMPARABLE, empty_table
+
+from ebreplicate import published
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.plan.plan import Plan, parents
+from ebreplicate.plan.scale import SCALES, load_scale
+from ebreplicate.plan.spec import Spec, canonical, from_json, key
+from ebreplicate.records import Store
+
+ITEMS = list(EXPERIMENTS)
+each_item = pytest.mark.parametrize("item", ITEMS)
+
+
+@cache
+def printed_numbers() -> set[float]:
+    """Every number in a data column of the published CSVs."""
+    numbers = set()
+    for path in published.FOLDER.glob("*.csv"):
+        with path.open(newline="") as f:
+            for row in csv.DictReader(f):
+                for column in ("value", "distance_to_epoch160"):
+                    try:
+                        numbers.add(float(row[column]))
+                    except (KeyError, ValueError):
+                        continue
+    return numbers
+
+
+@each_item
+def test_an_item_is_named_described_and_sorted(item):
+    experiment = EXPERIMENTS.load(item)
+    assert experiment.item == item
+    assert experiment.title.strip()
+    assert experiment.category.strip()
+    assert len(experiment.caption) > 80
+    assert experiment.caption.endswith(".")
+
+
+@each_item
+@pytest.mark.parametrize("scale", SCALES)
+def test_runs_are_specs_that_close_over_what_they_need(item, scale):
+    requested = EXPERIMENTS.load(item).runs(load_scale(scale))
+    assert all(isinstance(spec, Spec) for spec in requested)
+    runs = Plan(requested).runs
+    assert len({canonical(spec) for spec in runs.values()}) == len(runs)  # no two runs under one name
+    done = set()
+    for name, spec in runs.items():
+        assert re.fullmatch(r"[A-Za-z0-9.\-]+", name)  # the workflow's wildcard
+        assert all(key(parent) in done for parent in parents(spec))
+        assert from_json(canonical(spec)) == spec
+        done.add(name)
+    assert {key(spec) for spec in requested} <= done
+
+
+@each_item
+def test_the_same_scale_asks_for_the_same_runs(item):
+    first, second = ([key(s) for s in EXPERIMENTS.load(item).runs(load_scale("quick"))] for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("item", [i for i in ITEMS if EXPERIMENTS.load(i).runs(COMPARABLE)])
+def test_a_table_before_anything_is_run_says_so_row_by_row(item):
+    experiment = EXPERIMENTS.load(item)
+    table = experiment.table(COMPARABLE, Store("/nonexistent"))
+    assert set(table.status) == {NOT_RUN}
+    assert set(table.key) <= set(Plan(experiment.runs(COMPARABLE)).runs)
+
+
+@each_item
+def test_cells_have_a_source_and_print_what_the_papers_print(item):
+    cells = EXPERIMENTS.load(item).cells(COMPARABLE, empty_table(item, COMPARABLE))
+    assert cells
+    assert len({c.cell for c in cells}) == len(cells)
+    for cell in cells:
+        assert cell.source.strip(), cell.cell
+        if not math.isnan(cell.published):
+            assert cell.published in printed_numbers(), cell.cell
+            assert cell.tolerance > 0, cell.cell
+
+
+@each_item
+def test_claims_say_what_is_claimed_where_and_how_it_is_judged(item):
+    claims = EXPERIMENTS.load(item).claims(COMPARABLE, empty_table(item, COMPARABLE))
+    assert claims
+    for claim in claims:
+        assert re.fullmatch(r"[a-z0-9-]+", claim.name)
+        assert min(len(claim.statement), len(claim.source), len(claim.rule)) > 5
+        assert claim.verdict in (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN)
+        assert bool(claim.evidence) == (claim.n > 0) == (claim.verdict != NOT_RUN)
+
+
+def test_claim_names_are_unique():
+    names = [c.name for i in ITEMS for c in EXPERIMENTS.load(i).claims(COMPARABLE, empty_table(i, COMPARABLE))]
+    assert len(set(names)) == len(names)
+
+
+def test_no_experiment_imports_torch_or_draws_when_it_is_only_planned():
+    code = """
+import sys
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.plan import make_plan
+make_plan(*map(load_scale, ("smoke", "quick", "paper")))
+print([m for m in ("torch", "torchvision", "pandas", "matplotlib", "scipy") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,86 @@
+"""Running the workflow in a folder of its own, and warm processes that end with the test."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+
+
+def linked(folder: Path) -> Path:
+    """A project at `folder` that is this one, with no results."""
+    for name in ("Snakefile", "workflow", "environment.yml"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def copied(folder: Path, smoke: str) -> Path:
+    """A project at `folder` with its own package and workflow, and `smoke` for its smoke scale."""
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("ebreplicate", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "workflow" / "config" / "smoke.yaml").write_text(smoke)
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, seconds: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run snakemake at `folder`, whose package comes first; stdout and stderr in one. Jobs run without a warm
+    process, unless the caller asks for one and ends it."""
+    environment = {k: v for k, v in os.environ.items() if k != "EBREPLICATE_DATA"}
+    environment |= {"EBREPLICATE_WARM": "0", "PYTHONPATH": str(folder), **more}
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+    )
+
+
+def planned(output: str) -> dict[str, int]:
+    """Jobs per rule of a dry run's table; nothing if there is nothing to be done."""
+    if "Nothing to be done" in output:
+        return {}
+    table = re.search(r"job +count\n[- ]+\n(.*?)\ntotal +(\d+)", output, re.S)
+    assert table, output
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)}
+    assert sum(jobs.values()) == int(table[2])
+    return jobs
+
+
+def servers(folder: str) -> list[psutil.Process]:
+    """Warm processes whose socket lies in `folder`; their forked children look alike, but have one for a parent."""
+    found = {}
+    for process in psutil.process_iter(["cmdline", "ppid"]):
+        if any(part.startswith(folder) and part.endswith(".sock") for part in process.info["cmdline"] or ()):
+            found[process.pid] = process
+    return [p for p in found.values() if p.info["ppid"] not in found]
+
+
+@contextlib.contextmanager
+def warmth() -> Iterator[dict[str, str]]:
+    """Environment for a warm process that is this test's alone, and killed at the end.
+
+    Its temporary folder is not pytest's, because a socket's path must be short.
+    """
+    with tempfile.TemporaryDirectory(prefix="eb", ignore_cleanup_errors=True) as folder:
+        try:
+            yield {"TMPDIR": folder, "EBREPLICATE_WARM": "1"}
+        finally:
+            for server in servers(folder):
+                for process in [*server.children(recursive=True), server]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
+                        process.wait(10)
+            assert not servers(folder)

@@ -1,0 +1,212 @@
+"""The comparison page, the plan in words and the generated part of the README, against counts made by hand."""
+
+import csv
+import math
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, write
+
+from ebreplicate import cost
+from ebreplicate.errors import UserError
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.models import build
+from ebreplicate.plan.plan import requests
+from ebreplicate.plan.spec import Search
+from ebreplicate.records import Store
+from ebreplicate.report import compare, pipeline, planning, readme
+
+
+def rows_of(markdown):
+    """Cells of a markdown table's rows; escaped bars do not part cells."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    return [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_markdown_table_keeps_bars_inside_their_cell():
+    text = compare.markdown_table(["a", "b"], [["|gamma|", "1"], ["x", "2 | 3"]])
+    assert rows_of(text) == [["a", "b"], ["---", "---"], [r"\|gamma\|", "1"], ["x", r"2 \| 3"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"), [(math.nan, 2, "-"), (93.6149, 2, "93.61"), (0.19216, 3, "0.192")]
+)
+def test_a_number_nobody_has_is_a_dash(value, digits, text):
+    assert compare.number(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "n", "text"), [(93.614, 0.278, 3, "93.61 ± 0.28"), (93.614, math.nan, 1, "93.61"), (0, 0, 0, "-")]
+)
+def test_measured_text_says_how_sure_it_is(mean, half, n, text):
+    row = next(pd.DataFrame([{"measured": mean, "ci95_half": half, "n": n}]).itertuples())
+    assert compare.measured_text(row) == text
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Every item's table before anything has been run; arithmetic is there."""
+    return {item: empty_table(item, COMPARABLE) for item in EXPERIMENTS}
+
+
+def test_collect_has_a_row_a_cell_and_a_row_a_claim(tables):
+    cells, claims = compare.collect(COMPARABLE, tables)
+    assert list(cells.columns) == compare.CELL_COLUMNS
+    assert set(cells["item"]) == set(claims["item"]) == set(EXPERIMENTS)
+    arithmetic = cells[cells["item"] == "structural_costs"]
+    assert set(cells[cells["item"] != "structural_costs"].verdict) == {"not run"}
+    snip = arithmetic[arithmetic.cell == "Table 2, VGG16 CIFAR-10: SNIP, ratio 0.3"].iloc[0]
+    assert (snip.published, snip.measured, snip.difference, snip.n) == (302.0, 302.4, 0.4, 1)
+    assert (snip.tolerance, snip.verdict, snip.unit) == (1.0, "agrees", "0.05 PFLOP")
+
+
+def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_against(tables):
+    for scale in (COMPARABLE, TINY):
+        cells, claims = compare.collect(scale, tables)
+        text = compare.page(scale, cells, claims)
+        judged = [(row[0], row[1]) for row in rows_of(text.split("## Claims")[1].split("\n## ")[0])[2:]]
+        assert judged == [(c.statement, f"**{c.verdict}**") for c in claims.itertuples()]
+        assert re.findall("^## (.*)$", text, re.M)[1:] == [EXPERIMENTS.load(i).title for i in EXPERIMENTS]
+        assert ("are not comparable with the paper's**" in text) == (not scale.comparable)
+        assert "36 cells: 29 agrees, 7 not run." in text  # FLOPs are arithmetic: comparable at every scale
+        shown = {row[0] for row in rows_of(text)}
+        assert {c for c in cells.cell if c not in shown} == set()
+
+
+def test_compare_writes_three_files_and_needs_every_table(tables, tmp_path):
+    for item in EXPERIMENTS:
+        path = pipeline.table_path(tmp_path, TINY.name, item)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tables[item].to_csv(path, index=False)
+    pipeline.compare(TINY, tmp_path)
+    folder = tmp_path / "comparison"
+    assert sorted(p.name for p in folder.iterdir()) == ["tiny.csv", "tiny.md", "tiny_claims.csv"]
+    cells, claims = compare.collect(TINY, tables)
+    with (folder / "tiny.csv").open(newline="") as f:
+        written = list(csv.DictReader(f))
+    assert [(r["cell"], r["verdict"]) for r in written] == list(zip(cells.cell, cells.verdict, strict=True))
+    assert any(r["published"] == "" for r in written)  # a blank stays blank
+    with (folder / "tiny_claims.csv").open(newline="") as f:
+        assert [r["name"] for r in csv.DictReader(f)] == list(claims.name)
+
+    pipeline.table_path(tmp_path, TINY.name, "table1_schedules").unlink()
+    with pytest.raises(UserError, match=r"table1_schedules\.csv: no such table; run `snakemake "):
+        pipeline.compare(TINY, tmp_path)
+
+
+def test_plot_refuses_a_format_it_cannot_write(tmp_path):
+    with pytest.raises(UserError, match=r"--output: expected one of \.svg, \.png, \.pdf, got 'figure\.jpg'"):
+        pipeline.plot("structural_costs", TINY, tmp_path, tmp_path / "figure.jpg")
+
+
+# Planning. TINY has 4 panels, 2 seeds, searches of 8 epochs and retrains of 3.
+#   Figure 1: 8 searches; 3 ratios x (3 draws + best) x 8 = 96 retrains
+#   Figure 3: 4 of those searches
+#   Table 1: 8 searches more; 2 schedules x 4 draws x 8 = 64 retrains, of which 16 (epochs 3 and 8) are Figure 1's
+#   detector: 3 ratios x 8 = 24 retrains at emergence of 3 epochs, and 24 that continue (at most 8 epochs)
+SEARCHES, DRAWS, RETRAINS = 16, 96 + 64 - 16 + 24, 96 + 64 - 16 + 24 + 24
+SHARED = 16 * 8 + (96 + 48 + 24) * 3 + 24 * 8
+ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
+
+
+def test_describe_counts_runs_and_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_trial_speed", lambda name: 0.0)
+    text = planning.describe(TINY, tmp_path)
+    assert text.startswith("scale tiny: A scale for tests.")
+    assert re.findall(r"^(\w+) +(\d+) runs, (\d+) done$", text, re.M) == [
+        ("search", str(SEARCHES), "0"),
+        ("draw", str(DRAWS), "0"),
+        ("retrain", str(RETRAINS), "0"),
+    ]
+    assert f"training epochs: {SHARED:,} with shared searches, {ALONE:,} without ({ALONE / SHARED:.1f}x)" in text
+    assert not list(tmp_path.iterdir())
+
+
+def hand_flops():
+    """Training FLOPs of TINY's searches and retrains, panel by panel; a ticket counts as (1 - ratio) of its network."""
+    searches = retrains = 0.0
+    for images, classes in ((60, 10), (100, 100)):
+        for model, width in (("vgg16", 0.0625), ("preresnet20", 0.25)):
+            epoch = 3 * images * cost.flops(build(model, classes, width), (3, 32, 32))
+            ratios = (0.1, 0.3, 0.5) if (model, classes) == ("vgg16", 100) else (0.3, 0.5, 0.7)
+            searches += 2 * epoch * 2 * 8  # seeds, schedules
+            retrains += 2 * epoch * sum(1 - r for r in ratios) * (4 * 3 + 3 + 8)  # Figure 1, emergence, EB Train
+            retrains += 2 * epoch * 0.5 * (2 + 4) * 3  # Table 1, without what it shares with Figure 1
+    return searches, retrains
+
+
+def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
+    # Searches that took 2 s for 1 MFLOP, so 2 us a FLOP; nothing but searches is done.
+    found = [s for s in requests(TINY) if isinstance(s, Search)]
+    found += [replace(s, recipe=replace(SEARCH, lr=0.01, milestones=(6,))) for s in found]
+    write(Store(tmp_path), found, lambda _: Outcome(50.0, flops=1e6))
+    text = planning.describe(TINY, tmp_path)
+    assert re.findall(r"^search +16 runs, (\d+) done$", text, re.M) == ["16"]
+    searches, retrains = hand_flops()
+    assert f"training FLOPs:  {searches + retrains:.3g} (" in text
+    left, whole = re.search(r"([\d.]+) hours left of ([\d.]+), .*\(speed: finished searches\)", text).groups()
+    assert float(whole) == pytest.approx((searches + retrains) * 2e-6 / 3600, abs=0.06)
+    assert float(left) == pytest.approx(retrains * 2e-6 / 3600, abs=0.06)
+
+
+def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(tmp_path):
+    from ebreplicate.plan.spec import from_json, key
+
+    done = TINY.search("vgg16", "cifar10", 0)
+    write(Store(tmp_path), [done], lambda _: 50.0)
+    rows = [line.split("\t") for line in planning.list_runs(TINY, tmp_path).splitlines()]
+    assert len(rows) == SEARCHES + DRAWS + RETRAINS
+    assert [r[1] for r in rows if r[2] == "done"] == [key(done)]
+    assert all((from_json(spec).stage, key(from_json(spec))) == (stage, name) for stage, name, _, spec in rows)
+
+
+# README
+
+
+def claims_file(root, scale, rows):
+    """A comparison's claims as (item, name, verdict, evidence)."""
+    path = root / "comparison" / f"{scale}_claims.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as f:
+        writer = csv.writer(f)
+        writer.writerow(["item", "name", "statement", "verdict", "evidence"])
+        writer.writerows([item, name, f"It is said that {name}.", verdict, e] for item, name, verdict, e in rows)
+
+
+def test_readme_quotes_the_weightiest_scale_that_ran_each_claim(tmp_path):
+    item = "fig1_existence"
+    claims_file(tmp_path, "smoke", [(item, "a", "supported", "smoke says nothing")])
+    claims_file(tmp_path, "quick", [(item, "a", "inconclusive", "+1 (2 seeds)"), (item, "b", "supported", "|x|")])
+    claims_file(tmp_path, "paper", [(item, "a", "supported", "+2 (3 seeds)"), (item, "b", "not run", "")])
+    claims_file(tmp_path, "quick_old", [(item, "z", "supported", "")])
+    rows = rows_of(readme.results_table(tmp_path))[2:]
+    assert rows == [
+        ["Figure 1", "It is said that a.", "+2 (3 seeds); scale paper", "**supported**"],
+        ["Figure 1", "It is said that b.", r"\|x\|; scale quick", "**supported**"],
+    ]
+
+
+def test_readme_is_changed_between_its_markers_only(tmp_path):
+    claims_file(tmp_path, "quick", [("fig1_existence", "a", "not run", "")])
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    with pytest.raises(UserError, match=r"README\.md: the results table is stale; run"):
+        readme.update(path, tmp_path, check=True)
+    assert "old" in path.read_text()
+    readme.update(path, tmp_path)
+    text = path.read_text()
+    assert text.startswith(f"before\n{readme.BEGIN}\n| item |")
+    assert text.endswith(f"{readme.END}\nafter\n")
+    assert "old" not in text
+    assert "| - | **not run** |" in text
+    readme.update(path, tmp_path, check=True)
+
+
+def test_readme_without_markers_is_refused(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("no table here\n")
+    with pytest.raises(UserError, match=r"the markers .* are missing"):
+        readme.update(path, tmp_path)
+    assert path.read_text() == "no table here\n"
