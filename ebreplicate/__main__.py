@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
-    readme.add_argument("--results", default="results")
+    readme.add_argument("--results", default="results/evidence/cpu", help="results root to quote")
     readme.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return top
 

@@ -25,16 +25,17 @@ rule search:
     conda:
         "../../environment.yml"
     threads: training_threads
-    # Resources, because unlike params a change of them reruns nothing: where a run trains is not what it computes.
+    # Resources, because unlike params a change of them reruns nothing: where a run trains, and which weights it leaves
+    # for draws, is not what it computes.
     resources:
         data=config["data"],
         device=config["device"],
+        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
     params:
         spec=spec_json(Search),
-        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
         results=results_root,
     shell:
-        "python -m ebreplicate search {params.spec:q} {params.keep} --results {params.results:q} "
+        "python -m ebreplicate search {params.spec:q} {resources.keep} --results {params.results:q} "
         "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
 
 

@@ -1,0 +1,30 @@
+"""Bad configuration stops before any job, with one message that names the field."""
+
+import pytest
+from snake import linked, snakemake
+
+NO_RUNS = "figures/smoke/structural_costs.svg"
+"""What is asked for: should a bad value slip through, two quick jobs would run and no training."""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("scale=smok", "--config scale: unknown name 'smok'; did you mean 'smoke'? known: paper, quick, smoke"),
+        ("sedes=[0]", "--config: unknown name 'sedes'; did you mean 'seeds'?"),
+        ("seeds=[-1]", "smoke.yaml: seeds.0: '-1' is not of type 'integer'"),
+        ('seeds=["x"]', "smoke.yaml: seeds.0: 'x' is not of type 'integer'"),
+        ("draw_epochs=[7]", "smoke.yaml: draw_epochs: 7 is unscheduled; add it to epochs, or use one of [1, 10, 20,"),
+        ("threads=abc", "--config threads: expected int, got 'abc'"),
+        ("threads=0", "--config threads: must be at least 1, got 0"),
+        ("device=gpu", "--config device: unknown name 'gpu'; "),
+        ("results=Snakefile/results", "results folder 'Snakefile/results': not writable (Not a directory)"),
+    ],
+)
+def test_it_is_named_once_and_nothing_runs(given, message, tmp_path):
+    done = snakemake(linked(tmp_path), "--cores", "1", NO_RUNS, "--config", given)
+    assert done.returncode != 0
+    assert done.stdout.count(message) == 1
+    assert "Traceback" not in done.stdout
+    assert "job" not in done.stdout
+    assert not (tmp_path / "figures").exists()

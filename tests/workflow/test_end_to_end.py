@@ -1,0 +1,92 @@
+"""A real run of all five stages, and what is and is not repeated afterwards."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+from snake import copied, planned, snakemake, warmth
+
+from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
+
+SMOKE = """\
+note: For the test of the workflow.
+comparable: false
+seeds: [0, 1]
+epochs: {1: 1, 10: 1, 20: 2, 40: 2, 80: 2, 100: 2, 120: 2, 160: 3}
+draw_epochs: [1, 20, 160]
+recipe: {epochs: 3, batch_size: 20, lr: 0.1, milestones: [2], l1: 0.0001, augment: none}
+retrain_recipe: {epochs: 1, milestones: []}
+precision: fp32
+datasets:
+  cifar10: {name: digits, train_size: 60, test_size: 40}
+  cifar100: {name: digits100, train_size: 100, test_size: 100}
+models:
+  vgg16: {name: vgg16, width: 0.0625}
+  preresnet101: {name: preresnet20, width: 0.125}
+"""
+SEARCH = Search(
+    "vgg16", "digits100", Recipe(3, 20, 0.1, (2,), augment="none"), 0, 0.0625, train_size=100, test_size=100
+)
+RETRAIN = Retrain(Ticket(SEARCH, 0.3, 2), Recipe(1, 20, 0.1, (), augment="none"))
+FIGURE = "figures/smoke/fig3_mask_distance.svg"
+TABLE = "results/tables/smoke/fig3_mask_distance.csv"
+RECORD = f"results/runs/retrain/{key(RETRAIN)}/record.json"
+ONE_SEED = ("--cores", "2", FIGURE, RECORD, "--config", "seeds=[0]")
+
+
+def plan(project, *arguments):
+    """Jobs per rule that would run now."""
+    done = snakemake(project, "-n", "--quiet", "rules", *arguments)
+    assert done.returncode == 0, done.stdout
+    return planned(done.stdout)
+
+
+def ran(project, *arguments, **environment):
+    """Rules of the jobs that ran."""
+    done = snakemake(project, *arguments, **environment)
+    assert done.returncode == 0, done.stdout
+    return sorted(re.findall(r"^(?:local)?rule (\w+):$", done.stdout, re.M))
+
+
+def test_a_figure_and_a_retrain_are_made_once(tmp_path):
+    project = copied(tmp_path, SMOKE)
+    with warmth() as environment:
+        assert ran(project, *ONE_SEED, **environment) == ["draw", "plot", "retrain", "search", "search", "tabulate"]
+        check_what_is_there(project)
+        assert plan(project, *ONE_SEED) == {}
+        (project / FIGURE).unlink()
+        assert ran(project, *ONE_SEED, **environment) == ["plot"]
+    assert (project / FIGURE).is_file()
+
+    # Edited code and newer records start no training ...
+    with (project / "ebreplicate" / "stages.py").open("a") as f:
+        f.write("# edited\n")
+    search = project / f"results/runs/search/{key(SEARCH)}/record.json"
+    search.write_text(search.read_text() + "\n")  # by content, snakemake knows a touched file from a changed one
+    assert plan(project, *ONE_SEED) == {"tabulate": 1, "plot": 1}
+    # ... nor do they where nothing is known of earlier runs; and more seeds add their own runs to those that are there.
+    shutil.rmtree(project / ".snakemake")
+    for number, path in enumerate((project / TABLE, project / RECORD, search)):
+        os.utime(path, (2e9 + number, 2e9 + number))
+    assert plan(project, *ONE_SEED[:-2]) == {"search": 2, "tabulate": 1, "plot": 1}
+
+
+def check_what_is_there(project):
+    record = json.loads((project / RECORD).read_text())
+    assert (record["status"], record["key"], record["metrics"]["epochs"]) == ("ok", key(RETRAIN), 1)
+    folder = project / f"results/runs/search/{key(SEARCH)}"
+    assert (folder / "spec.json").is_file()
+    with (folder / "history.csv").open(newline="") as f:
+        assert [row["epoch"] for row in csv.DictReader(f)] == ["1", "2", "3"]
+    with (project / TABLE).open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert len(rows) == 2 * 4 * 3  # networks, ratios, epochs
+    assert {row["status"] for row in rows} == {"ok"}
+    assert key(SEARCH) in {row["key"] for row in rows}
+    assert ET.parse(project / FIGURE).getroot().tag.endswith("svg")
+    logs = {str(p.relative_to(project / "results/logs")) for p in (project / "results/logs").rglob("*.log")}
+    assert {f"search/{key(SEARCH)}.log", f"retrain/{key(RETRAIN)}.log", "plot/smoke/fig3_mask_distance.log"} <= logs
+    assert "epoch 3/3" in (project / f"results/logs/search/{key(SEARCH)}.log").read_text()

@@ -1,0 +1,35 @@
+"""`ebreplicate plan` says what `snakemake` would run."""
+
+import re
+
+from ebreplicate.__main__ import main
+
+# Smoke: runs as counted in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
+#   with shared searches   16 searches, 184 - 24 retrains of 3 epochs and 24 of 8
+#   without, a search each 8 + 96 retrains of Figure 1, 4 searches of Figure 3, 64 retrains of Table 1, 24 + 24 at
+#                          emergence
+SHARED = 16 * 8 + 160 * 3 + 24 * 8
+ALONE = 8 * 8 + 96 * (8 + 3) + 4 * 8 + 64 * (8 + 3) + 24 * (8 + 3) + 24 * (8 + 8)
+
+
+def test_plan_prints_runs_and_what_sharing_saves(tmp_path, capsys):
+    assert main(["plan", "--scale", "smoke", "--results", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert re.findall(r"^(\w+) +(\d+) runs, 0 done$", text, re.M) == [
+        ("search", "16"),
+        ("draw", "160"),
+        ("retrain", "184"),
+    ]
+    assert f"training epochs: {SHARED} with shared searches, {ALONE:,} without ({ALONE / SHARED:.1f}x)" in text
+    assert re.search(r"^estimated: +[\d.]+ hours left of [\d.]+, .* trial of three steps", text, re.M)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
+    arguments = ["plan", "--runs", "--scale", "smoke", "--results", str(tmp_path)]
+    assert main([*arguments, "--config", "seeds=[7]", "--config", "draw_epochs=[20]"]) == 0
+    keys = [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
+    assert all("-s7-" in key for key in keys)
+    # 8 searches; draws: 4 panels x 3 ratios x (one, best, emergence), and of Table 1 epochs 1, 3 and 8 of the high rate
+    # and 1, 2, 3 and 8 of the low one (its 10, 20, 40 and final).
+    assert len(keys) == 8 + (36 + 4 * 3 + 4 * 4) + (36 + 12 + 4 * 3 + 4 * 4)
