@@ -83,10 +83,12 @@ class Fig3(Experiment):
             _curve_panel(axis, scale, table, ratio)
         axes[2][0].set_ylabel("distance to final mask")
         axes[2][0].legend(fontsize="x-small")
+        ran = table[table.status == "ok"].groupby("model").seed.nunique() if len(table) else {}
+        seeds = ", ".join(f"{base.TITLES[m]} {ran.get(m, 0)}" for m in MODELS)
         style.stamp(
             figure,
             f"scale {scale.name}; heat-maps: seed {scale.seeds[0]}, dashed: emergence under the authors' rule; curves: "
-            f"mean over {len(scale.seeds)} seeds;\nthe published curve is of unknown network (the paper prints one set "
+            f"mean over seeds ({seeds});\nthe published curve is of unknown network (the paper prints one set "
             "of heat-maps twice)",
         )
         return figure
