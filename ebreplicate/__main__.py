@@ -25,10 +25,15 @@ def parser() -> argparse.ArgumentParser:
 
     search = sub.add_parser("search", help="train a dense network and keep what draws need")
     _training_options(search)
-    search.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
     search.add_argument("--keep-ratios", type=float, nargs="*", default=[], help="ratios whose emergence is kept")
+    search.add_argument(
+        "--keep-epi", nargs="*", default=[], metavar="METHOD:RATIO", help="likewise, by the early pruning indicator"
+    )
     _training_options(sub.add_parser("draw", help="take a mask from a search"))
-    _training_options(sub.add_parser("retrain", help="train a drawn ticket"))
+    retrain = sub.add_parser("retrain", help="train a drawn ticket")
+    _training_options(retrain)
+    for command in (search, retrain):
+        command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
         command = sub.add_parser(name, help=text)
@@ -59,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def _stage(args: argparse.Namespace) -> None:
     """Run one training stage; a finished run is left alone."""
     from ebreplicate.plan import spec as specs
+    from ebreplicate.plan.keep import Keep
     from ebreplicate.records import Store
 
     text = args.spec if args.spec.lstrip().startswith("{") else _read_text(args.spec)
@@ -79,15 +85,16 @@ def _stage(args: argparse.Namespace) -> None:
 
     tune_allocator()
     torch.set_num_threads(args.threads)
-    if args.command == "draw":
-        stages.draw(spec, store)
+    root = Path(args.data)
+    if args.command == "draw":  # on the CPU: it takes no GPU from a training
+        stages.draw(spec, store, root)
         return
     with slot(args.device) as device:
         if args.command == "search":
-            keep = (tuple(args.keep_epochs), tuple(args.keep_ratios))
-            stages.search(spec, store, Path(args.data), device, *keep)
+            keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi))
+            stages.search(spec, store, root, device, keep)
         else:
-            stages.retrain(spec, store, Path(args.data), device)
+            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
 
 
 def _read_text(path: str) -> str:

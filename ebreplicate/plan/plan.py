@@ -1,33 +1,26 @@
 """Which runs a scale needs: the experiments' requests, closed over what they depend on, each run once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, key
-
-
-@dataclass
-class Keep:
-    """Which weights a search must leave for the draws that follow it."""
-
-    epochs: set[int] = field(default_factory=set)
-    ratios: set[float] = field(default_factory=set)
-
-    @property
-    def flags(self) -> str:
-        """Command-line flags of the search."""
-        epochs, ratios = sorted(self.epochs), sorted(self.ratios)
-        out = f"--keep-epochs {' '.join(map(str, epochs))} " if epochs else ""
-        return (out + (f"--keep-ratios {' '.join(map(str, ratios))}" if ratios else "")).strip()
+from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, Training, key
+from ebreplicate.pruning.methods import NEEDS_WEIGHTS
 
 
 def parents(spec: Spec) -> list[Spec]:
-    """The runs that `spec` needs finished."""
+    """The runs that `spec` needs finished: at most one, which leads to the rest."""
     if isinstance(spec, Retrain):
         return [spec.ticket]
-    return [spec.search] if isinstance(spec, Ticket) else []
+    return [spec.after or spec.search] if isinstance(spec, Ticket) else []
+
+
+def search_of(spec: Spec) -> Training:
+    """The training from scratch at the root of a run."""
+    while not isinstance(spec, Training):
+        (spec,) = parents(spec)
+    return spec
 
 
 class Plan:
@@ -45,14 +38,24 @@ class Plan:
             for parent in parents(spec):
                 self._add(parent)
             self.runs[name] = spec
-        if isinstance(spec, Search):
+        if isinstance(spec, (Search, Retrain)):
             self.keep.setdefault(name, Keep())
+        if isinstance(spec, Ticket) and spec.method in NEEDS_WEIGHTS:
+            self._keep_draw(spec)
         if isinstance(spec, Retrain) and spec.init == "inherit":
-            keep = self.keep[key(spec.ticket.search)]
-            if isinstance(spec.ticket.at, int):
-                keep.epochs.add(spec.ticket.at)
-            elif spec.ticket.at == "eb":
-                keep.ratios.add(spec.ticket.ratio)
+            self._keep_draw(spec.ticket)
+        if isinstance(spec, Retrain) and spec.rewind:
+            self.keep[key(spec.ticket.search)].epochs.add(spec.rewind)
+
+    def _keep_draw(self, ticket: Ticket) -> None:
+        """Have the weights of the draw epoch kept, wherever it will be. Those of "best" always are."""
+        keep = self.keep[key(ticket.after or ticket.search)]
+        if isinstance(ticket.at, int):
+            keep.epochs.add(ticket.at)
+        elif ticket.at == "eb":
+            keep.ratios.add(ticket.ratio)
+        elif ticket.at == "epi":
+            keep.epi.add(f"{ticket.method}:{ticket.ratio:g}")
 
     def stage(self, kind: type[Spec]) -> list[Spec]:
         """Runs of one stage, in the order they were first asked for."""
@@ -70,9 +73,9 @@ def make_plan(*scales: Scale) -> Plan:
 
 
 def epochs_of(spec: Spec) -> int:
-    """Training epochs of a run, as far as planning can know them (a "continue" from "eb" counts in full)."""
-    if isinstance(spec, Search):
-        return spec.recipe.epochs
+    """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full)."""
+    if isinstance(spec, Training):
+        return spec.recipe.scaled(getattr(spec, "multiplier", 1.0)).epochs
     if isinstance(spec, Retrain):
         known = spec.schedule == "continue" and isinstance(spec.ticket.at, int)
         return spec.recipe.epochs - (int(spec.ticket.at) if known else 0)

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from ebreplicate.errors import UserError, unknown
-from ebreplicate.plan.spec import Recipe, Search, from_dict
+from ebreplicate.plan.fields import Spec, from_dict
+from ebreplicate.plan.spec import Recipe, Search, Sparse
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
@@ -41,18 +42,33 @@ class Scale:
             )
         return self.epochs[paper_epoch]
 
-    def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None) -> Search:
-        """The search that stands for the paper's `model` on `dataset`."""
+    def _training(self, kind: type, model: str, dataset: str, seed: int, recipe: Recipe | None, more: Any) -> Any:
         net, data = dict(self.models[model]), dict(self.datasets[dataset])
-        return Search(
-            model=net.pop("name"),
-            dataset=data.pop("name"),
-            recipe=recipe or self.recipe,
-            seed=seed,
-            precision=self.precision,
-            **net,
-            **data,
-        )
+        names = {"model": net.pop("name"), "dataset": data.pop("name"), "recipe": recipe or self.recipe, "seed": seed}
+        return kind(**{**names, "precision": self.precision, **net, **data, **more})
+
+    def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None, **more: Any) -> Search:
+        """The search that stands for the paper's `model` on `dataset`; `more` are further fields of the spec."""
+        return self._training(Search, model, dataset, seed, recipe, more)
+
+    def sparse(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None, **more: Any) -> Sparse:
+        """The sparse training that stands for the paper's `model` on `dataset`."""
+        return self._training(Sparse, model, dataset, seed, recipe, more)
+
+    def grid(self, item: str, kind: type[Spec]) -> Any:
+        """What an item runs at this scale beyond the common fields: its section in workflow/config/items/<item>.yaml.
+
+        `kind` is the item's own dataclass of settings, checked like every spec. A scale of another name (a test's)
+        takes smoke's section. Raises UserError naming field and fix.
+        """
+        where = f"items/{item}.yaml"
+        data = _yaml(_read_item(item), where)
+        if not isinstance(data, dict) or set(data) != set(SCALES):
+            raise UserError(f"{where}: expected the sections {', '.join(SCALES)}")
+        try:
+            return from_dict(kind, data[self.name if self.name in data else "smoke"])
+        except UserError as e:
+            raise UserError(f"{where}: {self.name}: {e}") from None
 
     def low_lr(self, recipe: Recipe) -> Recipe:
         """Table 1's [0, 100] schedule: a tenth of the rate from the first epoch, a hundredth from epoch 100."""
@@ -94,6 +110,11 @@ def _read(name: str) -> str:
     if name not in SCALES:
         raise unknown("scale", name, SCALES)
     return (CONFIG / f"{name}.yaml").read_text()
+
+
+@cache
+def _read_item(item: str) -> str:
+    return (CONFIG / "items" / f"{item}.yaml").read_text()
 
 
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:

@@ -7,72 +7,29 @@ moves no existing key; for the same reason a default is never edited.
 
 import hashlib
 import json
-import math
 import re
-import types
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.models import MODELS
-from ebreplicate.pruning.methods import METHODS
+from ebreplicate.plan.fields import Spec, from_dict, need, to_dict
+from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.training.datasets import DATASETS
+from ebreplicate.training.sparsifiers import DISTRIBUTIONS, SPARSIFIERS
 
 NUMERICS = 1
 """Bumped when the golden CPU loss curve changes: it is part of every key."""
 
-INITS = ("inherit", "reinit")
-SCHEDULES = ("full", "continue")
-AUGMENTATIONS = ("crop-flip", "crop", "none")
-PRECISIONS = ("fp32", "tf32", "bf16")
+INITS = ("inherit", "reinit", "rewind")
+SCHEDULES = ("full", "continue", "budget")
+AUGMENTATIONS = ("crop-flip", "crop", "none", "imagenet")
+OPTIMIZERS = ("sgd", "adam")
+PRECISIONS = ("fp32", "tf32", "bf16", "bfp8", "fp8")
 """fp32 is IEEE single precision on every device; tf32 lets a GPU round the factors of a product to 10 bits; bf16 is
-autocast."""
-NAMED_DRAWS = ("eb", "best", "final")
-
-
-def _coerce(value: Any, kind: Any, where: str) -> Any:
-    """Check `value` against the annotation `kind`; ints pass as floats, lists as tuples, nothing else is bent."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        for option in get_args(kind):
-            try:
-                return _coerce(value, option, where)
-            except UserError:
-                continue
-        names = " or ".join(getattr(k, "__name__", str(k)) for k in get_args(kind))
-        raise UserError(f"{where}: expected {names}, got {value!r}")
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise UserError(f"{where}: expected a list, got {value!r}")
-        return tuple(_coerce(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if kind is types.NoneType:
-        kind = type(None)
-    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
-        raise UserError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
-    if kind is float and not math.isfinite(value):
-        raise UserError(f"{where}: expected a finite number, got {value!r}")
-    # 3 * 0.1 and 0.3, or -0.0 and 0.0, are one number to a person, so they are one number to the key.
-    return round(value, 10) + 0.0 if kind is float else value
-
-
-def _need(ok: bool, where: str, problem: str) -> None:
-    if not ok:
-        raise UserError(f"{where}: {problem}")
-
-
-class Spec:
-    """Base of all specs: types are checked at construction, before anything is hashed or trained."""
-
-    def __post_init__(self) -> None:
-        """Check every field's type, then the spec's own rules."""
-        for f in fields(self):  # type: ignore[arg-type]
-            where = f"{type(self).__name__}.{f.name}"
-            object.__setattr__(self, f.name, _coerce(getattr(self, f.name), f.type, where))
-        self._validate()
-
-    def _validate(self) -> None: ...
+autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp8 is E4M3 forward and E5M2 backward."""
+LOW_PRECISIONS = ("bfp8", "fp8")
+NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
 @dataclass(frozen=True)
@@ -88,28 +45,54 @@ class Recipe(Spec):
     weight_decay: float = 1e-4
     l1: float = 1e-4
     augment: str = "crop-flip"
+    optimizer: str = "sgd"
+    nesterov: bool = False
+    warmup: int = 0
+    """Epochs over which the rate rises linearly from zero, step by step."""
+    label_smoothing: float = 0.0
+    swa_start: int | None = None
+    """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
 
     def _validate(self) -> None:
-        _need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
-        _need(self.batch_size >= 2, "Recipe.batch_size", f"must be at least 2 (batch norm), got {self.batch_size}")
-        _need(self.lr > 0, "Recipe.lr", f"must be positive, got {self.lr}")
-        _need(0 < self.lr_decay <= 1, "Recipe.lr_decay", f"must lie in (0, 1], got {self.lr_decay}")
-        _need(0 <= self.momentum < 1, "Recipe.momentum", f"must lie in [0, 1), got {self.momentum}")
-        _need(self.weight_decay >= 0, "Recipe.weight_decay", f"must not be negative, got {self.weight_decay}")
-        _need(self.l1 >= 0, "Recipe.l1", f"must not be negative, got {self.l1}")
+        need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
+        need(self.batch_size >= 2, "Recipe.batch_size", f"must be at least 2 (batch norm), got {self.batch_size}")
+        need(self.lr > 0, "Recipe.lr", f"must be positive, got {self.lr}")
+        need(0 < self.lr_decay <= 1, "Recipe.lr_decay", f"must lie in (0, 1], got {self.lr_decay}")
+        need(0 <= self.momentum < 1, "Recipe.momentum", f"must lie in [0, 1), got {self.momentum}")
+        need(self.weight_decay >= 0, "Recipe.weight_decay", f"must not be negative, got {self.weight_decay}")
+        need(self.l1 >= 0, "Recipe.l1", f"must not be negative, got {self.l1}")
         ordered = list(self.milestones) == sorted(set(self.milestones))
-        _need(ordered, "Recipe.milestones", f"must increase strictly, got {list(self.milestones)}")
+        need(ordered, "Recipe.milestones", f"must increase strictly, got {list(self.milestones)}")
         if self.augment not in AUGMENTATIONS:
             raise unknown("Recipe.augment", self.augment, AUGMENTATIONS)
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
+        need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
+        smooth = self.label_smoothing
+        need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
+        swa = self.swa_start
+        need(swa is None or 0 <= swa < self.epochs, "Recipe.swa_start", f"must lie in 0..{self.epochs - 1}, got {swa}")
 
-    def lr_at(self, epoch: int) -> float:
-        """Learning rate of the 0-based absolute `epoch`: a function of the epoch, so a late start misses no decay."""
-        return self.lr * self.lr_decay ** sum(epoch >= m for m in self.milestones)
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate at the 0-based absolute `epoch` (a fraction while warming up).
+
+        A function of the epoch, so that a late start misses no decay.
+        """
+        warm = min(1.0, epoch / self.warmup) if self.warmup else 1.0
+        return self.lr * warm * self.lr_decay ** sum(epoch >= m for m in self.milestones)
+
+    def scaled(self, factor: float) -> "Recipe":
+        """The recipe stretched to `factor` times its epochs, milestones with it (at least one epoch)."""
+        milestones = sorted({max(1, round(m * factor)) for m in self.milestones})
+        swa = None if self.swa_start is None else round(self.swa_start * factor)
+        epochs = max(1, round(self.epochs * factor))
+        warmup = round(self.warmup * factor)
+        return replace(self, epochs=epochs, milestones=tuple(milestones), warmup=warmup, swa_start=swa)
 
 
 @dataclass(frozen=True)
-class Search(Spec):
-    """Dense training in which tickets are looked for (the paper's Algorithm 1, run to the end)."""
+class Training(Spec):
+    """What every training from scratch has: network, data, recipe, seed, precision."""
 
     model: str
     dataset: str
@@ -120,62 +103,113 @@ class Search(Spec):
     test_size: int | None = None
     precision: str = "fp32"
 
-    stage = "search"
-
     def _validate(self) -> None:
         MODELS.check(self.model)
         DATASETS.check(self.dataset)
-        _need(0 <= self.seed < 2**32, "Search.seed", f"must lie in 0..2**32-1, got {self.seed}")
-        _need(0 < self.width <= 4, "Search.width", f"must lie in (0, 4], got {self.width}")
-        for name in ("train_size", "test_size"):
-            size = getattr(self, name)
-            _need(size is None or size >= 10, f"Search.{name}", f"must be at least 10 images, got {size}")
+        name = type(self).__name__
+        need(0 <= self.seed < 2**32, f"{name}.seed", f"must lie in 0..2**32-1, got {self.seed}")
+        need(0 < self.width <= 4, f"{name}.width", f"must lie in (0, 4], got {self.width}")
+        for size_name in ("train_size", "test_size"):
+            size = getattr(self, size_name)
+            need(size is None or size >= 10, f"{name}.{size_name}", f"must be at least 10 images, got {size}")
         if self.precision not in PRECISIONS:
-            raise unknown("Search.precision", self.precision, PRECISIONS)
+            raise unknown(f"{name}.precision", self.precision, PRECISIONS)
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
         width = "" if self.width == 1 else f"w{self.width:g}"
-        return f"{self.model}{width}-{self.dataset}-s{self.seed}"
+        precision = f"-{self.precision}" if self.precision in LOW_PRECISIONS else ""
+        return f"{self.model}{width}-{self.dataset}-s{self.seed}{precision}"
+
+
+@dataclass(frozen=True)
+class Search(Training):
+    """Dense training in which tickets are looked for (the paper's Algorithm 1, run to the end).
+
+    `soft_ratio`: fraction of the filters of every layer that soft filter pruning sets to zero after each epoch (He et
+    al., IJCAI 2018); None: plain dense training.
+    """
+
+    soft_ratio: float | None = None
+
+    stage = "search"
+
+    def _validate(self) -> None:
+        super()._validate()
+        soft = self.soft_ratio
+        need(soft is None or 0 < soft < 1, "Search.soft_ratio", f"must lie strictly between 0 and 1, got {soft}")
+
+    @property
+    def slug(self) -> str:
+        """Human-readable part of the key."""
+        return super().slug + ("" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}")
 
 
 @dataclass(frozen=True)
 class Ticket(Spec):
-    """A mask drawn from a search at an epoch (`at`: completed epochs, or "eb", "best", "final")."""
+    """A mask drawn from a search at an epoch (`at`: completed epochs, or "eb", "epi", "best", "final").
+
+    "eb": where the mask distance settles; "epi": where the early pruning indicator does. `after`: for iterative
+    pruning, the retrain whose final weights are scored instead; its own ticket's mask stays, and `ratio` is the
+    fraction of what is left (weights, of a method over weights). `search` is always the dense search at the root.
+    """
 
     search: Search
     ratio: float
     at: int | str
     method: str = "slimming"
+    after: Spec | None = None
 
     stage = "draw"
 
     def _validate(self) -> None:
         METHODS.check(self.method)
-        _need(0 < self.ratio < 1, "Ticket.ratio", f"must lie strictly between 0 and 1, got {self.ratio}")
+        need(0 < self.ratio < 1, "Ticket.ratio", f"must lie strictly between 0 and 1, got {self.ratio}")
         last = self.search.recipe.epochs
+        if self.after is not None:
+            after = self.after
+            need(isinstance(after, Retrain), "Ticket.after", f"expected a Retrain, got {type(after).__name__}")
+            need(self.over_weights, "Ticket.after", f"needs a method over weights, got {self.method!r}")
+            need(after.ticket.search == self.search, "Ticket.after", "belongs to another search")  # type: ignore[attr-defined]
+            need(self.at in ("final", after.recipe.epochs), "Ticket.at", '"final" is the only draw of a retrain')  # type: ignore[attr-defined]
+            last = after.recipe.epochs  # type: ignore[attr-defined]
         if isinstance(self.at, str):
             if self.at not in NAMED_DRAWS:
                 raise unknown("Ticket.at", self.at, NAMED_DRAWS)
+            detected = self.at in ("eb", "epi")
+            need(not (detected and self.over_weights), "Ticket.at", f"{self.at!r} needs a method over channels")
             if self.at == "final":  # one name for one run: the last epoch by number
                 object.__setattr__(self, "at", last)
         else:
-            _need(1 <= self.at <= last, "Ticket.at", f"draw epoch must lie in 1..{last} (the search), got {self.at}")
+            need(1 <= self.at <= last, "Ticket.at", f"draw epoch must lie in 1..{last} (the search), got {self.at}")
+
+    @property
+    def over_weights(self) -> bool:
+        """True if the mask is over single weights, not channels."""
+        return self.method in WEIGHT_METHODS
+
+    @property
+    def round(self) -> int:
+        """Round of iterative pruning, 1 for a ticket of the search itself."""
+        return 1 if self.after is None else 1 + self.after.ticket.round  # type: ignore[attr-defined]
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
         at = self.at if isinstance(self.at, str) else f"e{self.at}"
-        return f"{self.search.slug}-{self.method}-r{self.ratio:g}-{at}"
+        number = "" if self.after is None else f"-k{self.round}"
+        return f"{self.search.slug}-{self.method}-r{self.ratio:g}-{at}{number}"
 
 
 @dataclass(frozen=True)
 class Retrain(Spec):
     """Training of a drawn ticket.
 
-    `init`: "inherit" the ticket's weights (the paper) or "reinit" them. `schedule`: "full" trains all epochs of the
-    recipe; "continue" starts at the draw epoch with the learning rate of that absolute epoch, as EB Train does.
+    `init`: "inherit" the ticket's weights (the paper), "reinit" them, or "rewind" to the search's weights after
+    `rewind` epochs (0: its initialisation, the lottery ticket). `schedule`: "full" trains all epochs of the recipe;
+    "continue" starts at the draw epoch with the learning rate of that absolute epoch, as EB Train does; "budget"
+    stretches the recipe until the small network has cost what the dense one costs (Scratch-B), at most twofold.
     """
 
     ticket: Ticket
@@ -184,58 +218,79 @@ class Retrain(Spec):
     schedule: str = "full"
     seed: int | None = None
     precision: str = "fp32"
+    rewind: int = 0
 
     stage = "retrain"
 
     def _validate(self) -> None:
         seeded = self.seed is None or 0 <= self.seed < 2**32
-        _need(seeded, "Retrain.seed", f"must lie in 0..2**32-1, got {self.seed}")
+        need(seeded, "Retrain.seed", f"must lie in 0..2**32-1, got {self.seed}")
         if self.init not in INITS:
             raise unknown("Retrain.init", self.init, INITS)
         if self.schedule not in SCHEDULES:
             raise unknown("Retrain.schedule", self.schedule, SCHEDULES)
         if self.precision not in PRECISIONS:
             raise unknown("Retrain.precision", self.precision, PRECISIONS)
+        last = self.ticket.search.recipe.epochs
+        need(0 <= self.rewind < last, "Retrain.rewind", f"must lie in 0..{last - 1}, got {self.rewind}")
+        rewinds = self.init == "rewind" or not self.rewind
+        need(rewinds, "Retrain.rewind", f'means nothing with init {self.init!r}; use init "rewind"')
         if self.schedule == "continue":
             searched, at = self.ticket.search.recipe.epochs, self.ticket.at
             same = self.recipe.epochs == searched
-            _need(same, "Retrain.recipe.epochs", f'"continue" keeps the epoch counter of the search: need {searched}')
-            _need(at != searched, "Retrain.schedule", f'"continue" from draw epoch {at} leaves no epoch to train')
+            need(same, "Retrain.recipe.epochs", f'"continue" keeps the epoch counter of the search: need {searched}')
+            need(at != searched, "Retrain.schedule", f'"continue" from draw epoch {at} leaves no epoch to train')
+            need(self.ticket.after is None, "Retrain.schedule", '"continue" needs a ticket of the search itself')
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
+        init = self.init + (f"{self.rewind}" if self.rewind else "")
         schedule = "" if self.schedule == "full" else f"-{self.schedule}"
-        return f"{self.ticket.slug}-{self.init}{schedule}"
+        precision = f"-{self.precision}" if self.precision in LOW_PRECISIONS else ""
+        return f"{self.ticket.slug}-{init}{schedule}{precision}"
 
 
-STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Retrain}
+@dataclass(frozen=True)
+class Sparse(Training):
+    """Training of a sparse network from scratch: RigL and its relatives, and pruning at initialisation.
+
+    `sparsity`: fraction of the prunable weights that is zero (at the end, for gradual pruning). `distribution`: how it
+    is spread over layers. Every `interval` steps, until the fraction `stop` of training, a cosine-decayed fraction
+    starting at `alpha` of each layer's weights is replaced. `multiplier` stretches the training (RigL, section 4).
+    """
+
+    method: str = "rigl"
+    sparsity: float = 0.9
+    distribution: str = "erk"
+    interval: int = 100
+    alpha: float = 0.3
+    stop: float = 0.75
+    multiplier: float = 1.0
+
+    stage = "sparse"
+
+    def _validate(self) -> None:
+        super()._validate()
+        SPARSIFIERS.check(self.method)
+        if self.distribution not in DISTRIBUTIONS:
+            raise unknown("Sparse.distribution", self.distribution, DISTRIBUTIONS)
+        need(0 < self.sparsity < 1, "Sparse.sparsity", f"must lie strictly between 0 and 1, got {self.sparsity}")
+        need(self.interval >= 1, "Sparse.interval", f"must be at least 1 step, got {self.interval}")
+        need(0 < self.alpha <= 1, "Sparse.alpha", f"must lie in (0, 1], got {self.alpha}")
+        need(0 < self.stop <= 1, "Sparse.stop", f"must lie in (0, 1], got {self.stop}")
+        need(0 < self.multiplier <= 10, "Sparse.multiplier", f"must lie in (0, 10], got {self.multiplier}")
+
+    @property
+    def slug(self) -> str:
+        """Human-readable part of the key."""
+        spread = "" if self.method in ("small-dense", "snip") else f"-{self.distribution}"
+        longer = "" if self.multiplier == 1 else f"-x{self.multiplier:g}"
+        return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}"
 
 
-def to_dict(spec: Spec) -> dict[str, Any]:
-    """Canonical nested dict of `spec`: fields at their default are left out, tuples become lists."""
-    out: dict[str, Any] = {}
-    for f in fields(spec):  # type: ignore[arg-type]
-        value = getattr(spec, f.name)
-        if f.default is not MISSING and value == f.default:
-            continue
-        out[f.name] = to_dict(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
-    return out
-
-
-def from_dict(kind: type[Spec], data: Any) -> Any:
-    """Build a spec of class `kind` from a nested dict; raises UserError naming the field for anything unexpected."""
-    if not isinstance(data, dict):
-        raise UserError(f"{kind.__name__}: expected a mapping, got {data!r}")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    for name in data:
-        if name not in known:
-            raise unknown(kind.__name__, name, known)
-    missing = [n for n, f in known.items() if f.default is MISSING and n not in data]
-    if missing:
-        raise UserError(f"{kind.__name__}: missing field {missing[0]!r}")
-    nested = {n: known[n].type for n in data if isinstance(known[n].type, type) and issubclass(known[n].type, Spec)}
-    return kind(**{n: from_dict(nested[n], v) if n in nested else v for n, v in data.items()})
+Ticket.nested = {"after": Retrain}  # type: ignore[attr-defined]
+STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Retrain, "sparse": Sparse}
 
 
 def canonical(spec: Spec) -> str:

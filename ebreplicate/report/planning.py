@@ -6,18 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import Plan, epochs_of, parents, requests
+from ebreplicate.plan.plan import Plan, epochs_of, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key
+from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, Training, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.training.datasets import INFO
-
-
-def search_of(spec: Spec) -> Search:
-    """The search at the root of a run."""
-    while not isinstance(spec, Search):
-        (spec,) = parents(spec)
-    return spec
 
 
 def epochs_unshared(scale: Scale) -> int:
@@ -25,11 +18,11 @@ def epochs_unshared(scale: Scale) -> int:
     total = 0
     for item in EXPERIMENTS:
         for spec in EXPERIMENTS.load(item).runs(scale):
-            total += epochs_of(spec) + (0 if isinstance(spec, Search) else search_of(spec).recipe.epochs)
+            total += epochs_of(spec) + (0 if isinstance(spec, Training) else search_of(spec).recipe.epochs)
     return total
 
 
-def _images(search: Search) -> int:
+def _images(search: Training) -> int:
     return search.train_size or INFO[search.dataset].train
 
 
@@ -111,7 +104,7 @@ def describe(scale: Scale, results: Path) -> str:
         counts[spec.stage][1] += store.done(spec)  # type: ignore[attr-defined]
     shared, alone = sum(map(epochs_of, plan.runs.values())), epochs_unshared(scale)
     lines = [f"scale {scale.name}: {scale.note.strip()}", ""]
-    lines += [f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES]
+    lines += [f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES if stage in counts]
     lines += ["", f"training epochs: {shared:,} with shared searches, {alone:,} without ({alone / shared:.1f}x)"]
     flops = planned_flops(plan, store)
     total = sum(planned for planned, _ in flops.values())

@@ -57,6 +57,24 @@ class Data:
     mean: tuple[float, ...] = CIFAR_MEAN
     std: tuple[float, ...] = CIFAR_STD
 
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.train.labels.device
+
+    @property
+    def test_images(self) -> int:
+        """Size of the test split."""
+        return len(self.test)
+
+    def batches(self, batch_size: int, augment: str, seed: int) -> "Batches":
+        """Training batches."""
+        return Batches(self, batch_size, augment, seed)
+
+    def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Unaugmented batches of the test split."""
+        return normalised(self.test, self)
+
 
 def balanced_subset(split: Split, size: int | None, where: str) -> Split:
     """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness."""
@@ -204,6 +222,7 @@ class Batches:
     def __init__(self, data: Data, batch_size: int, augment: str, seed: int):
         self.labels = data.train.labels
         self.device = self.labels.device
+        self.images_per_epoch = len(self.labels)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.pad = 0 if augment == "none" else 4
         self.images = torch.nn.functional.pad(data.train.images, (self.pad,) * 4)

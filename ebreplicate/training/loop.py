@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training.data import Batches, Data, normalised
+from ebreplicate.training.data import Batches, Data
 
 
 @dataclass
@@ -46,58 +46,102 @@ def evaluate(model: nn.Module, data: Data, precision: str = "fp32") -> tuple[flo
     """Mean cross-entropy and exact accuracy (correct / total, in percent) on the test split."""
     model.eval()
     loss, correct = 0.0, 0
-    device = data.test.labels.device
-    for x, y in normalised(data.test, data):
-        with autocast(precision, device):
+    for x, y in data.evaluation():
+        with autocast(precision, data.device):
             logits = model(x)
         loss += nn.functional.cross_entropy(logits.float(), y, reduction="sum").item()
         correct += int((logits.argmax(1) == y).sum())
-    return loss / len(data.test), 100.0 * correct / len(data.test)
+    return loss / data.test_images, 100.0 * correct / data.test_images
+
+
+class StepHook:
+    """Something that takes part in every optimiser step: masks, quantisers. Methods do nothing unless overridden.
+
+    `step` counts optimiser steps from the start of the schedule (0-based, absolute, like epochs).
+    """
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
+        """Called once, before the first step and before a resumed state is loaded."""
+
+    def before_step(self, step: int) -> bool:
+        """After backward (and the L1 subgradient). False leaves the optimiser step out."""
+        return True
+
+    def after_step(self, step: int) -> None:
+        """After the optimiser step, or where it was left out."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs; plain tensors and numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state of `state_dict`."""
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over every parameter, weight decay on all of them (reference audit, section 2)."""
+    decay = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), **decay)
+    return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, **decay)
 
 
 class Trainer:
-    """SGD with momentum, weight decay on every parameter, and the L1 subgradient on every batch-norm scale.
+    """One optimiser step after another, with the L1 subgradient on every batch-norm scale and the hooks of the run.
 
     The subgradient s * sign(gamma) is added after backward and before the step, so it passes through momentum like
     any gradient (network slimming, equation 1; authors' main.py).
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, precision: str = "fp32"):
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        precision: str = "fp32",
+        hooks: Sequence[StepHook] = (),
+        steps_per_epoch: int = 1,
+    ):
         self.model, self.recipe, self.precision = model, recipe, precision
-        self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self.hooks, self.steps_per_epoch = hooks, steps_per_epoch
+        self.optimizer = make_optimizer(model, recipe)
         self.gammas = [bn.weight for bn in batch_norms(model)]
+        for hook in hooks:
+            hook.attach(model, self.optimizer, recipe, steps_per_epoch)
 
     @torch.no_grad()
     def _add_l1(self) -> None:
         grads = [g.grad for g in self.gammas]
         torch._foreach_add_(grads, torch._foreach_sign([g.detach() for g in self.gammas]), alpha=self.recipe.l1)
 
-    def step(self, x: Tensor, y: Tensor) -> Tensor:
-        """One optimiser step on a batch; returns the detached mean loss, without synchronising."""
+    def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
+        """Optimiser step number `step` on a batch; returns the detached mean loss, without synchronising."""
         with autocast(self.precision, x.device):
-            loss = nn.functional.cross_entropy(self.model(x), y)
+            loss = nn.functional.cross_entropy(self.model(x), y, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self.recipe.l1:
+        if self.recipe.l1 and self.gammas:
             self._add_l1()
-        self.optimizer.step()
+        wanted = [hook.before_step(step) for hook in self.hooks]  # every hook is asked
+        if all(wanted):
+            self.optimizer.step()
+        for hook in self.hooks:
+            hook.after_step(step)
         return loss.detach()
+
+    def _set_rate(self, epoch: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(epoch)
 
     def epoch(self, batches: Batches, epoch: int) -> float:
         """Train the 0-based absolute `epoch`; returns the mean training loss over images."""
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(epoch)
+        self._set_rate(epoch)
         total = torch.zeros((), device=batches.device)
-        for x, y in batches.epoch(epoch):
-            total += self.step(x, y) * len(y)
-        return total.item() / len(batches.labels)
+        for i, (x, y) in enumerate(batches.epoch(epoch)):
+            if epoch < self.recipe.warmup:
+                self._set_rate(epoch + (i + 1) / len(batches))
+            total += self.step(x, y, epoch * self.steps_per_epoch + i) * len(y)
+        return total.item() / batches.images_per_epoch
 
 
 def check_trainable(model: nn.Module, device: torch.device) -> None:
@@ -124,6 +168,7 @@ def fit(
     start: int = 0,
     precision: str = "fp32",
     observers: Sequence[Observer] = (),
+    hooks: Sequence[StepHook] = (),
     resume: dict[str, Any] | None = None,
     checkpoint: Callable[[dict[str, Any]], None] | None = None,
 ) -> State:
@@ -133,12 +178,12 @@ def fit(
     a resumable snapshot after each epoch; `resume` takes one back. Stops early, with a non-finite last loss in the
     history, when training diverges.
     """
-    check_trainable(model, data.train.labels.device)
+    check_trainable(model, data.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    trainer = Trainer(model, recipe, precision)
-    batches = Batches(data, recipe.batch_size, recipe.augment, seed)
+    batches = data.batches(recipe.batch_size, recipe.augment, seed)
+    trainer = Trainer(model, recipe, precision, hooks, len(batches))
     state = State(model, recipe, start, start)
     if resume is None:
         for observer in observers:
@@ -146,6 +191,8 @@ def fit(
     else:
         model.load_state_dict(resume["model"])
         trainer.optimizer.load_state_dict(resume["optimizer"])
+        for hook, saved in zip(hooks, resume.get("hooks", ()), strict=True):
+            hook.load_state_dict(saved)
         state.epoch, state.history = resume["epoch"], resume["history"]
     while state.epoch < recipe.epochs:
         began = time.perf_counter()
@@ -173,6 +220,7 @@ def fit(
                 {
                     "model": model.state_dict(),
                     "optimizer": trainer.optimizer.state_dict(),
+                    "hooks": [hook.state_dict() for hook in hooks],
                     "epoch": state.epoch,
                     "history": state.history,
                 }

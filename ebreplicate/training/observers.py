@@ -8,6 +8,7 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
+from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.surgery import prunable_scores
 from ebreplicate.training.loop import State
@@ -30,9 +31,9 @@ class KeepWeights:
     `folder` receives epoch_0012.pt and, while the search runs, best.pt; `finish` names best.pt by its epoch.
     """
 
-    def __init__(self, folder: Path, epochs: set[int], ratios: tuple[float, ...], past: list[Tensor]):
-        self.folder, self.epochs = folder, epochs
-        self.detectors = {r: EarlyBird(r) for r in ratios}
+    def __init__(self, folder: Path, keep: Keep, past: list[Tensor]):
+        self.folder, self.epochs = folder, keep.epochs
+        self.detectors = {r: EarlyBird(r) for r in keep.ratios}
         self.best, self.best_epoch = -1.0, 0
         folder.mkdir(parents=True, exist_ok=True)
         for row in past:

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from ebreplicate.models import MODELS
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, canonical, from_json, key
-from ebreplicate.pruning.methods import METHODS
+from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.training.datasets import DATASETS
 
 POSITIVE = st.floats(1e-6, 1e6)
 PENALTY = st.one_of(st.sampled_from([0.0, -0.0, 1e-4]), st.floats(0, 1))
 SIZES = st.none() | st.integers(10, 50_000)
-PRECISIONS = st.sampled_from(["fp32", "tf32", "bf16"])
+PRECISIONS = st.sampled_from(["fp32", "tf32", "bf16", "bfp8", "fp8"])
 
 recipes = st.builds(
     Recipe,
@@ -43,8 +43,10 @@ searches = st.builds(
 @st.composite
 def tickets(draw):
     search = draw(searches)
-    at = draw(st.sampled_from(["eb", "best", "final"]) | st.integers(1, search.recipe.epochs))
-    return Ticket(search, draw(st.floats(0.01, 0.99)), at, draw(st.sampled_from(sorted(METHODS))))
+    at = draw(st.sampled_from(["eb", "epi", "best", "final"]) | st.integers(1, search.recipe.epochs))
+    method = draw(st.sampled_from(sorted(METHODS)))
+    assume(not (at in ("eb", "epi") and method in WEIGHT_METHODS))
+    return Ticket(search, draw(st.floats(0.01, 0.99)), at, method)
 
 
 @st.composite

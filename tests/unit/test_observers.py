@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import random_network
 
+from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import EarlyBird, prunable_scores
 from ebreplicate.pruning.surgery import batch_norms
@@ -51,7 +52,7 @@ def test_scores_has_a_row_per_epoch_and_one_before():
 
 
 def test_weights_are_kept_at_the_asked_and_the_best_epoch(tmp_path):
-    search, keeper = Search(), KeepWeights(tmp_path / "weights", {2, 8}, (), [])
+    search, keeper = Search(), KeepWeights(tmp_path / "weights", Keep({2, 8}), [])
     search.run([keeper], [10, 20, 50, 40, 50, 30, 20, 10])
     keeper.finish()
     assert kept(tmp_path / "weights") == {"epoch_0002.pt": 2, "epoch_0003.pt": 3, "epoch_0008.pt": 8}
@@ -59,21 +60,21 @@ def test_weights_are_kept_at_the_asked_and_the_best_epoch(tmp_path):
 
 
 def test_the_untrained_network_is_never_the_best(tmp_path):
-    search, keeper = Search(), KeepWeights(tmp_path, set(), (), [])
+    search, keeper = Search(), KeepWeights(tmp_path, Keep(set()), [])
     search.run([keeper], [0.0])
     keeper.finish()
     assert kept(tmp_path) == {"epoch_0001.pt": 1}
 
 
 def test_weights_are_kept_where_each_ratio_emerges(tmp_path):
-    search, keeper = Search(), KeepWeights(tmp_path, set(), (0.3, 0.7), [])
+    search, keeper = Search(), KeepWeights(tmp_path, Keep(set(), {0.3, 0.7}), [])
     search.run([keeper], [50] + [1] * 7)  # fixed scores emerge at the fifth check, after four epochs
     keeper.finish()
     assert kept(tmp_path) == {"epoch_0001.pt": 1, "epoch_0004.pt": 4}
 
 
 def test_the_state_after_the_last_epoch_is_not_asked(tmp_path):
-    search, keeper = Search(epochs=4), KeepWeights(tmp_path, set(), (0.5,), [])
+    search, keeper = Search(epochs=4), KeepWeights(tmp_path, Keep(set(), {0.5}), [])
     search.run([keeper], [50, 1, 1, 1])
     keeper.finish()
     assert kept(tmp_path) == {"epoch_0001.pt": 1}
@@ -82,13 +83,13 @@ def test_the_state_after_the_last_epoch_is_not_asked(tmp_path):
 def test_a_resumed_search_keeps_what_the_whole_one_would(tmp_path):
     accuracies = [10, 50, 20, 20, 40, 20, 20, 20]
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    search, scores, keeper = Search(), Scores(), KeepWeights(whole, {6}, (0.5,), [])
+    search, scores, keeper = Search(), Scores(), KeepWeights(whole, Keep({6}, {0.5}), [])
     search.run([scores, keeper], accuracies)
     keeper.finish()
 
     search, scores = Search(), Scores()
-    search.run([scores, KeepWeights(resumed, {6}, (0.5,), [])], accuracies[:3])
-    keeper = KeepWeights(resumed, {6}, (0.5,), scores.rows)  # a new process
+    search.run([scores, KeepWeights(resumed, Keep({6}, {0.5}), [])], accuracies[:3])
+    keeper = KeepWeights(resumed, Keep({6}, {0.5}), scores.rows)  # a new process
     keeper.restore(search.state.history)
     search.run([scores, keeper], accuracies[3:], start=3)
     keeper.finish()
@@ -98,7 +99,7 @@ def test_a_resumed_search_keeps_what_the_whole_one_would(tmp_path):
 
 def test_keeper_and_detector_agree_on_scores_that_move(tmp_path):
     generator = torch.Generator().manual_seed(0)
-    search, keeper, detector = Search(epochs=40), KeepWeights(tmp_path, set(), (0.5,), []), EarlyBird(0.5)
+    search, keeper, detector = Search(epochs=40), KeepWeights(tmp_path, Keep(set(), {0.5}), []), EarlyBird(0.5)
 
     def drift(state):
         noise = torch.randn(sum(bn.num_features for bn in batch_norms(state.model)), generator=generator)

@@ -44,7 +44,7 @@ TICKET = Ticket(SEARCH, 0.5, 20)
         (Search, "train_size", "640", "expected int or NoneType"),
         (Search, "train_size", 9, "at least 10"),
         (Search, "test_size", 9, "at least 10"),
-        (Search, "precision", "fp16", "known: bf16, fp32, tf32"),
+        (Search, "precision", "fp16", "known: bf16, bfp8, fp32, fp8, tf32"),
         (Search, "recipe", {"epochs": 3}, "expected Recipe"),
         (Ticket, "ratio", 0, "strictly between 0 and 1"),
         (Ticket, "ratio", 1, "strictly between 0 and 1"),
@@ -56,7 +56,7 @@ TICKET = Ticket(SEARCH, 0.5, 20)
         (Ticket, "at", "bset", "did you mean 'best'"),
         (Retrain, "init", "rewound", "known: inherit, reinit"),
         (Retrain, "schedule", "continued", "did you mean 'continue'"),
-        (Retrain, "precision", "int8", "known: bf16, fp32, tf32"),
+        (Retrain, "precision", "int8", "known: bf16, bfp8, fp32, fp8, tf32"),
         (Retrain, "seed", -1, "0.."),
     ],
 )

@@ -15,9 +15,11 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 from ebreplicate import cost, stages
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
+from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 from ebreplicate.pruning import bn_widths, global_mask, shrink
 from ebreplicate.records import Store
+from ebreplicate.stages import common, retraining
 
 # The rate all but vanishes after two epochs, so the masks settle: the ticket emerges at 6, when the empty mask of the
 # untrained network and that of the first epoch have left the queue.
@@ -33,7 +35,7 @@ def store(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("results"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["ebreplicate", "search", "the spec"])
-        stages.search(SEARCH, store, NOWHERE, CPU, keep_epochs=(1,), keep_ratios=(0.5,))
+        stages.search(SEARCH, store, NOWHERE, CPU, Keep({1}, {0.5}))
     return store
 
 
@@ -122,7 +124,7 @@ def invented_search(store, model, width, scores):
         "provenance": {},
     }
     store.write(search, record)
-    stages._save_array(store.folder(search) / "scores.npy", scores.numpy())
+    common.save_array(store.folder(search) / "scores.npy", scores.numpy())
     return search
 
 
@@ -155,7 +157,7 @@ def test_a_ticket_that_never_emerges_is_a_record_and_so_is_its_retrain(tmp_path)
 
 def test_a_diverged_search_is_a_record_and_so_is_what_follows(tmp_path):
     store, search = Store(tmp_path), tiny_search(replace(TINY, lr=1e6, milestones=()))
-    found = stages.search(search, store, NOWHERE, CPU, keep_epochs=(1,))
+    found = stages.search(search, store, NOWHERE, CPU, Keep({1}))
     assert found["status"] == store.read(search)["status"] == "diverged"
     assert found["metrics"]["epochs"] < TINY.epochs
     assert found["metrics"]["last_train_loss"] is None
@@ -178,9 +180,9 @@ def test_inherit_starts_from_the_weights_of_the_draw_epoch_and_reinit_from_fresh
     dense.load_state_dict(torch.load(path, weights_only=True))
     ours = shrink(dense, stages.load_mask(ticket, store, N))
 
-    inherited = stages._ticket_network(Retrain(ticket), store, drawn, seed=5)
+    inherited = retraining._ticket_network(Retrain(ticket), store, drawn, seed=5)
     fresh, again, other = (
-        stages._ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed) for seed in (5, 5, 6)
+        retraining._ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed) for seed in (5, 5, 6)
     )
 
     assert same(inherited, ours)
@@ -221,7 +223,7 @@ def test_a_retrain_sees_other_batches_than_its_search(store, monkeypatch):
         seeds.append(seed)
         raise Interrupt
 
-    monkeypatch.setattr(stages, "fit", fit)
+    monkeypatch.setattr("ebreplicate.stages.retraining.fit", fit)
     ticket, recipe = Ticket(SEARCH, 0.5, 1), replace(TINY, lr=0.2)
     stages.draw(ticket, store)
     for seed in (None, SEARCH.seed, 4):
@@ -239,7 +241,7 @@ def test_best_and_its_epoch_are_trained_once(store, monkeypatch):
     stages.draw(named.ticket, store)
     trained = stages.retrain(numbered, store, NOWHERE, CPU)
 
-    monkeypatch.setattr(stages, "fit", None)
+    monkeypatch.setattr("ebreplicate.stages.retraining.fit", None)
     record = stages.retrain(named, store, NOWHERE, CPU)
 
     assert record["trained_as"] == store.read(named)["trained_as"] == key(numbered)
@@ -287,10 +289,10 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
         return observe
 
     resumed = Store(tmp_path)
-    run = functools.partial(stages.search, SEARCH, resumed, NOWHERE, CPU, (1,), (0.5,))
+    run = functools.partial(stages.search, SEARCH, resumed, NOWHERE, CPU, Keep({1}, {0.5}))
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "Progress", interrupting)
-        patch.setattr(stages, "Checkpoint", functools.partial(stages.Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.stages.dense.Progress", interrupting)
+        patch.setattr("ebreplicate.stages.dense.Checkpoint", functools.partial(common.Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             run()
     folder, whole = resumed.folder(SEARCH), store.folder(SEARCH)
@@ -298,7 +300,7 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
     assert not resumed.done(SEARCH)
 
     epochs = []
-    monkeypatch.setattr(stages, "Progress", lambda _: lambda state: epochs.append(state.epoch))
+    monkeypatch.setattr("ebreplicate.stages.dense.Progress", lambda _: lambda state: epochs.append(state.epoch))
     record = run()
 
     assert epochs == [5, 6, 7, 8]
@@ -315,9 +317,9 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 truncated", None], ids=["empty", "truncated", "another run's"])
 def test_a_checkpoint_that_is_not_this_runs_is_discarded(tmp_path, content):
-    checkpoint = stages.Checkpoint(tmp_path, "this-run", every=0.0)
+    checkpoint = common.Checkpoint(tmp_path, "this-run", every=0.0)
     if content is None:
-        stages.Checkpoint(tmp_path, "another-run", every=0.0).save({"epoch": 3})
+        common.Checkpoint(tmp_path, "another-run", every=0.0).save({"epoch": 3})
         assert checkpoint.path.is_file()
     else:
         checkpoint.path.write_bytes(content)
@@ -325,7 +327,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_discarded(tmp_path, content):
 
 
 def test_a_checkpoint_is_written_no_more_often_than_asked(tmp_path):
-    checkpoint = stages.Checkpoint(tmp_path, "this-run", every=1e6)
+    checkpoint = common.Checkpoint(tmp_path, "this-run", every=1e6)
     checkpoint.save({"epoch": 3})
     assert checkpoint.load() is None
 

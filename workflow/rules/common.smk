@@ -7,9 +7,9 @@ from snakemake.exceptions import WorkflowError
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import make_plan, parents, requests
+from ebreplicate.plan.plan import make_plan, parents, requests, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Retrain, Search, Ticket, canonical, key
+from ebreplicate.plan.spec import Retrain, Search, Ticket, Training, canonical, key
 from ebreplicate.records import Store
 
 SETTINGS = ("scale", "results", "data", "device", "threads")
@@ -62,7 +62,7 @@ STORE = Store(RESULTS)
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
 )
-CIFAR = sorted({s.dataset for s in PLAN.stage(Search) if s.dataset.startswith("cifar")})
+CIFAR = sorted({s.dataset for s in PLAN.stage(Training) if s.dataset.startswith("cifar")})
 
 
 wildcard_constraints:
@@ -93,7 +93,7 @@ def needs(kind):
 def dataset_of(wildcards):
     """Input function: the verified-dataset marker of a run on CIFAR."""
     spec = PLAN.runs[wildcards.run]
-    search = spec if isinstance(spec, Search) else spec.ticket.search
+    search = search_of(spec)
     return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in CIFAR else []
 
 

@@ -42,17 +42,21 @@ rule search:
 rule draw:
     input:
         needs(Ticket),
+        dataset_of,
     output:
         f"{RESULTS}/runs/draw/{{run}}/record.json",
     log:
         f"{RESULTS}/logs/draw/{{run}}.log",
     conda:
         "../../environment.yml"
+    resources:
+        data=config["data"],
     params:
         spec=spec_json(Ticket),
         results=results_root,
     shell:
-        "python -m ebreplicate draw {params.spec:q} --results {params.results:q} 2> >(tee {log} >&2)"
+        "python -m ebreplicate draw {params.spec:q} --results {params.results:q} --data {resources.data:q} "
+        "2> >(tee {log} >&2)"
 
 
 rule retrain:
@@ -66,13 +70,13 @@ rule retrain:
     conda:
         "../../environment.yml"
     threads: training_threads
-    # Resources, because unlike params a change of them reruns nothing: where a run trains is not what it computes.
     resources:
         data=config["data"],
         device=config["device"],
+        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
     params:
         spec=spec_json(Retrain),
         results=results_root,
     shell:
-        "python -m ebreplicate retrain {params.spec:q} --results {params.results:q} --data {resources.data:q} "
-        "--device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
+        "python -m ebreplicate retrain {params.spec:q} {resources.keep} --results {params.results:q} "
+        "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"

@@ -12,3 +12,7 @@ METHODS = Registry(
         "random": "ebreplicate.pruning.methods.random:random_channels",
     },
 )
+WEIGHT_METHODS = ("magnitude", "random-weights")
+"""Methods whose mask is over single weights (every convolution and linear weight), not channels."""
+NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights")
+"""Methods that look at the weights of the draw epoch, which the search must therefore keep."""

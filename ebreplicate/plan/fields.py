@@ -1,0 +1,84 @@
+"""How specs check themselves: types at construction, one message that names the field. No torch."""
+
+import math
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Union, get_args, get_origin
+
+from ebreplicate.errors import UserError, unknown
+
+
+def _coerce(value: Any, kind: Any, where: str) -> Any:
+    """Check `value` against the annotation `kind`; ints pass as floats, lists as tuples, nothing else is bent."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        for option in get_args(kind):
+            try:
+                return _coerce(value, option, where)
+            except UserError:
+                continue
+        names = " or ".join(getattr(k, "__name__", str(k)) for k in get_args(kind))
+        raise UserError(f"{where}: expected {names}, got {value!r}")
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{where}: expected a list, got {value!r}")
+        return tuple(_coerce(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is types.NoneType:
+        kind = type(None)
+    if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
+        raise UserError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"{where}: expected a finite number, got {value!r}")
+    # 3 * 0.1 and 0.3, or -0.0 and 0.0, are one number to a person, so they are one number to the key.
+    return round(value, 10) + 0.0 if kind is float else value
+
+
+def need(ok: bool, where: str, problem: str) -> None:
+    """Raise UserError "where: problem" unless `ok`."""
+    if not ok:
+        raise UserError(f"{where}: {problem}")
+
+
+class Spec:
+    """Base of all specs: types are checked at construction, before anything is hashed or trained."""
+
+    nested = {}  # noqa: RUF012
+    """Classes of fields whose annotation cannot name them, because they are defined later."""
+
+    def __post_init__(self) -> None:
+        """Check every field's type, then the spec's own rules."""
+        for f in fields(self):  # type: ignore[arg-type]
+            where = f"{type(self).__name__}.{f.name}"
+            object.__setattr__(self, f.name, _coerce(getattr(self, f.name), f.type, where))
+        self._validate()
+
+    def _validate(self) -> None: ...
+
+
+def to_dict(spec: Spec) -> dict[str, Any]:
+    """Canonical nested dict of `spec`: fields at their default are left out, tuples become lists."""
+    out: dict[str, Any] = {}
+    for f in fields(spec):  # type: ignore[arg-type]
+        value = getattr(spec, f.name)
+        if f.default is not MISSING and value == f.default:
+            continue
+        out[f.name] = to_dict(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def from_dict(kind: type[Spec], data: Any) -> Any:
+    """Build a spec of class `kind` from a nested dict; raises UserError naming the field for anything unexpected."""
+    if not isinstance(data, dict):
+        raise UserError(f"{kind.__name__}: expected a mapping, got {data!r}")
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for name in data:
+        if name not in known:
+            raise unknown(kind.__name__, name, known)
+    missing = [n for n, f in known.items() if f.default is MISSING and n not in data]
+    if missing:
+        raise UserError(f"{kind.__name__}: missing field {missing[0]!r}")
+    nested = {n: known[n].type for n in data if isinstance(known[n].type, type) and issubclass(known[n].type, Spec)}
+    nested |= {n: k for n, k in kind.nested.items() if data.get(n) is not None}
+    return kind(**{n: from_dict(nested[n], v) if n in nested else v for n, v in data.items()})

@@ -1,0 +1,8 @@
+"""The stages of the method, composed from the pieces: search, draw, retrain, sparse. Each leaves one record."""
+
+from ebreplicate.stages.common import load_mask, load_scores, network
+from ebreplicate.stages.dense import search
+from ebreplicate.stages.retraining import retrain
+from ebreplicate.stages.tickets import draw
+
+__all__ = ["draw", "load_mask", "load_scores", "network", "retrain", "search"]

@@ -1,0 +1,137 @@
+"""What the stages share: the network of a run, its data, its metrics, its checkpoint, what it left on disk."""
+
+import dataclasses
+import io
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ebreplicate import cost
+from ebreplicate.errors import UserError
+from ebreplicate.models import build
+from ebreplicate.plan import spec as specs
+from ebreplicate.records import Store, atomic_write
+from ebreplicate.training import data as datasets
+from ebreplicate.training.datasets import INFO
+from ebreplicate.training.loop import State
+
+
+def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> nn.Module:
+    """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
+    torch.manual_seed(search.seed if seed is None else seed)
+    return build(search.model, INFO[search.dataset].classes, search.width, channels)
+
+
+def images(search: specs.Training) -> int:
+    """Training images of a run."""
+    return search.train_size or INFO[search.dataset].train
+
+
+def shape(search: specs.Training) -> tuple[int, int, int]:
+    """Shape of one image, (3, side, side)."""
+    side = INFO[search.dataset].side
+    return (3, side, side)
+
+
+def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data:
+    """The run's images, on `device`."""
+    data = datasets.load(search.dataset, root, search.train_size, search.test_size)
+    return dataclasses.replace(data, train=data.train.to(device), test=data.test.to(device))
+
+
+def metrics_of(state: State) -> dict[str, Any]:
+    """Last-epoch and best-epoch accuracy, both exact; best is selected on the test set, as the authors' code does."""
+    if not state.history:
+        return {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None, "last_train_loss": None}
+    best = max(state.history, key=lambda row: row["test_accuracy"])
+    last = state.history[-1]
+    loss = last["train_loss"]
+    return {
+        "epochs": len(state.history),
+        "last_accuracy": last["test_accuracy"],
+        "best_accuracy": best["test_accuracy"],
+        "best_epoch": int(best["epoch"]),
+        "last_train_loss": loss if math.isfinite(loss) else None,
+    }
+
+
+def status_of(state: State) -> str:
+    """ "ok", or "diverged" where the loss was not finite or training stopped early."""
+    finite = all(math.isfinite(row["train_loss"]) for row in state.history)
+    return "ok" if finite and state.epoch == state.recipe.epochs else "diverged"
+
+
+class Checkpoint:
+    """The resumable snapshot of an unfinished run; written at most every `every` seconds, removed at the end."""
+
+    def __init__(self, folder: Path, key: str, every: float = 60.0):
+        self.path, self.key, self.every, self.told = folder / "checkpoint.pt", key, every, time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """Snapshot of this run, or None; a damaged or foreign one is discarded, because the run can start afresh."""
+        if not self.path.is_file():
+            return None
+        try:
+            snapshot = torch.load(self.path, weights_only=True, map_location="cpu")
+            return snapshot if snapshot["key"] == self.key else None
+        except Exception:  # torch raises many kinds for a truncated file
+            return None
+
+    def save(self, snapshot: dict[str, Any]) -> None:
+        """Write the snapshot, atomically, if it is time to."""
+        if time.monotonic() - self.told < self.every:
+            return
+        buffer = io.BytesIO()
+        torch.save({**snapshot, "key": self.key}, buffer)
+        atomic_write(self.path, buffer.getvalue())
+        self.told = time.monotonic()
+
+    def clear(self) -> None:
+        """Remove the snapshot of a finished run."""
+        self.path.unlink(missing_ok=True)
+
+
+def seen(ledger: cost.Ledger, state: State, resume: dict[str, Any] | None) -> dict[str, Any]:
+    """What the ledger measured. A resumed run was measured in part only: its seconds are those of all its epochs, and
+    its energy is blank."""
+    seen = ledger.measured()
+    if resume:
+        total = math.fsum(row["train_seconds"] + row["test_seconds"] for row in state.history)
+        seen |= {"seconds": round(total, 3), "energy_j": None, "energy_source": None}
+    return seen
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write an array, atomically."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    atomic_write(path, buffer.getvalue())
+
+
+def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
+    """Scores (epochs + 1, N) that a search left."""
+    path = store.folder(search_spec) / "scores.npy"
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError) as e:
+        key = specs.key(search_spec)
+        raise UserError(f"scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
+
+
+def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
+    """Record of a run that must have finished; raises UserError if it has not."""
+    record = store.read(spec)
+    if record is None:
+        raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")  # type: ignore[attr-defined]
+    return record
+
+
+def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:
+    """Mask (N,) that a draw left."""
+    packed = np.load(store.folder(ticket) / "mask.npy", allow_pickle=False)
+    return torch.from_numpy(np.unpackbits(packed, count=length).astype(bool))

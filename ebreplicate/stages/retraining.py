@@ -1,0 +1,138 @@
+"""The retrain: training of a drawn ticket, and the whole cost of search, draw and retrain."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ebreplicate import cost
+from ebreplicate.errors import UserError
+from ebreplicate.plan import spec as specs
+from ebreplicate.plan.keep import Keep
+from ebreplicate.pruning.surgery import bn_widths, shrink
+from ebreplicate.records import Store
+from ebreplicate.stages.common import (
+    Checkpoint,
+    images,
+    load_data,
+    load_mask,
+    metrics_of,
+    needed,
+    network,
+    seen,
+    status_of,
+)
+from ebreplicate.training.device import provenance
+from ebreplicate.training.loop import fit
+from ebreplicate.training.observers import Progress, weights_name
+
+RETRAIN_SEED = 10_000
+"""Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
+
+
+def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int) -> nn.Module:
+    """The network a retrain starts from: shrunk with inherited weights, or freshly initialised at the same shape."""
+    search_spec = spec.ticket.search
+    if spec.init == "reinit":
+        return network(search_spec, seed, drawn["metrics"]["channels"])
+    dense = network(search_spec)
+    path = store.folder(search_spec) / "weights" / weights_name(drawn["metrics"]["epoch"])
+    if not path.is_file():
+        raise UserError(
+            f"weights of search {specs.key(search_spec)} at epoch {drawn['metrics']['epoch']} are not here (weights "
+            f"are never committed); make them again: delete {store.record_path(search_spec)} and rerun snakemake"
+        )
+    dense.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
+
+
+def _twin(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
+    """Record of the same training asked for by another name ("best" or "eb" against the epoch they resolve to)."""
+    for at in (epoch, "eb", "best"):
+        twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
+        if twin.ticket.at == spec.ticket.at or not store.done(twin) or not store.done(twin.ticket):
+            continue
+        drawn = store.read(twin.ticket)
+        if drawn and drawn["metrics"]["epoch"] == epoch:
+            return store.read(twin)
+    return None
+
+
+def retrain(
+    spec: specs.Retrain, store: Store, root: Path, device: torch.device, keep: Keep | None = None
+) -> dict[str, Any]:
+    """Train a drawn ticket; leave accuracy and the whole cost: search, draw and retrain."""
+    started = time.time()
+    drawn = needed(spec.ticket, store)
+    epoch = drawn["metrics"]["epoch"]
+    nothing_left = spec.schedule == "continue" and epoch == spec.recipe.epochs  # the best epoch was the last
+    if drawn["status"] != "ok" or epoch is None or nothing_left:
+        return _without_training(spec, store, drawn, started)
+    twin = _twin(spec, store, epoch)
+    if twin is not None:
+        cost_now = _total_cost(twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
+        record = {k: twin[k] for k in ("status", "metrics", "provenance")}
+        record = {**record, "cost": cost_now, "trained_as": twin.get("trained_as", twin["key"])}
+        store.write(spec, record)
+        return record
+    seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
+    data = load_data(spec.ticket.search, root, device)
+    model = _ticket_network(spec, store, drawn, seed).to(device)
+    checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
+    resume = checkpoint.load()
+    with cost.Ledger(device) as ledger:
+        state = fit(
+            model,
+            data,
+            spec.recipe,
+            seed=seed,
+            start=epoch if spec.schedule == "continue" else 0,
+            precision=spec.precision,
+            observers=[Progress(specs.key(spec))],
+            resume=resume,
+            checkpoint=checkpoint.save,
+        )
+    count, epochs = images(spec.ticket.search), len(state.history)
+    forward = drawn["cost"]["forward_flops"]
+    retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
+    record = {
+        "status": status_of(state),
+        "metrics": metrics_of(state),
+        "cost": _total_cost(retrained, drawn) | seen(ledger, state, resume),
+        "provenance": provenance(device, started),
+    }
+    store.write(spec, record, state.history)
+    checkpoint.clear()
+    return record
+
+
+def _measured(ledger: dict[str, Any]) -> dict[str, Any]:
+    return {k: ledger[k] for k in ("seconds", "peak_memory_mb", "energy_j", "energy_source")}
+
+
+def _total_cost(retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str, Any]:
+    """Training FLOPs = search + draw + retrain, under every convention."""
+    ledger = drawn["cost"]
+    total = {c: ledger["search_flops"][c] + ledger["draw_flops"] + f for c, f in retrained.items()}
+    return {
+        "forward_flops": ledger["forward_flops"],
+        "search_flops": ledger["search_flops"],
+        "draw_flops": ledger["draw_flops"],
+        "retrain_flops": retrained,
+        "training_flops": total,
+    }
+
+
+def _without_training(spec: specs.Retrain, store: Store, drawn: dict[str, Any], started: float) -> dict[str, Any]:
+    """Record that there was nothing to retrain: the search diverged, its ticket never emerged or came too late."""
+    record = {
+        "status": "no-ticket",
+        "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None},
+        "cost": {},
+        "provenance": provenance(torch.device("cpu"), started),
+    }
+    store.write(spec, record)
+    return record
