@@ -57,7 +57,7 @@ def test_an_epoch_uses_its_own_rate_and_gives_the_mean_loss_over_images():
             return torch.tensor(float(len(self.seen)))
 
     class Loader:
-        device, labels = torch.device("cpu"), torch.zeros(5)
+        device, images_per_epoch = torch.device("cpu"), 5
 
         def epoch(self, _):
             return iter([(torch.zeros(n, 1), torch.zeros(n)) for n in (2, 2, 1)])
