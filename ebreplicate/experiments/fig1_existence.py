@@ -1,6 +1,7 @@
 """Figure 1, existence of early-bird tickets: retrain accuracy against the epoch the ticket was drawn at."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
@@ -21,14 +22,26 @@ SOURCE = "Fig. 1 (ICLR version), digitised"
 STAR = "best-accuracy epoch (star)"
 
 
+@dataclass(frozen=True)
+class Grid(Spec):
+    """`best`: whether the best epoch of the search is drawn as well (the star)."""
+
+    best: bool
+
+
+def draws(scale: Scale) -> list[str]:
+    """Names of the scale's draws, in order: the paper's epochs and, where the scale has it, "best"."""
+    return [*map(str, scale.draw_epochs), *(["best"] if scale.grid("fig1_existence", Grid).best else [])]
+
+
 def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[float, str], Retrain]:
     """One seed of one panel: retrains by (ratio, draw), draw being the paper's epoch or "best"."""
     search = scale.search(model, dataset, seed)
-    draws: list[tuple[str, int | str]] = [(str(e), scale.epoch(e)) for e in scale.draw_epochs]
+    at = {name: name if name == "best" else scale.epoch(int(name)) for name in draws(scale)}
     return {
-        (ratio, name): Retrain(ticket=base.ticket(search, ratio, at), recipe=scale.retrain_recipe)
+        (ratio, name): Retrain(ticket=base.ticket(search, ratio, at[name]), recipe=scale.retrain_recipe)
         for ratio in RATIOS[dataset, model]
-        for name, at in [*draws, ("best", "best")]
+        for name in at
     }
 
 
@@ -133,13 +146,13 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     seen = list(by_seed(here, draw="dense").values())
     for ratio, colour, marker in zip(RATIOS[dataset, model], style.COLOURS, style.MARKERS, strict=False):
         look = {"color": colour, "marker": marker}
-        series = [(d, interval(by_seed(here, ratio=ratio, draw=d))) for d in [*map(str, scale.draw_epochs), "best"]]
+        series = [(d, interval(by_seed(here, ratio=ratio, draw=d))) for d in draws(scale)]
         ours = [(_x(scale, d), i) for d, i in series if i.n]
         if ours:
             x, y = [p[0] for p in ours], [p[1].mean for p in ours]
             bars = [p[1].half if math.isfinite(p[1].half) else 0 for p in ours]
             axis.errorbar(x, y, bars, capsize=2, lw=1.2, label=f"{ratio:.0%} removed", **look)
-            for draw in {*map(str, scale.draw_epochs), "best"}:
+            for draw in draws(scale):
                 values = list(by_seed(here, ratio=ratio, draw=draw).values())
                 axis.plot([_x(scale, draw)] * len(values), values, ".", c=colour, alpha=0.5, ms=4)
                 seen += values

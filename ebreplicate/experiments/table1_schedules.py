@@ -1,6 +1,7 @@
 """Table 1, learning-rate schedules: does a large initial rate make early-bird tickets emerge sooner and better?"""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
@@ -12,8 +13,26 @@ from ebreplicate.plan.spec import Retrain, Search, Spec
 from ebreplicate.stats import accuracy_margin
 
 RATIO = 0.5
-DRAWS = ("10", "20", "40", "final")
+PRINTED_DRAWS = ("10", "20", "40", "final")
 HIGH, LOW = "[80,120]", "[0,100]"
+
+
+@dataclass(frozen=True)
+class Grid(Spec):
+    """`seeds`: how many of the scale's seeds; `draws`: the paper's draws, by name."""
+
+    seeds: int
+    draws: tuple[str, ...]
+
+
+def grid(scale: Scale) -> Grid:
+    """This table's part of the scale."""
+    return scale.grid("table1_schedules", Grid)
+
+
+def seeds_of(scale: Scale) -> tuple[int, ...]:
+    """Seeds this table runs."""
+    return scale.seeds[: grid(scale).seeds]
 
 
 def searches(scale: Scale, dataset: str, model: str, seed: int) -> dict[str, Search]:
@@ -30,7 +49,7 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[st
             recipe=scale.retrain_recipe,
         )
         for schedule, search in searches(scale, dataset, model, seed).items()
-        for draw in DRAWS
+        for draw in grid(scale).draws
     }
 
 
@@ -41,7 +60,7 @@ class Table1(Experiment):
         """The [80,120] half is shared with Figure 1."""
         return [
             spec
-            for seed in scale.seeds
+            for seed in seeds_of(scale)
             for dataset, model in base.panels()
             for spec in retrains(scale, dataset, model, seed).values()
         ]
@@ -50,7 +69,7 @@ class Table1(Experiment):
         """One row a retrain and one a search (draw "dense")."""
         rows = []
         for dataset, model in base.panels():
-            for seed in scale.seeds:
+            for seed in seeds_of(scale):
                 names = {"model": model, "dataset": dataset}
                 for schedule, search in searches(scale, dataset, model, seed).items():
                     rows.append(base.search_row(search, store, draw="dense", schedule=schedule, **names))
@@ -62,13 +81,13 @@ class Table1(Experiment):
         """Retrain accuracy against draw epoch, one line a schedule."""
         from ebreplicate import style
 
-        plt = style.use()
+        plt, draws = style.use(), grid(scale).draws
         figure, axes = plt.subplots(1, 4, figsize=(12, 3.4))
         for axis, (dataset, model) in zip(axes, base.panels(), strict=True):
             seen: list[float] = []
             for schedule, colour, marker in zip((HIGH, LOW), style.COLOURS, style.MARKERS, strict=False):
                 found = [
-                    interval(by_seed(table, dataset=dataset, model=model, schedule=schedule, draw=d)) for d in DRAWS
+                    interval(by_seed(table, dataset=dataset, model=model, schedule=schedule, draw=d)) for d in draws
                 ]
                 ours = [(x, i) for x, i in enumerate(found) if i.n]
                 label = {HIGH: "large initial rate [80,120]", LOW: "a tenth of it [0,100]"}[schedule]
@@ -82,24 +101,23 @@ class Table1(Experiment):
                     capsize=2,
                     label=label,
                 )
-                for x, draw in enumerate(DRAWS):
+                for x, draw in enumerate(draws):
                     where = {"dataset": dataset, "model": model, "schedule": schedule, "draw": draw}
                     values = list(by_seed(table, **where).values())
                     axis.plot([x] * len(values), values, ".", c=colour, alpha=0.5, ms=4)
                     seen += values
             style.frame(axis, seen)
             axis.set_title(base.title(scale, model, dataset), fontsize="small")
-            ticks = [d if d == "final" else str(scale.epoch(int(d))) for d in DRAWS]
-            axis.set_xticks(range(len(DRAWS)), ticks)
+            ticks = [d if d == "final" else str(scale.epoch(int(d))) for d in draws]
+            axis.set_xticks(range(len(draws)), ticks)
             axis.set_xlabel("draw epoch")
         axes[0].set_ylabel("retrain accuracy (%)")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
         style.stamp(
             figure,
-            f"scale {scale.name}, {len(scale.seeds)} seeds, mean and 95 % t-interval (cut at the frame), last retrain "
-            "epoch, "
-            f"{RATIO:.0%} of the channels removed",
+            f"scale {scale.name}, {len(seeds_of(scale))} seeds, mean and 95 % t-interval (cut at the frame), last "
+            f"retrain epoch, {RATIO:.0%} of the channels removed",
         )
         return figure
 
@@ -112,7 +130,7 @@ class Table1(Experiment):
             label = 0.3 if (dataset, model) == ("cifar10", "vgg16") else RATIO
             rows = v1[(v1.dataset == dataset) & (v1.model == model) & ((v1.prune_ratio - label).abs() < 1e-9)]
             for schedule in (HIGH, LOW):
-                for draw in DRAWS:
+                for draw in PRINTED_DRAWS:
                     printed = rows[rows.draw_epoch == ("final (~160)" if draw == "final" else draw)]
                     known = schedule == HIGH and len(printed) == 1
                     value = float(printed.value.iloc[0]) if known else math.nan
