@@ -8,6 +8,8 @@ from typing import Any
 
 from ebreplicate import warm
 from ebreplicate.errors import UserError
+from ebreplicate.training import interruption
+from ebreplicate.training.interruption import CONTINUE, Interrupted
 
 
 def _training_options(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +18,13 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this run (default: 1)")
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
+        metavar="SECONDS",
+        help=f"checkpoint and exit with code {CONTINUE} after this long, as on SIGTERM (default: no limit)",
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +59,24 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--results", default="results")
     plan.add_argument("--config", action="append", default=[])
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
+
+    campaign = sub.add_parser("campaign", help="work through a scale within a time budget, the most telling runs first")
+    campaign.add_argument("--scale", default="smoke")
+    campaign.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
+    campaign.add_argument(
+        "--budget", type=float, required=True, metavar="HOURS", help="stop, resumable, after this long"
+    )
+    campaign.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
+    campaign.add_argument("--threads", type=int, default=1, help="CPU threads of each (default: 1)")
+    campaign.add_argument("--results", default="results")
+    campaign.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
+    campaign.add_argument("--device", default="auto")
+    campaign.add_argument("--config", action="append", default=[])
+    campaign.add_argument("--dry-run", action="store_true", help="only list the runs that are left, in order")
+
+    merge = sub.add_parser("merge", help="take the finished runs of another results folder")
+    merge.add_argument("other", help="results folder to take from")
+    merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
 
     data = sub.add_parser("data", help="download or verify a dataset")
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100")
@@ -89,6 +116,7 @@ def _stage(args: argparse.Namespace) -> None:
     if args.command == "draw":  # on the CPU: it takes no GPU from a training
         stages.draw(spec, store, root)
         return
+    interruption.install(args.time_limit)
     with slot(args.device) as device:
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi))
@@ -145,6 +173,28 @@ def _readme(args: argparse.Namespace) -> None:
     readme.update(Path("README.md"), Path(args.results), check=args.check)
 
 
+def _campaign(args: argparse.Namespace) -> int:
+    from ebreplicate import campaign
+    from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.plan.spec import key
+    from ebreplicate.records import Store
+
+    scale, items = _scale(args), [EXPERIMENTS.check(i) for i in args.items] or list(EXPERIMENTS)
+    if args.dry_run:
+        store = Store(args.results)
+        left = [s for s in campaign.ordered(scale, items)[1] if not store.done(s)]
+        print("\n".join(f"{s.stage}\t{key(s)}" for s in left))
+        return 0
+    paths = (Path(args.results), Path(args.data))
+    return campaign.run(scale, items, *paths, args.device, args.workers, args.threads, args.budget * 3600)
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from ebreplicate import merging
+
+    print(merging.merge(Path(args.other), Path(args.results)))
+
+
 COMMANDS = {
     "search": _stage,
     "draw": _stage,
@@ -154,6 +204,8 @@ COMMANDS = {
     "compare": _evaluate,
     "plan": _plan,
     "data": _data,
+    "campaign": _campaign,
+    "merge": _merge,
     "readme": _readme,
 }
 
@@ -163,17 +215,21 @@ WARM = ("search", "draw", "retrain", "tabulate", "plot", "compare")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; 0 on success, 2 with one line on stderr for bad input. A bug is a traceback."""
+    """Run a command line; 0 on success, 2 with one line on stderr for bad input, 75 for "continue me" (a training that
+    was stopped and has left its checkpoint). A bug is a traceback."""
     args = parser().parse_args(argv)
     if args.command in WARM and warm.wanted():
         code = warm.run(sys.argv[1:] if argv is None else argv)
         if code is not None:
             return code
     try:
-        COMMANDS[args.command](args)
+        return COMMANDS[args.command](args) or 0
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
+    except Interrupted as e:
+        print(f"{e}; run the same command again to continue", file=sys.stderr)
+        return CONTINUE
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -82,9 +82,9 @@ class Checkpoint:
         except Exception:  # torch raises many kinds for a truncated file
             return None
 
-    def save(self, snapshot: dict[str, Any]) -> None:
-        """Write the snapshot, atomically, if it is time to."""
-        if time.monotonic() - self.told < self.every:
+    def save(self, snapshot: dict[str, Any], now: bool = False) -> None:
+        """Write the snapshot, atomically, if it is time to or `now`."""
+        if not now and time.monotonic() - self.told < self.every:
             return
         buffer = io.BytesIO()
         torch.save({**snapshot, "key": self.key}, buffer)

@@ -54,7 +54,7 @@ def search(
             precision=spec.precision,
             observers=[scores, keeper, Progress(specs.key(spec))],
             resume=resume,
-            checkpoint=lambda s: checkpoint.save({**s, "scores": torch.stack(scores.rows)}),
+            checkpoint=lambda s, now: checkpoint.save({**s, "scores": torch.stack(scores.rows)}, now),
         )
     keeper.finish()
     save_array(folder / "scores.npy", torch.stack(scores.rows).numpy())

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ebreplicate import cost
-from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
@@ -25,27 +24,30 @@ from ebreplicate.stages.common import (
     seen,
     status_of,
 )
+from ebreplicate.stages.regrow import search_weights
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
-from ebreplicate.training.observers import Progress, weights_name
+from ebreplicate.training.observers import Progress
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
 
 
-def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int) -> nn.Module:
+def _ticket_network(
+    spec: specs.Retrain,
+    store: Store,
+    drawn: dict[str, Any],
+    seed: int,
+    root: Path,
+    device: torch.device,
+) -> nn.Module:
     """The network a retrain starts from: shrunk with inherited weights, or freshly initialised at the same shape."""
     search_spec = spec.ticket.search
     if spec.init == "reinit":
         return network(search_spec, seed, drawn["metrics"]["channels"])
     dense = network(search_spec)
-    path = store.folder(search_spec) / "weights" / weights_name(drawn["metrics"]["epoch"])
-    if not path.is_file():
-        raise UserError(
-            f"weights of search {specs.key(search_spec)} at epoch {drawn['metrics']['epoch']} are not here (weights "
-            f"are never committed); make them again: delete {store.record_path(search_spec)} and rerun snakemake"
-        )
-    dense.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    epoch = drawn["metrics"]["epoch"]
+    dense.load_state_dict(search_weights(search_spec, epoch, store, root, device))
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
 
 
@@ -80,7 +82,7 @@ def retrain(
         return record
     seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
     data = load_data(spec.ticket.search, root, device)
-    model = _ticket_network(spec, store, drawn, seed).to(device)
+    model = _ticket_network(spec, store, drawn, seed, root, device).to(device)
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
     with cost.Ledger(device) as ledger:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.training import interruption
 from ebreplicate.training.data import Batches, Data
 
 
@@ -170,13 +171,15 @@ def fit(
     observers: Sequence[Observer] = (),
     hooks: Sequence[StepHook] = (),
     resume: dict[str, Any] | None = None,
-    checkpoint: Callable[[dict[str, Any]], None] | None = None,
+    checkpoint: Callable[[dict[str, Any], bool], None] | None = None,
+    until: int | None = None,
 ) -> State:
     """Train `model` in place for the epochs start..recipe.epochs - 1 and return the final state.
 
     The learning rate is a function of the absolute epoch. Data order depends on (seed, epoch). `checkpoint` is given
-    a resumable snapshot after each epoch; `resume` takes one back. Stops early, with a non-finite last loss in the
-    history, when training diverges.
+    a resumable snapshot after each epoch, and whether it must be written now; `resume` takes one back. Stops early,
+    with a non-finite last loss in the history, when training diverges; after `until` epochs, where that is given; and
+    with `Interrupted`, the snapshot written, when the process was asked to stop.
     """
     check_trainable(model, data.device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -194,7 +197,7 @@ def fit(
         for hook, saved in zip(hooks, resume.get("hooks", ()), strict=True):
             hook.load_state_dict(saved)
         state.epoch, state.history = resume["epoch"], resume["history"]
-    while state.epoch < recipe.epochs:
+    while state.epoch < (recipe.epochs if until is None else until):
         began = time.perf_counter()
         loss = trainer.epoch(batches, state.epoch)
         trained = time.perf_counter()
@@ -215,14 +218,16 @@ def fit(
             observer(state)
         if not math.isfinite(loss):
             break
+        stop = interruption.wanted() and state.epoch < recipe.epochs
         if checkpoint is not None:
-            checkpoint(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": trainer.optimizer.state_dict(),
-                    "hooks": [hook.state_dict() for hook in hooks],
-                    "epoch": state.epoch,
-                    "history": state.history,
-                }
-            )
+            snapshot = {
+                "model": model.state_dict(),
+                "optimizer": trainer.optimizer.state_dict(),
+                "hooks": [hook.state_dict() for hook in hooks],
+                "epoch": state.epoch,
+                "history": state.history,
+            }
+            checkpoint(snapshot, stop)
+        if stop:
+            raise interruption.Interrupted(f"stopped after epoch {state.epoch} of {recipe.epochs}")
     return state

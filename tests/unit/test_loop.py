@@ -101,7 +101,7 @@ def test_an_interrupted_training_ends_with_the_same_bits():
     spec = tiny_search(replace(TINY, epochs=4, augment="crop-flip"))
     snapshots = []
 
-    def keep(snapshot):
+    def keep(snapshot, _now):
         buffer = io.BytesIO()
         torch.save(snapshot, buffer)
         snapshots.append(buffer)
@@ -136,7 +136,7 @@ def test_continuing_a_schedule_trains_the_remaining_epochs_at_their_absolute_rat
 def test_a_diverged_training_stops_with_the_loss_that_shows_it():
     spec = tiny_search(replace(TINY, epochs=50, lr=1e6, milestones=()))
     snapshots = []
-    state = fit(network(spec), digits(), spec.recipe, seed=0, checkpoint=lambda s: snapshots.append(s["epoch"]))
+    state = fit(network(spec), digits(), spec.recipe, seed=0, checkpoint=lambda s, _: snapshots.append(s["epoch"]))
     assert state.epoch < 10
     assert not math.isfinite(state.history[-1]["train_loss"])
     assert all(math.isfinite(row["train_loss"]) for row in state.history[:-1])

@@ -1,6 +1,7 @@
 """Search, draw and retrain end to end on 60 digits; every number of a record is worked out another way."""
 
 import functools
+import shutil
 import socket
 import sys
 from dataclasses import replace
@@ -180,9 +181,10 @@ def test_inherit_starts_from_the_weights_of_the_draw_epoch_and_reinit_from_fresh
     dense.load_state_dict(torch.load(path, weights_only=True))
     ours = shrink(dense, stages.load_mask(ticket, store, N))
 
-    inherited = retraining._ticket_network(Retrain(ticket), store, drawn, seed=5)
+    inherited = retraining._ticket_network(Retrain(ticket), store, drawn, 5, NOWHERE, CPU)
     fresh, again, other = (
-        retraining._ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed) for seed in (5, 5, 6)
+        retraining._ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed, NOWHERE, CPU)
+        for seed in (5, 5, 6)
     )
 
     assert same(inherited, ours)
@@ -260,15 +262,38 @@ def test_what_has_not_been_run_is_named(tmp_path):
         stages.retrain(Retrain(ticket), store, NOWHERE, CPU)
 
 
-def test_weights_that_are_gone_are_named_with_the_way_back(store):
-    kept = {f.name for f in (store.folder(SEARCH) / "weights").iterdir()}
-    epoch = next(e for e in range(1, 9) if f"epoch_{e:04d}.pt" not in kept)
-    ticket = Ticket(SEARCH, 0.5, epoch)
-    stages.draw(ticket, store)
-    with pytest.raises(
-        UserError, match=rf"^weights of search {key(SEARCH)} at epoch {epoch} are not here .*delete .*rerun"
-    ):
-        stages.retrain(Retrain(ticket, TINY), store, NOWHERE, CPU)
+def without_weights(store, path):
+    """A copy of the search as it lies in a repository: all but the weights."""
+    copy = Store(path)
+    shutil.copytree(store.folder(SEARCH), copy.folder(SEARCH), ignore=shutil.ignore_patterns("weights"))
+    return copy
+
+
+def test_weights_that_are_gone_are_grown_again(store, tmp_path):
+    copy = without_weights(store, tmp_path)
+    early, late = Ticket(SEARCH, 0.5, 1), Ticket(SEARCH, 0.5, 2)
+    for ticket in (early, late):
+        stages.draw(ticket, copy)
+    stages.draw(early, store)
+    assert stages.retrain(Retrain(early, TINY), copy, NOWHERE, CPU)["status"] == "ok"
+    weights = copy.folder(SEARCH) / "weights"
+    assert sorted(f.name for f in weights.iterdir()) == ["epoch_0001.pt", "epoch_0002.pt"]  # one training for both
+    kept, grown = (torch.load(s.folder(SEARCH) / "weights" / "epoch_0001.pt", weights_only=True) for s in (store, copy))
+    assert all(torch.equal(kept[k], grown[k]) for k in kept)
+    assert copy.read(SEARCH) == store.read(SEARCH)
+
+
+def test_weights_of_another_trajectory_are_not_passed_off_as_the_searchs(store, tmp_path):
+    copy, ticket = without_weights(store, tmp_path), Ticket(SEARCH, 0.5, 2)
+    path = copy.folder(SEARCH) / "scores.npy"
+    scores = np.load(path)
+    scores[2, 7] += 0.01
+    np.save(path, scores)
+    stages.draw(ticket, copy)
+    with pytest.raises(UserError, match=f"search {key(SEARCH)}: training it again .*off by 0.01 at epoch 2"):
+        stages.retrain(Retrain(ticket, TINY), copy, NOWHERE, CPU)
+    assert list((copy.folder(SEARCH) / "weights").iterdir()) == []
+    assert not copy.done(Retrain(ticket, TINY))
 
 
 def test_damaged_scores_are_named(tmp_path):

@@ -1,0 +1,69 @@
+"""Weights of a finished search that are not here: they are never committed, so they are grown again when asked for."""
+
+import fcntl
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ebreplicate.errors import UserError
+from ebreplicate.plan import spec as specs
+from ebreplicate.plan.keep import Keep
+from ebreplicate.records import Store
+from ebreplicate.stages.common import load_data, load_scores, network
+from ebreplicate.training.loop import fit
+from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
+
+TOLERANCE = 1e-3
+"""Largest difference of any score at the epoch that is still the same training: rounding, not another trajectory."""
+
+
+def search_weights(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> dict[str, Any]:
+    """State dict of a finished search after `epoch` epochs, trained again if it is not on disk.
+
+    Raises UserError where training here does not reproduce the scores that the search left (another kind of device).
+    """
+    folder = store.folder(spec)
+    path = folder / "weights" / weights_name(epoch)
+    if not path.is_file():
+        with (folder / ".regrow.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.is_file():  # another process may have just grown them
+                _regrow(spec, epoch, store, root, device)
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
+    """Every epoch that tickets of this search have been drawn at: one training serves all of them."""
+    epochs = set()
+    for path in (store.root / "runs" / "draw").glob(f"{specs.key(spec).rsplit('-', 1)[0]}-*/spec.json"):
+        ticket = specs.from_json(path.read_text())
+        record = store.read(ticket) if ticket.search == spec and ticket.after is None else None
+        if record and record["metrics"]["epoch"]:
+            epochs.add(record["metrics"]["epoch"])
+    return epochs
+
+
+def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
+    folder, left = store.folder(spec) / "weights", load_scores(spec, store)
+    keep = Keep({epoch} | _drawn_epochs(spec, store))
+    model, scores = network(spec).to(device), Scores()
+    fit(
+        model,
+        load_data(spec, root, device),
+        spec.recipe,
+        seed=spec.seed,
+        precision=spec.precision,
+        observers=[scores, KeepWeights(folder, keep, []), Progress(f"{specs.key(spec)} again")],
+        until=max(keep.epochs),
+    )
+    off = (scores.rows[epoch] - left[epoch]).abs().max().item()
+    if off > TOLERANCE:
+        for file in folder.iterdir():
+            file.unlink()
+        raise UserError(
+            f"search {specs.key(spec)}: training it again here does not give the scores it left (off by {off:.2g} at "
+            f"epoch {epoch}; another device?), so its tickets cannot be trained here. Either run them where the search "
+            f"was run, or delete {store.folder(spec)} and what builds on it to run all of it here"
+        )
+    (folder / "best.pt").unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""A training told to stop leaves its checkpoint and goes on to the very same numbers."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from ebreplicate import __main__ as command_line
+from ebreplicate import stages
+from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.spec import Recipe, Search, canonical
+from ebreplicate.records import Store
+from ebreplicate.training import interruption
+
+SEARCH = Search("vgg16", "digits", Recipe(epochs=3, batch_size=20, milestones=(2,)), 0, 0.0625, 60, 20)
+
+
+@pytest.fixture(autouse=True)
+def calm():
+    yield
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interruption.install(None)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_a_time_limit_exits_with_continue_me_until_the_run_is_whole(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EBREPLICATE_WARM", "0")
+    cut, whole = Store(tmp_path / "cut"), Store(tmp_path / "whole")
+    stages.search(SEARCH, whole, tmp_path, torch.device("cpu"), Keep())
+    argv = ["search", canonical(SEARCH), "--results", str(cut.root), "--device", "cpu", "--time-limit", "0"]
+    codes = [command_line.main(argv) for _ in range(3)]  # each gets one epoch done, the last has nothing left to stop
+    assert codes == [75, 75, 0]
+    assert "run the same command again" in capsys.readouterr().err
+    assert cut.read(SEARCH)["metrics"] == whole.read(SEARCH)["metrics"]
+    assert (cut.folder(SEARCH) / "scores.npy").read_bytes() == (whole.folder(SEARCH) / "scores.npy").read_bytes()
+
+
+def test_sigterm_is_a_request_once_and_an_order_twice():
+    interruption.install(None)
+    assert not interruption.wanted()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert interruption.wanted()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    interruption.install(None)  # a new run starts unasked
+    assert not interruption.wanted()
+
+
+def test_a_deadline_is_seconds_from_now():
+    interruption.install(1000.0)
+    assert not interruption.wanted()
+    interruption.install(0.0)
+    assert interruption.wanted()
