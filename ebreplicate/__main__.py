@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
         if name == "plot":
             command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
 
+    redraw = sub.add_parser("redraw", help="tables and figures of a scale from the records at hand")
+    redraw.add_argument("--scale", required=True)
+    redraw.add_argument("--results", default="results")
+    redraw.add_argument("--figures", default="figures", help="folder of <scale>/<item>.svg (default: figures)")
+    redraw.add_argument("--config", action="append", default=[])
+
     plan = sub.add_parser("plan", help="what a scale would run, before anything runs")
     plan.add_argument("--scale", default="smoke")
     plan.add_argument("--results", default="results")
@@ -83,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
-    readme.add_argument("--results", default="results/evidence/cpu", help="results root to quote")
+    readme.add_argument("--results", default="results", help="results root to quote (default: results)")
     readme.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return top
 
@@ -144,6 +150,12 @@ def _evaluate(args: argparse.Namespace) -> None:
         pipeline.compare(scale, Path(args.results))
 
 
+def _redraw(args: argparse.Namespace) -> None:
+    from ebreplicate.report import pipeline
+
+    pipeline.redraw(_scale(args), Path(args.results), Path(args.figures))
+
+
 def _scale(args: argparse.Namespace) -> Any:
     from ebreplicate.plan.scale import load_scale, parse_overrides
 
@@ -202,6 +214,7 @@ COMMANDS = {
     "tabulate": _evaluate,
     "plot": _evaluate,
     "compare": _evaluate,
+    "redraw": _redraw,
     "plan": _plan,
     "data": _data,
     "campaign": _campaign,
@@ -210,7 +223,7 @@ COMMANDS = {
 }
 
 
-WARM = ("search", "draw", "retrain", "tabulate", "plot", "compare")
+WARM = ("search", "draw", "retrain", "tabulate", "plot", "compare", "redraw")
 """Commands whose imports take longer than a small run."""
 
 

