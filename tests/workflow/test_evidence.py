@@ -7,7 +7,7 @@ import pytest
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.scale import load_scale
-from ebreplicate.records import Store, read_record
+from ebreplicate.records import read_record
 from ebreplicate.report import pipeline, readme
 
 PROJECT = Path(__file__).parents[2]
