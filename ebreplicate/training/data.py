@@ -1,5 +1,6 @@
 """Images as tensors on the training device; augmentation in batches, there."""
 
+import fcntl
 import hashlib
 import pickle
 from collections.abc import Iterator
@@ -142,13 +143,13 @@ def _read_cifar(paths: list[Path], label: str) -> Split:
 
 def load_cifar10(root: Path) -> Data:
     """CIFAR-10 from torchvision's folder layout: 50,000 and 10,000 images."""
-    *train, test = verify_cifar("cifar10", root)
+    *train, test = _present_cifar("cifar10", root)
     return Data(_read_cifar(train, "labels"), _read_cifar([test], "labels"))
 
 
 def load_cifar100(root: Path) -> Data:
     """CIFAR-100 (fine labels) from torchvision's folder layout: 50,000 and 10,000 images."""
-    train, test = verify_cifar("cifar100", root)
+    train, test = _present_cifar("cifar100", root)
     return Data(_read_cifar([train], "fine_labels"), _read_cifar([test], "fine_labels"))
 
 
@@ -156,18 +157,30 @@ def download(name: str, root: Path) -> None:
     """Fetch a CIFAR dataset through torchvision unless its verified files are already there."""
     try:
         verify_cifar(name, root)
-        return
     except UserError:
-        pass
+        _fetch(name, root)
+        verify_cifar(name, root)
+
+
+def _fetch(name: str, root: Path) -> None:
     from torchvision import datasets  # slow to import: only here
 
     kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     try:
-        kind(str(root), download=True)
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of several runs, the first fetches
+            kind(str(root), download=True)
     except (OSError, RuntimeError) as e:
         files = ", ".join(CIFAR_FILES[name])
         raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {files}") from e
-    verify_cifar(name, root)
+
+
+def _present_cifar(name: str, root: Path) -> list[Path]:
+    """Verified files of a CIFAR dataset, downloaded where any is missing; a corrupted one is refused, not replaced."""
+    if not all((root / file).is_file() for file in CIFAR_FILES[name]):
+        _fetch(name, root)
+    return verify_cifar(name, root)
 
 
 def _digit_arrays() -> tuple[np.ndarray, np.ndarray]:

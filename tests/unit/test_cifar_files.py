@@ -3,6 +3,8 @@
 import hashlib
 import io
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -57,15 +59,52 @@ def test_one_flipped_byte_is_refused(cifar):
         data.load(name, root)
 
 
-def test_a_missing_file_is_named_with_all_that_are_needed(cifar):
+@pytest.fixture
+def torchvision(monkeypatch):
+    """A torchvision that only notes what it is asked to download; `effect` is what then happens."""
+    fake = types.SimpleNamespace(asked=[], effect=lambda: None)
+
+    def kind(name):
+        def make(root, download):
+            fake.asked.append((name, root, download))
+            fake.effect()
+
+        return make
+
+    fake.datasets = types.SimpleNamespace(CIFAR10=kind("cifar10"), CIFAR100=kind("cifar100"))
+    monkeypatch.setitem(sys.modules, "torchvision", fake)
+    return fake
+
+
+def test_what_is_missing_and_cannot_be_fetched_is_named_with_all_that_is_needed(cifar, torchvision):
     name, root, _ = cifar
     (root / FILES[name][-1]).unlink()
+
+    def no_network():
+        raise OSError("no route to host")
+
+    torchvision.effect = no_network
     with pytest.raises(UserError) as caught:
         data.load(name, root)
     message = str(caught.value)
-    assert message.startswith(f"data root {str(root)!r}: {FILES[name][-1]} is missing")
-    assert f"python -m ebreplicate data {name}" in message
-    assert ", ".join(FILES[name]) in message
+    assert message.startswith(f"data: could not download {name} (no route to host)")
+    assert f"under {root}: {', '.join(FILES[name])}" in message
+
+
+def test_a_run_fetches_what_is_missing_and_verifies_it(cifar, torchvision):
+    name, root, _ = cifar
+    last = root / FILES[name][-1]
+    content = last.read_bytes()
+    last.unlink()
+    torchvision.effect = lambda: last.write_bytes(content)
+    data.load(name, root)
+    data.load(name, root)
+    assert torchvision.asked == [(name, str(root), True)]
+
+    last.unlink()
+    torchvision.effect = lambda: last.write_bytes(b"something else")
+    with pytest.raises(UserError, match="corrupted"):
+        data.load(name, root)
 
 
 def test_download_leaves_verified_files_alone(cifar, monkeypatch):

@@ -7,9 +7,9 @@ from snakemake.exceptions import WorkflowError
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import make_plan, parents, requests, search_of
+from ebreplicate.plan.plan import make_plan, parents, requests
 from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Retrain, Search, Ticket, Training, canonical, key
+from ebreplicate.plan.spec import Retrain, Search, Ticket, canonical, key
 from ebreplicate.records import Store
 
 SETTINGS = ("scale", "results", "data", "device", "threads")
@@ -62,14 +62,12 @@ STORE = Store(RESULTS)
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
 )
-CIFAR = sorted({s.dataset for s in PLAN.stage(Training) if s.dataset.startswith("cifar")})
 
 
 wildcard_constraints:
     run=r"[A-Za-z0-9.\-]+",
     scale="|".join(SCALES),
     item="|".join(EXPERIMENTS),
-    dataset="|".join(CIFAR),
 
 
 def spec_of(wildcards, kind):
@@ -88,13 +86,6 @@ def spec_json(kind):
 def needs(kind):
     """Input function: records of the runs that this one builds on. Ancient: no 160-epoch run starts over a file time."""
     return lambda wildcards: [ancient(str(STORE.record_path(p))) for p in parents(spec_of(wildcards, kind))]
-
-
-def dataset_of(wildcards):
-    """Input function: the verified-dataset marker of a run on CIFAR."""
-    spec = PLAN.runs[wildcards.run]
-    search = search_of(spec)
-    return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in CIFAR else []
 
 
 def records_of(wildcards):

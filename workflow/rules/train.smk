@@ -1,23 +1,9 @@
 # Training stages. Shell lines are written once and for all: an edited line would rerun every training job.
-# stderr goes to the terminal and to the log.
-
-
-rule dataset:
-    output:
-        touch(f"{RESULTS}/data/{{dataset}}.verified"),
-    log:
-        f"{RESULTS}/logs/data/{{dataset}}.log",
-    conda:
-        "../../environment.yml"
-    resources:
-        data=config["data"],
-    shell:
-        "python -m ebreplicate data {wildcards.dataset} --data {resources.data:q} 2> >(tee {log} >&2)"
+# stderr goes to the terminal and to the log. A run fetches its dataset itself: a dataset that were an input, made by a
+# job, would have Snakemake run finished (committed) searches again, because "an input was updated by another job".
 
 
 rule search:
-    input:
-        dataset_of,
     output:
         f"{RESULTS}/runs/search/{{run}}/record.json",
     log:
@@ -42,7 +28,6 @@ rule search:
 rule draw:
     input:
         needs(Ticket),
-        dataset_of,
     output:
         f"{RESULTS}/runs/draw/{{run}}/record.json",
     log:
@@ -62,7 +47,6 @@ rule draw:
 rule retrain:
     input:
         needs(Retrain),
-        dataset_of,
     output:
         f"{RESULTS}/runs/retrain/{{run}}/record.json",
     log:
