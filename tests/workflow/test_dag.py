@@ -18,24 +18,23 @@ from ebreplicate.records import Store
 #                         of the high rate, those whose epoch Figure 1 does not draw: T x 4 x S
 #              detector:  4 x 3 x S at emergence
 #   retrains   one a draw, and EB Train's continuation at emergence: 4 x 3 x S more
-#   datasets   CIFAR-10 and CIFAR-100, except at smoke
-# Smoke draws 1, 20 and 160 (its epochs 1, 2 and 8) but not 40 (its epoch 3; 10 is epoch 1): D = 3, T = 1. Quick draws
-# 1, 20, 40 and 160 but not 10: D = 4, T = 1. Paper has D = 12, with 10, 20, 40 and 160 among them.
+# Smoke draws 1, 20 and 160 (its epochs 1, 2 and 8) and the best, but not 40 (its epoch 3; 10 is epoch 1): D = 4, T = 1.
+# Quick draws 1, 20 and 160, and for Table 1 one seed and 10 besides. Paper has D = 13, with 10, 20, 40 and 160 in it.
 
 
-def by_hand(seeds, draws, apart, datasets):
-    draw = 4 * 3 * (draws + 1) * seeds + 4 * 4 * seeds + apart * 4 * seeds + 4 * 3 * seeds
-    jobs = {"search": 4 * 2 * seeds, "draw": draw, "retrain": draw + 4 * 3 * seeds}
-    jobs |= {"tabulate": 5, "plot": 5, "compare": 1, "all": 1}
-    return jobs | ({"dataset": datasets} if datasets else {})
+def by_hand(seeds, draws, apart, table1_seeds, table1_draws):
+    draw = 4 * 3 * draws * seeds + 4 * (table1_draws + apart) * table1_seeds + 4 * 3 * seeds
+    jobs = {"search": 4 * seeds + 4 * table1_seeds, "draw": draw, "retrain": draw + 4 * 3 * seeds}
+    return jobs | {"tabulate": 5}
 
 
-COUNTS = {"smoke": by_hand(2, 3, 1, 0), "quick": by_hand(2, 4, 1, 2), "paper": by_hand(3, 12, 0, 2)}
+COUNTS = {"smoke": by_hand(2, 4, 1, 2, 4), "quick": by_hand(2, 3, 1, 1, 3), "paper": by_hand(3, 13, 0, 3, 4)}
+ITEMS = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
 
 
 def test_counts_written_out():
     jobs = [[COUNTS[scale][rule] for rule in ("search", "draw", "retrain")] for scale in COUNTS]
-    assert jobs == [[16, 160, 184], [16, 184, 208], [24, 552, 588]]
+    assert jobs == [[16, 160, 184], [12, 112, 136], [24, 552, 588]]
 
 
 @pytest.mark.parametrize("scale", COUNTS)
@@ -43,7 +42,8 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
     blocked = tmp_path / "torch"  # on the path before the real one
     blocked.mkdir()
     (blocked / "__init__.py").write_text("open('imported', 'w'); raise ImportError('planning imports no torch')")
-    done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", "--config", f"scale={scale}")
+    targets = [f"results/tables/{scale}/{item}.csv" for item in ITEMS]
+    done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets)
     assert done.returncode == 0, done.stdout
     assert planned(done.stdout) == COUNTS[scale]
     assert not (tmp_path / "imported").exists()
@@ -56,8 +56,8 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
     [
         # 2 networks on CIFAR-100 x 2 seeds, and no draw or retrain.
         ("figures/smoke/fig3_mask_distance.svg", {"search": 4, "tabulate": 1, "plot": 1}),
-        # A path of another scale than the configured one; CIFAR-100 is verified first.
-        ("figures/quick/fig3_mask_distance.svg", {"dataset": 1, "search": 4, "tabulate": 1, "plot": 1}),
+        # A path of another scale than the configured one.
+        ("figures/quick/fig3_mask_distance.svg", {"search": 4, "tabulate": 1, "plot": 1}),
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
@@ -71,7 +71,7 @@ def test_overrides_are_of_the_configured_scale_alone(tmp_path):
     done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets, *overrides)
     # Smoke, one seed: 4 panels, 3 ratios, one draw and the best. Paper: 2 networks x 3 seeds.
     ours = {"search": 4 + 6, "draw": 24, "retrain": 24}
-    assert planned(done.stdout) == {**ours, "dataset": 1, "tabulate": 2, "plot": 2}
+    assert planned(done.stdout) == {**ours, "tabulate": 2, "plot": 2}
 
 
 def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
@@ -84,10 +84,6 @@ def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_text("{}")
         _touch(path, 2e9 - age)
-    marker = tmp_path / "results" / "data" / "cifar10.verified"  # CIFAR-100 is not there at all
-    marker.parent.mkdir()
-    marker.write_text("")
-    _touch(marker, 2e9 + 1)
     arguments = ["-n", "--quiet", "rules", "--cores", "1", target, *overrides, "scale=quick"]
     assert planned(snakemake(linked(tmp_path), *arguments).stdout) == {"tabulate": 1, "plot": 1}
 
