@@ -10,7 +10,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.records import Store
-from ebreplicate.stages.common import load_data, load_scores, network
+from ebreplicate.stages.common import hooks_of, load_data, load_scores, network
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
 
@@ -54,6 +54,7 @@ def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: to
         spec.recipe,
         seed=spec.seed,
         precision=spec.precision,
+        hooks=hooks_of(spec.recipe, spec.precision, spec.seed),
         observers=[scores, KeepWeights(folder, keep, []), Progress(f"{specs.key(spec)} again")],
         until=max(keep.epochs),
     )

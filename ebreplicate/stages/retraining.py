@@ -15,6 +15,8 @@ from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.records import Store
 from ebreplicate.stages.common import (
     Checkpoint,
+    averaged_metrics,
+    hooks_of,
     images,
     load_data,
     load_mask,
@@ -75,7 +77,7 @@ def retrain(
         return _without_training(spec, store, drawn, started)
     twin = _twin(spec, store, epoch)
     if twin is not None:
-        cost_now = _total_cost(twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
+        cost_now = _total_cost(spec, twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
         record = {k: twin[k] for k in ("status", "metrics", "provenance")}
         record = {**record, "cost": cost_now, "trained_as": twin.get("trained_as", twin["key"])}
         store.write(spec, record)
@@ -85,6 +87,7 @@ def retrain(
     model = _ticket_network(spec, store, drawn, seed, root, device).to(device)
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
+    hooks = hooks_of(spec.recipe, spec.precision, seed)
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -94,6 +97,7 @@ def retrain(
             start=epoch if spec.schedule == "continue" else 0,
             precision=spec.precision,
             observers=[Progress(specs.key(spec))],
+            hooks=hooks,
             resume=resume,
             checkpoint=checkpoint.save,
         )
@@ -102,8 +106,8 @@ def retrain(
     retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
     record = {
         "status": status_of(state),
-        "metrics": metrics_of(state),
-        "cost": _total_cost(retrained, drawn) | seen(ledger, state, resume),
+        "metrics": metrics_of(state) | averaged_metrics(hooks, state, data, seed),
+        "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
         "provenance": provenance(device, started),
     }
     store.write(spec, record, state.history)
@@ -115,11 +119,13 @@ def _measured(ledger: dict[str, Any]) -> dict[str, Any]:
     return {k: ledger[k] for k in ("seconds", "peak_memory_mb", "energy_j", "energy_source")}
 
 
-def _total_cost(retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str, Any]:
-    """Training FLOPs = search + draw + retrain, under every convention."""
+def _total_cost(spec: specs.Retrain, retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str, Any]:
+    """Training FLOPs = search + draw + retrain, under every convention, and the precision they are in."""
     ledger = drawn["cost"]
     total = {c: ledger["search_flops"][c] + ledger["draw_flops"] + f for c, f in retrained.items()}
     return {
+        "search_precision": spec.ticket.search.precision,
+        "precision": spec.precision,
         "forward_flops": ledger["forward_flops"],
         "search_flops": ledger["search_flops"],
         "draw_flops": ledger["draw_flops"],

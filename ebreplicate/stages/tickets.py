@@ -10,7 +10,7 @@ import torch
 from ebreplicate import cost
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
-from ebreplicate.pruning.masks import rescue_empty_layers
+from ebreplicate.pruning.masks import rescue_empty_layers, tied
 from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
@@ -58,6 +58,7 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
         checks = epoch + 1 if spec.at == "eb" else 1
         metrics |= {
             "kept": int(mask.sum()),
+            "tied_channels": tied(scores[epoch], spec.ratio),
             "removed_fraction": 1 - mask.float().mean().item(),
             "channels": channels,
             "empty_layers": empty,
