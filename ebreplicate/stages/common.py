@@ -19,6 +19,7 @@ from ebreplicate.records import Store, atomic_write
 from ebreplicate.training import data as datasets
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.loop import State
+from ebreplicate.training.observers import weights_name
 
 
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> nn.Module:
@@ -129,6 +130,18 @@ def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     if record is None:
         raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")  # type: ignore[attr-defined]
     return record
+
+
+def load_weights(model: nn.Module, run: specs.Search | specs.Retrain, epoch: int, store: Store) -> nn.Module:
+    """Load into `model` what the training `run` kept of `epoch`; raises UserError with the way back if it is gone."""
+    path = store.folder(run) / "weights" / weights_name(epoch)
+    if not path.is_file():
+        raise UserError(
+            f"weights of {run.stage} {specs.key(run)} at epoch {epoch} are not here (weights are never committed); "
+            f"make them again: delete {store.record_path(run)} and rerun snakemake"
+        )
+    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    return model
 
 
 def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:
