@@ -2,9 +2,9 @@
 
 import fcntl
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
@@ -18,19 +18,35 @@ TOLERANCE = 1e-3
 """Largest difference of any score at the epoch that is still the same training: rounding, not another trajectory."""
 
 
-def search_weights(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> dict[str, Any]:
-    """State dict of a finished search after `epoch` epochs, trained again if it is not on disk.
+def load_weights(
+    model: nn.Module, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device
+) -> nn.Module:
+    """Load into `model` what the finished training `run` was after `epoch` epochs.
 
-    Raises UserError where training here does not reproduce the scores that the search left (another kind of device).
+    A search is trained again if its weights are not on disk. Raises UserError where that does not reproduce the scores
+    it left (another kind of device), and for a retrain whose weights are gone.
     """
-    folder = store.folder(spec)
+    folder = store.folder(run)
     path = folder / "weights" / weights_name(epoch)
+    if isinstance(run, specs.Search):
+        _have(run, epoch, path, store, root, device)
+    elif not path.is_file():
+        raise UserError(
+            f"weights of {run.stage} {specs.key(run)} at epoch {epoch} are not here (weights are never committed); "
+            f"make them again: delete {store.record_path(run)} and run it again"
+        )
+    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    return model
+
+
+def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device) -> None:
+    """Grow the weights of a search unless they are at `path`; of several processes, one."""
+    folder = store.folder(spec)
     if not path.is_file():
         with (folder / ".regrow.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.is_file():  # another process may have just grown them
                 _regrow(spec, epoch, store, root, device)
-    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:

@@ -11,6 +11,7 @@ from ebreplicate.plan.plan import make_plan, parents, requests
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
 from ebreplicate.records import Store
+from ebreplicate.training.datasets import DOWNLOADED
 
 SETTINGS = ("scale", "results", "data", "device", "threads")
 DEVICES = ("auto", "cpu", "cuda")

@@ -10,6 +10,8 @@ METHODS = Registry(
     {
         "slimming": "ebreplicate.pruning.methods.slimming:slimming",
         "random": "ebreplicate.pruning.methods.random:random_channels",
+        "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
+        "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")
