@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ebreplicate import cost
 from ebreplicate.plan import spec as specs
@@ -25,6 +26,23 @@ from ebreplicate.stages.common import (
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
+from ebreplicate.training.taylor import Taylor
+
+
+def _rows(scores: Scores, taylor: Taylor | None = None) -> dict[str, Tensor]:
+    """What a search records of every epoch, by name: each (epochs + 1, N)."""
+    return {"scores": torch.stack(scores.rows)} | ({"taylor": torch.stack(taylor.rows)} if taylor else {})
+
+
+def _fitting(snapshot: dict[str, Any] | None, keep: Keep) -> dict[str, Any] | None:
+    """The snapshot, if a search that keeps `keep` can go on from it.
+
+    One without the Taylor scores that are asked for now cannot have them after the fact: the search starts over. Those
+    no longer asked for are left out, with the state of their hook, which is the last.
+    """
+    if snapshot is None or ("taylor" in snapshot) == keep.taylor:
+        return snapshot
+    return None if keep.taylor else {**snapshot, "hooks": snapshot["hooks"][:-1]}
 
 
 def search(
@@ -36,13 +54,16 @@ def search(
 ) -> dict[str, Any]:
     """Train the dense network; leave its scores at every epoch and its weights where tickets will be drawn."""
     started, folder = time.time(), store.folder(spec)
+    keep = keep or Keep()
     data = load_data(spec, root, device)
     model = network(spec).to(device)
     forward = cost.forward_flops(model, shape(spec))
     checkpoint = Checkpoint(folder, specs.key(spec))
-    resume = checkpoint.load()
+    resume = _fitting(checkpoint.load(), keep)
     scores = Scores(list(resume["scores"]) if resume else None)
-    keeper = KeepWeights(folder / "weights", keep or Keep(), scores.rows)
+    taylor = Taylor(list(resume["taylor"]) if resume and keep.taylor else None)
+    recorded = [taylor] if keep.taylor else []
+    keeper = KeepWeights(folder / "weights", keep, scores.rows, bn_widths(model), taylor.rows)
     if resume:
         keeper.restore(resume["history"])
     with cost.Ledger(device) as ledger:
@@ -52,12 +73,14 @@ def search(
             spec.recipe,
             seed=spec.seed,
             precision=spec.precision,
-            observers=[scores, keeper, Progress(specs.key(spec))],
+            observers=[scores, *recorded, keeper, Progress(specs.key(spec))],
+            hooks=recorded,
             resume=resume,
-            checkpoint=lambda s: checkpoint.save({**s, "scores": torch.stack(scores.rows)}),
+            checkpoint=lambda s: checkpoint.save(s | _rows(scores, *recorded)),
         )
     keeper.finish()
-    save_array(folder / "scores.npy", torch.stack(scores.rows).numpy())
+    for name, rows in _rows(scores, *recorded).items():
+        save_array(folder / f"{name}.npy", rows.numpy())
     count, n = images(spec), len(scores.rows[0])
     record = {
         "status": status_of(state),

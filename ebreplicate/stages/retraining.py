@@ -50,8 +50,8 @@ def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], se
 
 
 def _twin(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
-    """Record of the same training asked for by another name ("best" or "eb" against the epoch they resolve to)."""
-    for at in (epoch, "eb", "best"):
+    """Record of the same training asked for by another name ("best", "eb", "epi" against the epoch it is)."""
+    for at in (epoch, "eb", "epi", "best"):
         twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
         if twin.ticket.at == spec.ticket.at or not store.done(twin) or not store.done(twin.ticket):
             continue

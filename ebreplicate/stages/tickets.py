@@ -10,19 +10,20 @@ import torch
 from ebreplicate import cost
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
+from ebreplicate.pruning.indicator import epi_epoch, threshold_of
 from ebreplicate.pruning.masks import rescue_empty_layers
 from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.records import Store
-from ebreplicate.stages.common import images, load_scores, needed, network, save_array, shape
+from ebreplicate.stages.common import images, load_scores, load_taylor, needed, network, save_array, shape
 from ebreplicate.training.device import provenance
 
 
 def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
     """Resolve `at` to an epoch of the search; None if there is no ticket to draw."""
-    if spec.at == "eb":
-        epoch = emergence["authors"]
+    if spec.at in ("eb", "epi"):
+        epoch = emergence[{"eb": "authors", "epi": "epi"}[spec.at]]
     elif spec.at == "best":
         epoch = found["metrics"]["best_epoch"]
     else:
@@ -36,18 +37,23 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     started, began = time.time(), time.perf_counter()
     found = needed(spec.search, store)
     scores = load_scores(spec.search, store)
-    emergence = {rule: emergence_epoch(scores, spec.ratio, rule) if len(scores) > 1 else None for rule in RULES}
+    taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
+    importance = scores if taylor is None else taylor
+    dense = network(spec.search)
+    widths = bn_widths(dense)
+    emergence = {rule: emergence_epoch(importance, spec.ratio, rule) if len(scores) > 1 else None for rule in RULES}
+    emergence["epi"] = epi_epoch(importance, spec.ratio, widths, threshold_of(spec.method))
     epoch = _draw_epoch(spec, found, emergence)
     metrics: dict[str, Any] = {"epoch": epoch, "emergence": emergence}
     ledger: dict[str, Any] = {}
     if epoch is not None:
-        dense = network(spec.search)
-        widths = bn_widths(dense)
-        context = DrawContext(scores[epoch], widths, spec.ratio, spec.search.seed)
+        context = DrawContext(
+            scores[epoch], widths, spec.ratio, spec.search.seed, None if taylor is None else taylor[epoch]
+        )
         mask = METHODS.load(spec.method)(context)
         empty = sum(not m.any() for m in split_mask(dense, mask))
         if not dense.residual:
-            mask, _ = rescue_empty_layers(mask, scores[epoch], widths)
+            mask, _ = rescue_empty_layers(mask, importance[epoch], widths)
         channels = kept_channels(dense, mask)
         small = network(spec.search, channels=channels)
         save_array(store.folder(spec) / "mask.npy", np.packbits(mask.numpy()))
@@ -55,7 +61,8 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
         dense_forward = found["cost"]["forward_flops"]
         # "best" is known only when the search has ended; every other draw needs the search up to its epoch.
         searched = spec.search.recipe.epochs if spec.at == "best" else epoch
-        checks = epoch + 1 if spec.at == "eb" else 1
+        # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
+        checks = {"eb": epoch + 1, "epi": epoch}.get(spec.at, 1)
         metrics |= {
             "kept": int(mask.sum()),
             "removed_fraction": 1 - mask.float().mean().item(),

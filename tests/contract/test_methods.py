@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
 
 def context(ratio=0.5, seed=0):
     scores = torch.rand(sum(WIDTHS), generator=torch.Generator().manual_seed(7))
-    return DrawContext(scores, list(WIDTHS), ratio, seed)
+    return DrawContext(scores, list(WIDTHS), ratio, seed, taylor=scores.flip(0))
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.3, 0.5, 0.7, 0.9])

@@ -10,6 +10,7 @@ METHODS = Registry(
     {
         "slimming": "ebreplicate.pruning.methods.slimming:slimming",
         "random": "ebreplicate.pruning.methods.random:random_channels",
+        "taylor": "ebreplicate.pruning.methods.taylor:taylor",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")
