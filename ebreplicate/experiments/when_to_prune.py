@@ -96,7 +96,7 @@ class WhenToPrune(Experiment):
 
         rows: list[dict[str, Any]] = []
         for one in series(scale):
-            names = dict(zip(("dataset", "model", "ratio", "importance"), one, strict=True))
+            names = where_of(one)
             for seed in seeds_of(scale):
                 search = scale.search(one[1], one[0], seed)
                 curves, fires = _indicators(search, store, one[2], one[3])
@@ -110,22 +110,9 @@ class WhenToPrune(Experiment):
 
     def figure(self, scale: Scale, table: Any) -> Any:
         """A row per panel: the indicators over epochs by magnitude and by Taylor, and the gap to the oracle."""
-        from ebreplicate import style
+        from ebreplicate.experiments import when_to_prune_figure
 
-        plt, rows = style.use(), panels(scale)
-        figure, axes = plt.subplots(len(rows), 3, figsize=(11.5, 1.2 + 2.7 * len(rows)), squeeze=False)
-        for line, panel in zip(axes, rows, strict=True):
-            for axis, importance in zip(line, METHODS, strict=False):
-                _curve_panel(axis, scale, table, panel, importance)
-            _gap_panel(line[2], scale, table, panel)
-        figure.legend(handles=_legend(scale, plt), loc="outside upper center", ncols=4, fontsize="small")
-        seeds = seeds_of(scale)
-        style.stamp(
-            figure,
-            f"scale {scale.name}; curves: seed {scale.seeds[0]}; right: {len(seeds)} seed{'s' * (len(seeds) > 1)}, one "
-            "point each, full retrain at the indicator's epoch against the best draw of the grid",
-        )
-        return figure
+        return when_to_prune_figure.draw(scale, table)
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """EPI's Table 1 for ResNet-50 on ImageNet, for context: another network and dataset."""
@@ -155,7 +142,7 @@ class WhenToPrune(Experiment):
         """When the indicators fire, what pruning there costs, and whether gradients choose as well as magnitude."""
         return [
             _fires_no_later(scale, table),
-            _near_oracle(scale, table),
+            _nearoracle(scale, table),
             *(_no_worse_than_distance(scale, table, schedule) for schedule in ("full", "continue")),
             _gradient(scale, table),
         ]
@@ -188,20 +175,21 @@ def _indicators(search: Search, store: Any, ratio: float, importance: str) -> tu
     return curves, {"eb": emergence_epoch(scores, ratio), "epi": first_firing(values[:-1], threshold)}
 
 
-def _where(one: Series) -> dict[str, Any]:
+def where_of(one: Series) -> dict[str, Any]:
+    """Columns of the table that select a series."""
     return dict(zip(("dataset", "model", "ratio", "importance"), one, strict=True))
 
 
-def _oracle(scale: Scale, table: Any, one: Series) -> dict[int, float]:
+def oracle(scale: Scale, table: Any, one: Series) -> dict[int, float]:
     """Accuracy of the best draw of the grid, for seeds all of whose draws have been run."""
-    grid = [by_seed(table, draw=d, schedule="full", **_where(one)) for d in draws(scale, one[3])]
+    grid = [by_seed(table, draw=d, schedule="full", **where_of(one)) for d in draws(scale, one[3])]
     seeds = set.intersection(*map(set, grid)) if grid else set()
     return {s: max(g[s] for g in grid) for s in sorted(seeds)}
 
 
-def _gaps(scale: Scale, table: Any, one: Series, draw: str) -> dict[int, float]:
+def gaps(scale: Scale, table: Any, one: Series, draw: str) -> dict[int, float]:
     """Accuracy of the oracle minus that of a full retrain at `draw`, by seed."""
-    best, ours = _oracle(scale, table, one), by_seed(table, draw=draw, schedule="full", **_where(one))
+    best, ours = oracle(scale, table, one), by_seed(table, draw=draw, schedule="full", **where_of(one))
     return {s: best[s] - ours[s] for s in best if s in ours}
 
 
@@ -211,7 +199,7 @@ def _mean_gap(scale: Scale, table: Any, importance: str, policy: str) -> Interva
     per_seed: dict[int, list[float]] = {}
     for one in series(scale):
         for draw in named if one[3] == importance else []:
-            for seed, gap in _gaps(scale, table, one, draw).items():
+            for seed, gap in gaps(scale, table, one, draw).items():
                 per_seed.setdefault(seed, []).append(abs(gap))
     return t_interval([sum(v) / len(v) for v in per_seed.values()])
 
@@ -220,7 +208,7 @@ def _differences(scale: Scale, table: Any, a: dict[str, str], b: dict[str, str])
     """Per series that has both, accuracy in the rows of `a` minus that in the rows of `b`, by seed; noise margin."""
     contrasts, margins = {}, []
     for one in series(scale):
-        where = _where(one)
+        where = where_of(one)
         if "importance" in a and one[3] != "magnitude":
             continue  # the contrast is between importances: once per panel and ratio
         first, second = by_seed(table, **{**where, **a}), by_seed(table, **{**where, **b})
@@ -235,7 +223,7 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
     contrasts = {}
     known = table[table.scores_known.astype("boolean").fillna(False).astype(bool) & (table.schedule == "full")]
     for one in series(scale):
-        fired = {i: by_seed(known, "fires", draw=i, **_where(one)) for i in INDICATORS}
+        fired = {i: by_seed(known, "fires", draw=i, **where_of(one)) for i in INDICATORS}
         seeds = sorted(set().union(*fired.values()))
         if seeds:  # one that never fires is taken to fire when the search ends
             end = scale.recipe.epochs
@@ -255,13 +243,13 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _near_oracle(scale: Scale, table: Any) -> Claim:
+def _nearoracle(scale: Scale, table: Any) -> Claim:
     contrasts, margins = {}, []
     for one in series(scale):
-        gaps = _gaps(scale, table, one, "epi")
-        if gaps:
-            contrasts[one] = {s: -gap for s, gap in gaps.items()}
-            margins.append(accuracy_margin(interval(_oracle(scale, table, one)).mean, base.test_images(scale, one[0])))
+        below = gaps(scale, table, one, "epi")
+        if below:
+            contrasts[one] = {s: -gap for s, gap in below.items()}
+            margins.append(accuracy_margin(interval(oracle(scale, table, one)).mean, base.test_images(scale, one[0])))
     margin = sum(margins) / len(margins) if margins else math.nan
     difference, count = pooled(contrasts)
     verdict, evidence, n = at_least(difference, -margin, "at EPI minus oracle", count)
@@ -319,70 +307,6 @@ def _gradient(scale: Scale, table: Any) -> Claim:
         evidence,
         n,
     )
-
-
-LINES = ("-", "--", ":", "-.")
-FLOOR = 1e-3
-
-
-def _curve_panel(axis: Any, scale: Scale, table: Any, panel: tuple[str, str], importance: str) -> None:
-    """Mask distance and 1 - EPI over epochs, their thresholds, and a marker where each fires."""
-    from ebreplicate import style
-    from ebreplicate.pruning.indicator import threshold_of
-
-    here = table[(table.dataset == panel[0]) & (table.model == panel[1]) & (table.importance == importance)]
-    limits = {"distance": 0.1, "epi": 1 - threshold_of(METHODS[importance])}
-    for (column, limit), colour, name in zip(limits.items(), style.COLOURS, INDICATORS, strict=False):
-        axis.axhline(limit, c=colour, lw=0.8, alpha=0.6)
-        for ratio, line in zip(grid_of(scale).ratios, LINES, strict=False):
-            curve = here[(here.draw == "curve") & ((here.ratio - ratio).abs() < 1e-9)]
-            values = 1 - curve.epi if column == "epi" else curve.distance
-            values = values.clip(lower=FLOOR)
-            axis.plot(curve.epoch, values, c=colour, ls=line, lw=1.2)
-            fired = by_seed(here, "fires", draw=name, schedule="full", ratio=ratio).get(scale.seeds[0])
-            if fired is not None and len(curve):
-                axis.plot([fired], values[curve.epoch == fired], "o", c=colour, mec="k", ms=6)
-    axis.set(yscale="log", ylim=(FLOOR * 0.8, 1.2), xlim=(0, scale.recipe.epochs), xlabel="epoch")
-    axis.set_title(f"{base.title(scale, panel[1], panel[0])}, {importance}", fontsize="small")
-    axis.set_ylabel("unsettled (log)")
-    if not (here.draw == "curve").any():
-        axis.text(0.5, 0.5, "not run", ha="center", transform=axis.transAxes, color="0.4")
-
-
-def _gap_panel(axis: Any, scale: Scale, table: Any, panel: tuple[str, str]) -> None:
-    """Gap to the oracle of the tickets at each indicator's epoch."""
-    from ebreplicate import style
-
-    groups = [s for s in series(scale) if s[:2] == panel]
-    empty = True
-    for x, one in enumerate(groups):
-        for draw, colour, shift in zip(INDICATORS, style.COLOURS, (-0.12, 0.12), strict=False):
-            gaps = list(_gaps(scale, table, one, draw).values())
-            axis.plot([x + shift] * len(gaps), gaps, "o", c=colour, alpha=0.85)
-            empty = empty and not gaps
-        oracle = _oracle(scale, table, one)
-        if oracle and not any(_gaps(scale, table, one, d) for d in INDICATORS):
-            axis.text(x, 0, "none fired", ha="center", va="bottom", fontsize="x-small", color="0.4", rotation=90)
-        elif not oracle:
-            axis.text(x, 0, "no oracle run", ha="center", va="bottom", fontsize="x-small", color="0.4", rotation=90)
-    axis.axhline(0, c="0.3", ls="--", lw=1)
-    axis.set_xticks(range(len(groups)), [f"{one[3]}\n{one[2]:.0%}" for one in groups], fontsize="x-small")
-    axis.set(xlim=(-0.6, len(groups) - 0.4), title="gap to the best draw of the grid")
-    axis.set_ylabel("pp below the oracle")
-    if empty:
-        axis.set_ylim(-1, 1)
-
-
-def _legend(scale: Scale, plt: Any) -> list[Any]:
-    from ebreplicate import style
-
-    names = {"mask distance (largest to the 4 masks before)": 0, "1 - EPI": 1}
-    handles = [plt.Line2D([], [], c=style.COLOURS[i], label=name) for name, i in names.items()]
-    handles += [
-        plt.Line2D([], [], c="0.3", ls=line, label=f"{ratio:.0%} removed")
-        for ratio, line in zip(grid_of(scale).ratios, LINES, strict=False)
-    ]
-    return [*handles, plt.Line2D([], [], c="0.3", marker="o", mec="k", ls="", label="fires (thin line: threshold)")]
 
 
 EXPERIMENT = WhenToPrune(
