@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--keep-epi", nargs="*", default=[], metavar="METHOD:RATIO", help="likewise, by the early pruning indicator"
     )
+    search.add_argument("--keep-taylor", action="store_true", help="leave the Taylor scores that method taylor needs")
     _training_options(sub.add_parser("draw", help="take a mask from a search"))
     retrain = sub.add_parser("retrain", help="train a drawn ticket")
     _training_options(retrain)
@@ -126,7 +127,7 @@ def _stage(args: argparse.Namespace) -> None:
     interruption.install(args.time_limit)
     with slot(args.device) as device:
         if args.command == "search":
-            keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi))
+            keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
             stages.search(spec, store, root, device, keep)
         elif args.command == "sparse":
             stages.sparse(spec, store, root, device)

@@ -71,8 +71,8 @@ def trained(outcome: Outcome) -> dict[str, Any]:
 
 
 def drawn(spec: Ticket, emergence: int | None) -> dict[str, Any]:
-    """Record of a draw: `eb` resolves to `emergence`, `best` to epoch 1. The other rules fire one epoch later."""
-    epoch = {"eb": emergence, "best": 1}.get(spec.at, spec.at)
+    """Record of a draw: `eb` and `epi` are `emergence`, `best` is epoch 1. The other rules fire one epoch later."""
+    epoch = {"eb": emergence, "epi": emergence, "best": 1}.get(spec.at, spec.at)
     later = None if emergence is None else emergence + 1
     rules = {"authors": emergence, "consecutive": later, "no-init": later}
     metrics = {"epoch": epoch, "emergence": rules, "empty_layers": 0}
@@ -92,7 +92,7 @@ def write(
             store.write(spec, drawn(spec, emergence(spec)))
             continue
         outcome = outcomes(spec)
-        if isinstance(spec, Retrain) and spec.ticket.at == "eb" and emergence(spec.ticket) is None:
+        if isinstance(spec, Retrain) and spec.ticket.at in ("eb", "epi") and emergence(spec.ticket) is None:
             outcome = Outcome(None, "no-ticket")
         if outcome is not None:
             store.write(spec, trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome)))

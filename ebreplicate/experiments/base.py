@@ -21,7 +21,8 @@ SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN = "supported", "not supported", 
 class Cell:
     """One number of the paper beside ours. `tolerance`: allowed difference, from a rule; nan where nothing is printed.
 
-    `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale.
+    `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale. `context`
+    marks a number of another network or dataset, given for orientation and never judged.
     """
 
     cell: str
@@ -33,6 +34,7 @@ class Cell:
     tolerance: float = math.nan
     exact: bool = False
     note: str = ""
+    context: bool = False
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ def cell_verdict(cell: Cell, comparable: bool) -> str:
         return NOT_RUN
     if math.isnan(cell.published):
         return "no published value"
+    if cell.context:
+        return "context, not comparable"
     if not comparable and not cell.exact:
         return "not comparable at this scale"
     difference = abs(m.mean - cell.published)

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 class Keep:
     """Which weights a training must leave for what follows it: those of epochs, and where tickets emerge.
 
-    `ratios`: by the mask distance; `epi`: by the early pruning indicator, as method:ratio.
+    `ratios`: by the mask distance; `epi`: by the early pruning indicator, as method:ratio. `taylor`: whether the Taylor
+    scores of every epoch are left as well; the mask distance is then watched on them too.
     """
 
     epochs: set[int] = field(default_factory=set)
     ratios: set[float] = field(default_factory=set)
     epi: set[str] = field(default_factory=set)
+    taylor: bool = False
 
     @property
     def flags(self) -> str:
         """Command-line flags of the training."""
         kept = {"epochs": self.epochs, "ratios": self.ratios, "epi": self.epi}
-        return " ".join(f"--keep-{name} {' '.join(map(str, sorted(v)))}" for name, v in kept.items() if v)
+        flags = [f"--keep-{name} {' '.join(map(str, sorted(v)))}" for name, v in kept.items() if v]
+        return " ".join(flags + ["--keep-taylor"] * self.taylor)

@@ -42,6 +42,8 @@ class Plan:
             self.keep.setdefault(name, Keep())
         if isinstance(spec, Ticket) and spec.method in NEEDS_WEIGHTS:
             self._keep_draw(spec)
+        if isinstance(spec, Ticket) and spec.method == "taylor":
+            self.keep[key(spec.search)].taylor = True
         if isinstance(spec, Retrain) and spec.init == "inherit":
             self._keep_draw(spec.ticket)
         if isinstance(spec, Retrain) and spec.rewind:
@@ -55,7 +57,7 @@ class Plan:
         elif ticket.at == "eb":
             keep.ratios.add(ticket.ratio)
         elif ticket.at == "epi":
-            keep.epi.add(f"{ticket.method}:{ticket.ratio:g}")
+            keep.epi.add(f"{ticket.method}:{ticket.ratio}")
 
     def stage(self, kind: type[Spec]) -> list[Spec]:
         """Runs of one stage, in the order they were first asked for."""

@@ -14,6 +14,8 @@ _HOME = {
     "shrink": "surgery",
     "EarlyBird": "earlybird",
     "emergence_epoch": "earlybird",
+    "EarlyPruning": "indicator",
+    "epi_epoch": "indicator",
 }
 __all__ = sorted(_HOME)
 

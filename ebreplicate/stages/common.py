@@ -146,6 +146,20 @@ def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
         raise UserError(f"scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
 
 
+def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
+    """Taylor scores (epochs + 1, N) that a search left, if it was asked to."""
+    path, key = store.folder(search_spec) / "taylor.npy", specs.key(search_spec)
+    if not path.is_file():
+        raise UserError(
+            f"taylor scores of search {key} are not here: it ran without --keep-taylor; make them: delete "
+            f"{store.record_path(search_spec)} and rerun snakemake"
+        )
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError) as e:
+        raise UserError(f"taylor scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
+
+
 def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     """Record of a run that must have finished; raises UserError if it has not."""
     record = store.read(spec)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ebreplicate import cost
 from ebreplicate.plan import spec as specs
@@ -27,6 +28,23 @@ from ebreplicate.stages.common import (
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
+from ebreplicate.training.taylor import Taylor
+
+
+def _rows(scores: Scores, taylor: Taylor | None = None) -> dict[str, Tensor]:
+    """What a search records of every epoch, by name: each (epochs + 1, N)."""
+    return {"scores": torch.stack(scores.rows)} | ({"taylor": torch.stack(taylor.rows)} if taylor else {})
+
+
+def _fitting(snapshot: dict[str, Any] | None, keep: Keep) -> dict[str, Any] | None:
+    """The snapshot, if a search that keeps `keep` can go on from it.
+
+    One without the Taylor scores that are asked for now cannot have them after the fact: the search starts over. Those
+    no longer asked for are left out, with the state of their hook, which is the last.
+    """
+    if snapshot is None or ("taylor" in snapshot) == keep.taylor:
+        return snapshot
+    return None if keep.taylor else {**snapshot, "hooks": snapshot["hooks"][:-1]}
 
 
 def search(
@@ -38,16 +56,19 @@ def search(
 ) -> dict[str, Any]:
     """Train the dense network; leave its scores at every epoch and its weights where tickets will be drawn."""
     started, folder = time.time(), store.folder(spec)
+    keep = keep or Keep()
     data = load_data(spec, root, device)
     model = network(spec).to(device)
     forward = cost.forward_flops(model, shape(spec))
     checkpoint = Checkpoint(folder, specs.key(spec))
-    resume = checkpoint.load()
+    resume = _fitting(checkpoint.load(), keep)
     scores = Scores(list(resume["scores"]) if resume else None)
-    keeper = KeepWeights(folder / "weights", keep or Keep(), scores.rows)
+    taylor = Taylor(list(resume["taylor"]) if resume and keep.taylor else None)
+    recorded = [taylor] if keep.taylor else []
+    keeper = KeepWeights(folder / "weights", keep, scores.rows, bn_widths(model), taylor.rows)
     if resume:
         keeper.restore(resume["history"])
-    hooks = hooks_of(spec.recipe, spec.precision, spec.seed)
+    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *recorded]
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -55,13 +76,14 @@ def search(
             spec.recipe,
             seed=spec.seed,
             precision=spec.precision,
-            observers=[scores, keeper, Progress(specs.key(spec))],
+            observers=[scores, *recorded, keeper, Progress(specs.key(spec))],
             hooks=hooks,
             resume=resume,
-            checkpoint=lambda s, now: checkpoint.save({**s, "scores": torch.stack(scores.rows)}, now),
+            checkpoint=lambda s, now: checkpoint.save(s | _rows(scores, *recorded), now),
         )
     keeper.finish()
-    save_array(folder / "scores.npy", torch.stack(scores.rows).numpy())
+    for name, rows in _rows(scores, *recorded).items():
+        save_array(folder / f"{name}.npy", rows.numpy())
     count, n = images(spec), len(scores.rows[0])
     averaged = averaged_metrics(hooks, state, data, spec.seed)
     record = {

@@ -76,10 +76,10 @@ def _check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
 
 
 def _twin(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
-    """Record of the same training asked for by another name ("best" or "eb" against the epoch they resolve to)."""
+    """Record of the same training asked for by another name ("best", "eb", "epi" against the epoch it is)."""
     if spec.ticket.after is not None:
         return None  # a later round has one name
-    for at in (epoch, "best") if spec.ticket.over_weights else (epoch, "eb", "best"):
+    for at in (epoch, "best") if spec.ticket.over_weights else (epoch, "eb", "epi", "best"):
         twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
         if twin.ticket.at == spec.ticket.at or not store.done(twin) or not store.done(twin.ticket):
             continue

@@ -11,6 +11,7 @@ from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
+from ebreplicate.pruning.indicator import epi_epoch, threshold_of
 from ebreplicate.pruning.masks import rescue_empty_layers, tied
 from ebreplicate.pruning.methods import METHODS, NEEDS_WEIGHTS
 from ebreplicate.pruning.methods.base import DrawContext
@@ -21,6 +22,7 @@ from ebreplicate.stages.common import (
     images,
     load_mask,
     load_scores,
+    load_taylor,
     needed,
     network,
     save_array,
@@ -32,8 +34,8 @@ from ebreplicate.training.device import provenance
 
 def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
     """Resolve `at` to an epoch of the search or retrain; None if there is no ticket to draw."""
-    if spec.at == "eb":
-        epoch = emergence["authors"]
+    if spec.at in ("eb", "epi"):
+        epoch = emergence[{"eb": "authors", "epi": "epi"}[spec.at]]
     elif spec.at == "best":
         epoch = found["metrics"]["best_epoch"]
     else:
@@ -42,7 +44,18 @@ def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, 
     return epoch if usable else None
 
 
-def _context(spec: specs.Ticket, store: Store, root: Path, scores: Tensor, epoch: int) -> DrawContext:
+def _emergence(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
+    """When each detector fires on the importance (epochs + 1, N) of channels; None where it does not, or none can."""
+    if len(importance) < 2 or not importance.shape[1] or spec.over_weights:
+        return dict.fromkeys((*RULES, "epi"))
+    found = {rule: emergence_epoch(importance, spec.ratio, rule) for rule in RULES}
+    widths = bn_widths(network(spec.search))
+    return {**found, "epi": epi_epoch(importance, spec.ratio, widths, threshold_of(spec.method))}
+
+
+def _context(
+    spec: specs.Ticket, store: Store, root: Path, scores: Tensor, taylor: Tensor | None, epoch: int
+) -> DrawContext:
     """What the method is given: the dense network has its weights only where the method looks at them."""
     dense, previous = network(spec.search), None
     widths = bn_widths(dense)
@@ -53,7 +66,7 @@ def _context(spec: specs.Ticket, store: Store, root: Path, scores: Tensor, epoch
         load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)  # type: ignore[arg-type]
     if spec.after is not None:
         previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))  # type: ignore[attr-defined]
-    return DrawContext(scores, widths, spec.ratio, spec.search.seed, dense, previous)
+    return DrawContext(scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor)
 
 
 def _searched(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str, float]:
@@ -71,7 +84,8 @@ def _channel_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, d
     mask = METHODS.load(spec.method)(context)
     empty = sum(not m.any() for m in split_mask(dense, mask))
     if not dense.residual:
-        mask, _ = rescue_empty_layers(mask, context.scores, context.widths)
+        importance = context.scores if context.taylor is None else context.taylor
+        mask, _ = rescue_empty_layers(mask, importance, context.widths)
     channels = kept_channels(dense, mask)
     small = network(spec.search, channels=channels)
     metrics = {
@@ -109,16 +123,18 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     started, began = time.time(), time.perf_counter()
     found = needed(spec.after or spec.search, store)
     scores = load_scores(spec.search, store)
-    asked = len(scores) > 1 and scores.shape[1] > 0 and not spec.over_weights
-    emergence = {rule: emergence_epoch(scores, spec.ratio, rule) if asked else None for rule in RULES}
+    taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
+    emergence = _emergence(spec, scores if taylor is None else taylor)
     epoch = _draw_epoch(spec, found, emergence)
     metrics: dict[str, Any] = {"epoch": epoch, "emergence": emergence}
     ledger: dict[str, Any] = {}
     if epoch is not None:
-        context = _context(spec, store, root, scores[min(epoch, len(scores) - 1)], epoch)
+        at = min(epoch, len(scores) - 1)  # a later round's epochs are those of its retrain
+        context = _context(spec, store, root, scores[at], None if taylor is None else taylor[at], epoch)
         mask, more, ledger = (_weight_ticket if spec.over_weights else _channel_ticket)(spec, context)
         save_array(store.folder(spec) / "mask.npy", pack(mask))
-        checks = epoch + 1 if spec.at == "eb" else 1
+        # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
+        checks = {"eb": epoch + 1, "epi": epoch}.get(spec.at, 1)  # type: ignore[call-overload]
         metrics |= {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **more}
         ledger["search_flops"] = _searched(spec, found, epoch)
         ledger["draw_flops"] = cost.detector_flops(len(mask), checks)

@@ -8,10 +8,35 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
+from ebreplicate.errors import UserError
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.earlybird import EarlyBird
+from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
+from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.surgery import prunable_scores
 from ebreplicate.training.loop import State
+
+Detector = EarlyBird | EarlyPruning
+
+
+def detectors(keep: Keep, widths: list[int]) -> tuple[list[Detector], list[Detector]]:
+    """What may emerge: detectors on |gamma| and, where they are recorded, on Taylor scores.
+
+    Raises UserError for an entry of `keep.epi` that is not method:ratio, or that needs scores not recorded.
+    """
+    by_magnitude: list[Detector] = [EarlyBird(r) for r in keep.ratios]
+    by_taylor: list[Detector] = [EarlyBird(r) for r in keep.ratios if keep.taylor]
+    for entry in sorted(keep.epi):
+        method, _, ratio = entry.rpartition(":")
+        METHODS.check(method)
+        if method == "taylor" and not keep.taylor:
+            raise UserError(f"--keep-epi: {entry!r} needs --keep-taylor as well")
+        try:
+            detector = EarlyPruning(float(ratio), widths, threshold_of(method))
+        except ValueError:
+            raise UserError(f"--keep-epi: expected METHOD:RATIO, got {entry!r}") from None
+        (by_taylor if method == "taylor" else by_magnitude).append(detector)
+    return by_magnitude, by_taylor
 
 
 class Scores:
@@ -28,22 +53,34 @@ class Scores:
 class KeepWeights:
     """Writes the weights that later draws will ask for: given epochs, the best epoch, and emergence at given ratios.
 
-    `folder` receives epoch_0012.pt and, while the search runs, best.pt; `finish` names best.pt by its epoch. With
-    `best` false only what is asked is written.
+    `folder` receives epoch_0012.pt and, while the search runs, best.pt; `finish` names best.pt by its epoch. `past` are
+    the scores of an interrupted search, `widths` its channels per batch norm, and `taylor` the list that its Taylor
+    scores are added to, before this observer is called. With `best` false only what is asked is written.
     """
 
-    def __init__(self, folder: Path, keep: Keep, past: list[Tensor], best: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        keep: Keep,
+        past: list[Tensor],
+        widths: list[int] | None = None,
+        taylor: list[Tensor] | None = None,
+        best: bool = True,
+    ):
         self.folder, self.epochs, self.keep_best = folder, keep.epochs, best
-        self.detectors = {r: EarlyBird(r) for r in keep.ratios}
+        self.detectors = detectors(keep, widths or [])
+        self.taylor = taylor if taylor is not None else []
         self.best, self.best_epoch = -1.0, 0
         if best or keep.epochs:
             folder.mkdir(parents=True, exist_ok=True)
-        for row in past:
-            self._emerging(row)
+        for epoch, row in enumerate(past):
+            self._emerging(row, epoch)
 
-    def _emerging(self, scores: Tensor) -> bool:
+    def _emerging(self, scores: Tensor, epoch: int) -> bool:
         """Ask every detector that has not fired; True if one fires now."""
-        answers = [d.update(scores) for d in self.detectors.values() if d.first is None]  # every one is asked
+        by_magnitude, by_taylor = self.detectors
+        answers = [d.update(scores) for d in by_magnitude if d.first is None]  # every one is asked
+        answers += [d.update(self.taylor[epoch]) for d in by_taylor if d.first is None]
         return any(answers)
 
     def _save(self, state: State, name: str) -> None:
@@ -61,7 +98,7 @@ class KeepWeights:
         """Write the weights of the state's epoch where something will ask for them."""
         # As in the authors' loop, the state after the last epoch is not asked.
         asked = state.epoch < state.recipe.epochs
-        emerged = asked and self._emerging(prunable_scores(state.model).cpu())
+        emerged = asked and self._emerging(prunable_scores(state.model).cpu(), state.epoch)
         if state.epoch in self.epochs or emerged:
             self._save(state, weights_name(state.epoch))
         if self.keep_best and state.epoch > state.start and state.test_accuracy > self.best:

@@ -19,7 +19,7 @@ def context(ratio=0.5, seed=0):
     model = random_network("vgg16", 0.125, seed=0)
     widths = bn_widths(model)
     scores = torch.rand(sum(widths), generator=torch.Generator().manual_seed(7))
-    return DrawContext(scores, widths, ratio, seed, model)
+    return DrawContext(scores, widths, ratio, seed, model, taylor=scores.flip(0))
 
 
 def length(name, given):

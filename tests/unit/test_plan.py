@@ -2,6 +2,7 @@
 
 from helpers import TINY, tiny_search
 
+from ebreplicate.__main__ import parser
 from ebreplicate.plan.plan import Plan, epochs_of
 from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 
@@ -29,6 +30,18 @@ def test_a_ratio_reaches_the_search_as_precisely_as_the_ticket_has_it():
     fine = Ticket(SEARCH, 0.123456789, "eb")
     flags = Plan([Retrain(fine, TINY)]).keep[key(SEARCH)].flags
     assert float(flags.split()[-1]) == fine.ratio
+
+
+def test_a_search_is_told_what_the_indicator_and_taylor_tickets_need():
+    by_gradient, by_magnitude = (Ticket(SEARCH, 0.3, "epi", method) for method in ("taylor", "slimming"))
+    flags = Plan([Retrain(by_gradient, TINY), Retrain(by_magnitude, TINY)]).keep[key(SEARCH)].flags
+    assert flags == "--keep-epi slimming:0.3 taylor:0.3 --keep-taylor"
+    assert Plan([by_magnitude]).keep[key(SEARCH)].flags == ""
+    assert Plan([Ticket(SEARCH, 0.5, 1, "taylor")]).keep[key(SEARCH)].flags == "--keep-taylor"
+    fine = Plan([Retrain(Ticket(SEARCH, 0.123456789, "epi"), TINY)]).keep[key(SEARCH)].flags
+    assert fine == "--keep-epi slimming:0.123456789"
+    args = parser().parse_args(["search", "{}", *flags.split()])
+    assert (args.keep_epi, args.keep_taylor) == (["slimming:0.3", "taylor:0.3"], True)
 
 
 def test_epochs_of_a_run_are_those_it_trains():

@@ -12,6 +12,7 @@ METHODS = Registry(
         "random": "ebreplicate.pruning.methods.random:random_channels",
         "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
         "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
+        "taylor": "ebreplicate.pruning.methods.taylor:taylor",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")

@@ -14,7 +14,8 @@ class DrawContext:
 
     `scores`: |gamma| of every batch norm, shape (N,); `widths`: channels per batch norm; `ratio`: fraction to remove;
     `seed`: the search's seed. `model`: the dense network with the weights of the draw epoch, for methods that need them
-    (`NEEDS_WEIGHTS`); `previous`: the mask of the round before, over the same things, of iterative pruning.
+    (`NEEDS_WEIGHTS`); `previous`: the mask of the round before, over the same things, of iterative pruning;
+    `taylor`: Taylor scores of the draw epoch, shape (N,), for a method that needs them.
     """
 
     scores: Tensor
@@ -23,6 +24,7 @@ class DrawContext:
     seed: int = 0
     model: nn.Module | None = None
     previous: Tensor | None = None
+    taylor: Tensor | None = None
 
     def dense(self) -> nn.Module:
         """The dense network; raises UserError where the draw was not given one."""

@@ -1,0 +1,50 @@
+"""Taylor importance of channels, recorded while a search trains."""
+
+import torch
+from torch import Tensor, nn
+
+from ebreplicate.plan.spec import Recipe
+from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.training.loop import State, StepHook
+
+
+class Taylor(StepHook):
+    """Mean over the steps of every epoch of (gamma dL/dgamma + beta dL/dbeta)^2, per batch-norm channel.
+
+    The squared first-order change of a batch's loss if the channel were silenced (Molchanov et al., CVPR 2019,
+    equation 8, summed over a batch norm's two parameters), as "When to Prune?" (CVPR 2022) ranks neurons by gradient.
+    L is the loss alone: the L1 subgradient, which is in the gradients by then, is taken out again. A step hook that
+    reads gradients and changes nothing, and an observer that closes the epoch's row.
+    """
+
+    def __init__(self, rows: list[Tensor] | None = None):
+        self.rows = rows or []
+        """One row (N,) per epoch, on the CPU. Row 0, the untrained network, is zero: no step has been taken, and as
+        of the equal |gamma| of that network, a strict threshold keeps none of it."""
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
+        """Find the batch norms."""
+        norms = batch_norms(model)
+        self.gammas, self.betas = [bn.weight for bn in norms], [bn.bias for bn in norms]
+        self.l1 = recipe.l1
+        self._restart()
+
+    def _restart(self) -> None:
+        self.sums, self.steps = [torch.zeros_like(g.detach()) for g in self.gammas], 0
+
+    @torch.no_grad()
+    def before_step(self, step: int) -> bool:
+        """Add this step's squares; the optimiser step is always wanted."""
+        gammas, betas = [g.detach() for g in self.gammas], [b.detach() for b in self.betas]
+        change = torch._foreach_mul(gammas, [g.grad for g in self.gammas])
+        torch._foreach_addcmul_(change, betas, [b.grad for b in self.betas])
+        if self.l1:
+            torch._foreach_add_(change, torch._foreach_abs(gammas), alpha=-self.l1)
+        torch._foreach_addcmul_(self.sums, change, change)
+        self.steps += 1
+        return True
+
+    def __call__(self, state: State) -> None:
+        """Close the row of the state's epoch."""
+        self.rows.append(torch.cat(self.sums).float().cpu() / max(1, self.steps))
+        self._restart()
