@@ -18,6 +18,7 @@ MODELS = Registry(
         "preresnet101": "ebreplicate.models.preresnet:preresnet101",
         "preresnet164": "ebreplicate.models.preresnet:preresnet164",
         "resnet18": "ebreplicate.models.resnet:resnet18",
+        "resnet50": "ebreplicate.models.resnet:resnet50",
     },
 )
 
