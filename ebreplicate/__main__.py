@@ -34,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     _training_options(retrain)
     for command in (search, retrain):
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
+        command.add_argument(
+            "--processes", type=int, default=1, help="processes of this training, one GPU each (default: 1)"
+        )
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
         command = sub.add_parser(name, help=text)
@@ -51,8 +54,8 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--config", action="append", default=[])
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
-    data = sub.add_parser("data", help="download or verify a dataset")
-    data.add_argument("names", nargs="+", metavar="cifar10|cifar100")
+    data = sub.add_parser("data", help="download, make or verify a dataset")
+    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
@@ -65,7 +68,7 @@ def _stage(args: argparse.Namespace) -> None:
     """Run one training stage; a finished run is left alone."""
     from ebreplicate.plan import spec as specs
     from ebreplicate.plan.keep import Keep
-    from ebreplicate.records import Store
+    from ebreplicate.records import ReadOnlyStore, Store
 
     text = args.spec if args.spec.lstrip().startswith("{") else _read_text(args.spec)
     spec = specs.from_json(text)
@@ -73,6 +76,9 @@ def _stage(args: argparse.Namespace) -> None:
         raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    processes = getattr(args, "processes", 1)
+    if processes < 1:
+        raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results)
     store.check_writable()
     if store.read(spec) is not None:
@@ -81,15 +87,20 @@ def _stage(args: argparse.Namespace) -> None:
     import torch
 
     from ebreplicate import stages
+    from ebreplicate.training import distributed
     from ebreplicate.training.device import slot, tune_allocator
 
+    if processes > 1 and not distributed.launched():
+        distributed.launch(args.argv, processes)
     tune_allocator()
     torch.set_num_threads(args.threads)
     root = Path(args.data)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training
         stages.draw(spec, store, root)
         return
-    with slot(args.device) as device:
+    with slot(args.device) as device, distributed.group(device):
+        if not distributed.leads():
+            store = ReadOnlyStore(args.results)
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi))
             stages.search(spec, store, root, device, keep)
@@ -131,11 +142,12 @@ def _plan(args: argparse.Namespace) -> None:
 def _data(args: argparse.Namespace) -> None:
     from ebreplicate.errors import unknown
     from ebreplicate.training import data
+    from ebreplicate.training.datasets import ON_DISK
 
     for name in args.names:
-        if name not in data.CIFAR_FILES:
-            raise unknown("data", name, data.CIFAR_FILES)
-        data.download(name, Path(args.data))
+        if name not in ON_DISK:
+            raise unknown("data", name, ON_DISK)
+        data.prepare(name, Path(args.data))
         print(f"{name}: verified in {args.data}")
 
 
@@ -165,8 +177,10 @@ WARM = ("search", "draw", "retrain", "tabulate", "plot", "compare")
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; 0 on success, 2 with one line on stderr for bad input. A bug is a traceback."""
     args = parser().parse_args(argv)
-    if args.command in WARM and warm.wanted():
-        code = warm.run(sys.argv[1:] if argv is None else argv)
+    args.argv = sys.argv[1:] if argv is None else argv
+    alone = getattr(args, "processes", 1) == 1  # several processes are fresh ones
+    if args.command in WARM and alone and warm.wanted():
+        code = warm.run(args.argv)
         if code is not None:
             return code
     try:

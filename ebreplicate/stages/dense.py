@@ -25,6 +25,7 @@ from ebreplicate.stages.common import (
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
+from ebreplicate.training.soft import SoftFilters
 
 
 def search(
@@ -53,6 +54,7 @@ def search(
             seed=spec.seed,
             precision=spec.precision,
             observers=[scores, keeper, Progress(specs.key(spec))],
+            hooks=[SoftFilters(spec.soft_ratio)] if spec.soft_ratio else [],
             resume=resume,
             checkpoint=lambda s: checkpoint.save({**s, "scores": torch.stack(scores.rows)}),
         )

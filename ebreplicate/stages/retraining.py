@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ebreplicate import cost
-from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
@@ -19,6 +18,7 @@ from ebreplicate.stages.common import (
     images,
     load_data,
     load_mask,
+    load_weights,
     metrics_of,
     needed,
     network,
@@ -27,7 +27,7 @@ from ebreplicate.stages.common import (
 )
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
-from ebreplicate.training.observers import Progress, weights_name
+from ebreplicate.training.observers import Progress
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
@@ -39,13 +39,7 @@ def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], se
     if spec.init == "reinit":
         return network(search_spec, seed, drawn["metrics"]["channels"])
     dense = network(search_spec)
-    path = store.folder(search_spec) / "weights" / weights_name(drawn["metrics"]["epoch"])
-    if not path.is_file():
-        raise UserError(
-            f"weights of search {specs.key(search_spec)} at epoch {drawn['metrics']['epoch']} are not here (weights "
-            f"are never committed); make them again: delete {store.record_path(search_spec)} and rerun snakemake"
-        )
-    dense.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    load_weights(dense, search_spec, store, drawn["metrics"]["epoch"])
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
 
 

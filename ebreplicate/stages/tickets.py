@@ -11,11 +11,11 @@ from ebreplicate import cost
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
 from ebreplicate.pruning.masks import rescue_empty_layers
-from ebreplicate.pruning.methods import METHODS
+from ebreplicate.pruning.methods import METHODS, NEEDS_WEIGHTS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.records import Store
-from ebreplicate.stages.common import images, load_scores, needed, network, save_array, shape
+from ebreplicate.stages.common import images, load_scores, load_weights, needed, network, save_array, shape
 from ebreplicate.training.device import provenance
 
 
@@ -43,7 +43,10 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     if epoch is not None:
         dense = network(spec.search)
         widths = bn_widths(dense)
-        context = DrawContext(scores[epoch], widths, spec.ratio, spec.search.seed)
+        looks = spec.method in NEEDS_WEIGHTS
+        if looks:
+            load_weights(dense, spec.search, store, epoch)
+        context = DrawContext(scores[epoch], widths, spec.ratio, spec.search.seed, dense if looks else None)
         mask = METHODS.load(spec.method)(context)
         empty = sum(not m.any() for m in split_mask(dense, mask))
         if not dense.residual:

@@ -11,8 +11,9 @@ from ebreplicate.plan.plan import make_plan, parents, requests, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Ticket, Training, canonical, key
 from ebreplicate.records import Store
+from ebreplicate.training.datasets import FOLDERS, ON_DISK
 
-SETTINGS = ("scale", "results", "data", "device", "threads")
+SETTINGS = ("scale", "results", "data", "device", "threads", "processes")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -31,11 +32,12 @@ def configured():
             raise unknown("--config", name, known)
     if config["scale"] not in SCALES:
         raise unknown("--config scale", config["scale"], SCALES)
-    for name, kind in (("results", str), ("data", str), ("device", str), ("threads", int)):
+    kinds = {"results": str, "data": str, "device": str, "threads": int, "processes": int}
+    for name, kind in kinds.items():
         if not isinstance(config[name], kind):
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
-    if config["threads"] < 1:
-        raise UserError(f"--config threads: must be at least 1, got {config['threads']}")
+        if kind is int and config[name] < 1:
+            raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
     if config["device"] not in DEVICES:
         raise unknown("--config device", config["device"], DEVICES)
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
@@ -62,14 +64,14 @@ STORE = Store(RESULTS)
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
 )
-CIFAR = sorted({s.dataset for s in PLAN.stage(Training) if s.dataset.startswith("cifar")})
+FILES = sorted({s.dataset for s in PLAN.stage(Training) if s.dataset in ON_DISK})
 
 
 wildcard_constraints:
     run=r"[A-Za-z0-9.\-]+",
     scale="|".join(SCALES),
     item="|".join(EXPERIMENTS),
-    dataset="|".join(CIFAR),
+    dataset="|".join(FILES),
 
 
 def spec_of(wildcards, kind):
@@ -91,10 +93,10 @@ def needs(kind):
 
 
 def dataset_of(wildcards):
-    """Input function: the verified-dataset marker of a run on CIFAR."""
+    """Input function: the verified-dataset marker of a run whose images are files."""
     spec = PLAN.runs[wildcards.run]
     search = search_of(spec)
-    return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in CIFAR else []
+    return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in FILES else []
 
 
 def records_of(wildcards):
@@ -122,6 +124,16 @@ def results_root(wildcards):
 def training_threads(wildcards=None):
     """CPU threads of one training run."""
     return config["threads"]
+
+
+def flags(wildcards):
+    """Command-line flags of a training that are no part of its spec: what it keeps, and its processes.
+
+    Several processes only where it streams images, which is where one GPU takes days.
+    """
+    run = wildcards.run
+    several = config["processes"] > 1 and search_of(PLAN.runs[run]).dataset in FOLDERS
+    return PLAN.keep[run].flags + (f" --processes {config['processes']}" if several else "")
 
 
 def experiment(wildcards):

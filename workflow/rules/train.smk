@@ -25,12 +25,12 @@ rule search:
     conda:
         "../../environment.yml"
     threads: training_threads
-    # Resources, because unlike params a change of them reruns nothing: where a run trains, and which weights it leaves
-    # for draws, is not what it computes.
+    # Resources, because unlike params a change of them reruns nothing: where and in how many processes a run trains, and
+    # which weights it leaves for draws, is not what it computes.
     resources:
         data=config["data"],
         device=config["device"],
-        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
+        keep=flags,
     params:
         spec=spec_json(Search),
         results=results_root,
@@ -73,7 +73,7 @@ rule retrain:
     resources:
         data=config["data"],
         device=config["device"],
-        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
+        keep=flags,
     params:
         spec=spec_json(Retrain),
         results=results_root,

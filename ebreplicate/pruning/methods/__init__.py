@@ -10,9 +10,10 @@ METHODS = Registry(
     {
         "slimming": "ebreplicate.pruning.methods.slimming:slimming",
         "random": "ebreplicate.pruning.methods.random:random_channels",
+        "soft": "ebreplicate.pruning.methods.soft:soft",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")
 """Methods whose mask is over single weights (every convolution and linear weight), not channels."""
-NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights")
+NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "soft")
 """Methods that look at the weights of the draw epoch, which the search must therefore keep."""
