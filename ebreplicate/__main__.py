@@ -44,7 +44,12 @@ def parser() -> argparse.ArgumentParser:
     _training_options(retrain)
     for command in (search, retrain):
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
-    _training_options(sub.add_parser("sparse", help="train a sparse network from scratch"))
+    sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
+    _training_options(sparse)
+    for command in (search, retrain, sparse):
+        command.add_argument(
+            "--processes", type=int, default=1, help="processes of this training, one GPU each (default: 1)"
+        )
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
         command = sub.add_parser(name, help=text)
@@ -86,8 +91,8 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
 
-    data = sub.add_parser("data", help="download or verify a dataset")
-    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist")
+    data = sub.add_parser("data", help="download, make or verify a dataset")
+    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
@@ -100,7 +105,7 @@ def _stage(args: argparse.Namespace) -> None:
     """Run one training stage; a finished run is left alone."""
     from ebreplicate.plan import spec as specs
     from ebreplicate.plan.keep import Keep
-    from ebreplicate.records import Store
+    from ebreplicate.records import ReadOnlyStore, Store
 
     text = args.spec if args.spec.lstrip().startswith("{") else _read_text(args.spec)
     spec = specs.from_json(text)
@@ -108,6 +113,9 @@ def _stage(args: argparse.Namespace) -> None:
         raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    processes = getattr(args, "processes", 1)
+    if processes < 1:
+        raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results)
     store.check_writable()
     if store.read(spec) is not None:
@@ -116,8 +124,11 @@ def _stage(args: argparse.Namespace) -> None:
     import torch
 
     from ebreplicate import stages
+    from ebreplicate.training import distributed
     from ebreplicate.training.device import slot, tune_allocator
 
+    if processes > 1 and not distributed.launched():
+        distributed.launch(args.argv, processes)
     tune_allocator()
     torch.set_num_threads(args.threads)
     root = Path(args.data)
@@ -125,7 +136,9 @@ def _stage(args: argparse.Namespace) -> None:
         stages.draw(spec, store, root)
         return
     interruption.install(args.time_limit)
-    with slot(args.device) as device:
+    with slot(args.device) as device, distributed.group(device):
+        if not distributed.leads():
+            store = ReadOnlyStore(args.results)
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
             stages.search(spec, store, root, device, keep)
@@ -175,11 +188,12 @@ def _plan(args: argparse.Namespace) -> None:
 def _data(args: argparse.Namespace) -> None:
     from ebreplicate.errors import unknown
     from ebreplicate.training import data
+    from ebreplicate.training.datasets import ON_DISK
 
     for name in args.names:
-        if name not in data.FILES:
-            raise unknown("data", name, data.FILES)
-        data.download(name, Path(args.data))
+        if name not in ON_DISK:
+            raise unknown("data", name, ON_DISK)
+        data.prepare(name, Path(args.data))
         print(f"{name}: verified in {args.data}")
 
 
@@ -236,8 +250,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line; 0 on success, 2 with one line on stderr for bad input, 75 for "continue me" (a training that
     was stopped and has left its checkpoint). A bug is a traceback."""
     args = parser().parse_args(argv)
-    if args.command in WARM and warm.wanted():
-        code = warm.run(sys.argv[1:] if argv is None else argv)
+    args.argv = sys.argv[1:] if argv is None else argv
+    alone = getattr(args, "processes", 1) == 1  # several processes are fresh ones
+    if args.command in WARM and alone and warm.wanted():
+        code = warm.run(args.argv)
         if code is not None:
             return code
     try:

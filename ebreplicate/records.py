@@ -76,12 +76,20 @@ class Store:
         rows = list(history)
         if rows:
             text = io.StringIO()
-            writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+            columns = dict.fromkeys(name for row in rows for name in row)
+            writer = csv.DictWriter(text, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
             atomic_write(folder / "history.csv", text.getvalue())
         body = {"key": specs.key(spec), "stage": spec.stage, **record}  # type: ignore[attr-defined]
         atomic_write(folder / "record.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
+
+
+class ReadOnlyStore(Store):
+    """The store of a process that trains along: it reads what was left, and rank 0 writes."""
+
+    def write(self, spec: specs.Spec, record: dict[str, Any], history: Iterable[dict[str, Any]] = ()) -> None:
+        """Nothing."""
 
 
 def read_record(path: Path, key: str) -> dict[str, Any]:

@@ -31,10 +31,13 @@ TINY = Scale(
     datasets={
         "cifar10": {"name": "digits", "train_size": 60, "test_size": 200},
         "cifar100": {"name": "digits100", "train_size": 100, "test_size": 200},
+        "imagenet": {"name": "folders", "train_size": 60, "test_size": 40},
     },
     models={
         "vgg16": {"name": "vgg16", "width": 0.0625},
         "preresnet101": {"name": "preresnet20", "width": 0.25},
+        "resnet18": {"name": "resnet18", "width": 0.125},
+        "resnet50": {"name": "resnet50", "width": 0.0625},
         "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
     },
 )

@@ -9,6 +9,7 @@ EXPERIMENTS = Registry(
         "fig3_mask_distance": "ebreplicate.experiments.fig3_mask_distance:EXPERIMENT",
         "table1_schedules": "ebreplicate.experiments.table1_schedules:EXPERIMENT",
         "detector_study": "ebreplicate.experiments.detector_study:EXPERIMENT",
+        "table3_imagenet": "ebreplicate.experiments.table3_imagenet:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
         "fig2_low_precision": "ebreplicate.experiments.fig2_low_precision:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",

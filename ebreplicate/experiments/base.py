@@ -202,8 +202,11 @@ TITLES = {
     "vgg16": "VGG16",
     "preresnet101": "PreResNet101",
     "wideresnet22x2": "WRN-22-2",
+    "resnet18": "ResNet18",
+    "resnet50": "ResNet50",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
+    "imagenet": "ImageNet",
 }
 
 

@@ -25,6 +25,7 @@ MODELS = Registry(
         "conv2": "ebreplicate.models.lenet:conv2",
         "conv4": "ebreplicate.models.lenet:conv4",
         "conv6": "ebreplicate.models.lenet:conv6",
+        "resnet50": "ebreplicate.models.resnet:resnet50",
     },
 )
 SHAPED = ("lenet300", "conv2", "conv4", "conv6")

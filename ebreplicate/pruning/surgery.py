@@ -13,6 +13,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import ChannelSelection
 from ebreplicate.models.preresnet import PreResNet
+from ebreplicate.models.resnet import ResNet
 from ebreplicate.models.vgg import VGG
 
 
@@ -64,7 +65,7 @@ def _indices(keep: Tensor) -> Tensor:
     return index if len(index) else torch.zeros(1, dtype=torch.int64, device=keep.device)
 
 
-def _copy_bn(new: nn.BatchNorm2d, old: nn.BatchNorm2d, index: Tensor) -> None:
+def _copy_bn(new: nn.BatchNorm2d, old: nn.BatchNorm2d, index: Tensor | slice) -> None:
     for name in ("weight", "bias", "running_mean", "running_var"):
         getattr(new, name).copy_(getattr(old, name)[index])
     new.num_batches_tracked.copy_(old.num_batches_tracked)
@@ -95,6 +96,8 @@ def shrink(model: nn.Module, mask: Tensor) -> nn.Module:
         if any(isinstance(m, ChannelSelection) and len(m.indexes) < m.features for m in dense.modules()):
             raise UserError("model: already shrunk, its mask would be over other channels; shrink the dense network")
         _shrink_preresnet(small, dense, index)
+    elif isinstance(dense, ResNet):
+        _shrink_resnet(small, dense, index)
     else:
         raise UserError(f"model: no channel surgery for {type(model).__name__}")
     return small
@@ -128,6 +131,27 @@ def _shrink_preresnet(small: PreResNet, dense: PreResNet, index: list[Tensor]) -
             _copy_layer(new.downsample, old.downsample, everything, everything)
     _select(small.bn, small.select, dense.bn, index[-1])
     _copy_layer(small.fc, dense.fc, everything, index[-1])
+
+
+def _shrink_resnet(small: ResNet, dense: ResNet, index: list[Tensor]) -> None:
+    """Inner batch norms of a block shrink; those on the residual stream come as `masked` has silenced them."""
+    everything = slice(None)
+    kept = iter(index[1:])
+    _copy_layer(small.conv1, dense.conv1, everything, everything)
+    _copy_bn(small.bn1, dense.bn1, everything)
+    for new, old in zip(small.blocks, dense.blocks, strict=True):
+        outputs: list[Tensor | slice] = [next(kept) for _ in old.layers]
+        outputs[-1] = everything
+        into: Tensor | slice = everything
+        for (new_conv, new_bn), (old_conv, old_bn), out in zip(new.layers, old.layers, outputs, strict=True):
+            _copy_layer(new_conv, old_conv, out, into)
+            _copy_bn(new_bn, old_bn, out)
+            into = out
+        if old.downsample is not None:
+            next(kept)
+            _copy_layer(new.downsample[0], old.downsample[0], everything, everything)
+            _copy_bn(new.downsample[1], old.downsample[1], everything)
+    _copy_layer(small.fc, dense.fc, everything, everything)
 
 
 def _select(new_bn: nn.BatchNorm2d, select: ChannelSelection, old_bn: nn.BatchNorm2d, index: Tensor) -> None:

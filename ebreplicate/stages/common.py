@@ -1,6 +1,5 @@
 """What the stages share: the network of a run, its data, its metrics, its checkpoint, what it left on disk."""
 
-import dataclasses
 import io
 import math
 import time
@@ -17,9 +16,10 @@ from ebreplicate.models import build
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.training import data as datasets
-from ebreplicate.training import lowprecision
+from ebreplicate.training import distributed, lowprecision
 from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.datasets import INFO
+from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
 
 
@@ -40,16 +40,16 @@ def shape(search: specs.Training) -> tuple[int, int, int]:
     return (info.channels, info.side, info.side)
 
 
-def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data:
+def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData:
     """The run's images, on `device`."""
-    data = datasets.load(search.dataset, root, search.train_size, search.test_size)
-    return dataclasses.replace(data, train=data.train.to(device), test=data.test.to(device))
+    return datasets.load(search.dataset, root, search.train_size, search.test_size).to(device)
 
 
 def metrics_of(state: State) -> dict[str, Any]:
     """Last-epoch and best-epoch accuracy, both exact; best is selected on the test set, as the authors' code does.
 
-    Early stopping is at the epoch of minimum test loss (the lottery-ticket paper's criterion, on its validation set).
+    Early stopping is at the epoch of minimum test loss (the lottery-ticket paper's criterion, on its validation set);
+    `best_top5` is the top-5 accuracy of the epoch with the best top-1.
     """
     if not state.history:
         return {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None, "last_train_loss": None}
@@ -65,6 +65,8 @@ def metrics_of(state: State) -> dict[str, Any]:
         "best_epoch": int(best["epoch"]),
         "early_stop_accuracy": stop["test_accuracy"],
         "early_stop_epoch": int(stop["epoch"]),
+        "last_top5": last.get("test_top5"),
+        "best_top5": best.get("test_top5"),
         "last_train_loss": loss if math.isfinite(loss) else None,
     }
 
@@ -107,7 +109,7 @@ class Checkpoint:
 
     def save(self, snapshot: dict[str, Any], now: bool = False) -> None:
         """Write the snapshot, atomically, if it is time to or `now`."""
-        if not now and time.monotonic() - self.told < self.every:
+        if not distributed.leads() or (not now and time.monotonic() - self.told < self.every):
             return
         buffer = io.BytesIO()
         torch.save({**snapshot, "key": self.key}, buffer)
@@ -116,13 +118,15 @@ class Checkpoint:
 
     def clear(self) -> None:
         """Remove the snapshot of a finished run."""
-        self.path.unlink(missing_ok=True)
+        if distributed.leads():
+            self.path.unlink(missing_ok=True)
 
 
 def seen(ledger: cost.Ledger, state: State, resume: dict[str, Any] | None) -> dict[str, Any]:
-    """What the ledger measured. A resumed run was measured in part only: its seconds are those of all its epochs, and
-    its energy is blank."""
+    """What the ledger measured; energy of all processes. A resumed run was measured in part only: its seconds are those
+    of all its epochs, and its energy is blank."""
     seen = ledger.measured()
+    seen["energy_j"] = distributed.energy(seen["energy_j"], ledger.energy.source, ledger.device)
     if resume:
         total = math.fsum(row["train_seconds"] + row["test_seconds"] for row in state.history)
         seen |= {"seconds": round(total, 3), "energy_j": None, "energy_source": None}
@@ -131,6 +135,8 @@ def seen(ledger: cost.Ledger, state: State, resume: dict[str, Any] | None) -> di
 
 def save_array(path: Path, array: np.ndarray) -> None:
     """Write an array, atomically."""
+    if not distributed.leads():
+        return
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     atomic_write(path, buffer.getvalue())

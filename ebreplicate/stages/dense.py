@@ -28,6 +28,7 @@ from ebreplicate.stages.common import (
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
+from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
 
 
@@ -68,7 +69,8 @@ def search(
     keeper = KeepWeights(folder / "weights", keep, scores.rows, bn_widths(model), taylor.rows)
     if resume:
         keeper.restore(resume["history"])
-    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *recorded]
+    soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
+    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded]
     with cost.Ledger(device) as ledger:
         state = fit(
             model,

@@ -4,18 +4,23 @@ import fcntl
 import hashlib
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError
+from ebreplicate.training import distributed
 from ebreplicate.training.datasets import DATASETS, INFO
 
 PAD = 4
 """Zero pixels around an image before a crop of its own size."""
+if TYPE_CHECKING:
+    from ebreplicate.training.folder import Files, FolderData
+
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The authors' constants, for CIFAR-100 as well (the std is not the pixel std; reference audit, section 2)."""
 
@@ -56,6 +61,10 @@ class Split:
         """Move to `device`."""
         return Split(self.images.to(device), self.labels.to(device))
 
+    def take(self, keep: Tensor) -> "Split":
+        """The images at the positions `keep`."""
+        return Split(self.images[keep], self.labels[keep])
+
 
 @dataclass
 class Data:
@@ -71,6 +80,10 @@ class Data:
         """Where the images are."""
         return self.train.labels.device
 
+    def to(self, device: torch.device) -> "Data":
+        """Move to `device`."""
+        return replace(self, train=self.train.to(device), test=self.test.to(device))
+
     @property
     def test_images(self) -> int:
         """Size of the test split."""
@@ -81,11 +94,17 @@ class Data:
         return Batches(self, batch_size, augment, seed)
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Unaugmented batches of the test split."""
-        return normalised(self.test, self)
+        """Unaugmented batches of the test split, or of this process's share of it."""
+        mine = self.test
+        if distributed.world() > 1:
+            mine = mine.take(torch.arange(len(mine))[distributed.share(0, len(mine))])
+        return normalised(mine, self)
 
 
-def balanced_subset(split: Split, size: int | None, where: str) -> Split:
+Images = TypeVar("Images", Split, "Files")
+
+
+def balanced_subset(split: Images, size: int | None, where: str) -> Images:
     """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness."""
     if size is None or size == len(split):
         return split
@@ -95,12 +114,12 @@ def balanced_subset(split: Split, size: int | None, where: str) -> Split:
     counts = torch.bincount(split.labels)
     rank = torch.cat([torch.arange(int(c)) for c in counts])  # position of each image within its class
     keep = order[torch.argsort(rank, stable=True)[:size]].sort().values
-    return Split(split.images[keep], split.labels[keep])
+    return split.take(keep)
 
 
-def load(name: str, root: Path, train_size: int | None = None, test_size: int | None = None) -> Data:
+def load(name: str, root: Path, train_size: int | None = None, test_size: int | None = None) -> "Data | FolderData":
     """Load dataset `name`, reduced to the given sizes. Raises UserError for missing or corrupted files."""
-    data: Data = DATASETS.load(name)(root)
+    data: Data | FolderData = DATASETS.load(name)(root)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")
     data.test = balanced_subset(data.test, test_size, "Search.test_size")
     return data
@@ -191,6 +210,14 @@ def present(name: str, root: Path) -> list[Path]:
     return verify(name, root)
 
 
+def prepare(name: str, root: Path) -> None:
+    """Have dataset `name` under `root`: CIFAR is downloaded, `folders` made, ImageNet only checked."""
+    if name in FILES:
+        download(name, root)
+    else:
+        load(name, root)
+
+
 def _digit_arrays() -> tuple[np.ndarray, np.ndarray]:
     """scikit-learn's 1,797 handwritten digits in its own order: float (n, 8, 8) in [0, 16], labels."""
     from sklearn.datasets import load_digits
@@ -241,6 +268,8 @@ class Batches:
     """
 
     def __init__(self, data: Data, batch_size: int, augment: str, seed: int):
+        if augment == "imagenet":
+            raise UserError("Recipe.augment: 'imagenet' is for datasets of image files; use crop-flip, crop or none")
         self.labels = data.train.labels
         self.device = self.labels.device
         self.images_per_epoch = len(self.labels)
@@ -262,9 +291,9 @@ class Batches:
             top, left = torch.randint(0, 2 * self.pad + 1, (2, n), generator=g).to(self.device)
             flip = torch.rand(n, generator=g).lt(0.5).to(self.device) & (self.augment == "crop-flip")
         for start in range(0, n, self.batch_size):
-            index = order[start : start + self.batch_size]
+            part = distributed.share(start, min(start + self.batch_size, n))
+            index = order[part]
             if self.pad:
-                part = slice(start, start + self.batch_size)
                 images = crop(self.images, index, top[part], left[part], flip[part])
             else:
                 images = self.images[index].permute(0, 2, 3, 1)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training import interruption
+from ebreplicate.training import distributed, interruption
 from ebreplicate.training.data import Batches, Data
 
 
@@ -42,17 +42,32 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
+class Evaluation(NamedTuple):
+    """Mean cross-entropy and exact accuracies (correct / total, in percent) on the test split."""
+
+    loss: float
+    accuracy: float
+    top5: float
+
+
 @torch.no_grad()
-def evaluate(model: nn.Module, data: Data, precision: str = "fp32") -> tuple[float, float]:
-    """Mean cross-entropy and exact accuracy (correct / total, in percent) on the test split."""
+def measure(model: nn.Module, data: Data, precision: str = "fp32") -> Evaluation:
+    """Evaluate `model` on the test split, each process on its share. Top-5 of fewer than five classes is top-all."""
     model.eval()
-    loss, correct = 0.0, 0
+    loss, correct, near = 0.0, 0, 0
     for x, y in data.evaluation():
         with autocast(precision, data.device):
             logits = model(x)
         loss += nn.functional.cross_entropy(logits.float(), y, reduction="sum").item()
         correct += int((logits.argmax(1) == y).sum())
-    return loss / data.test_images, 100.0 * correct / data.test_images
+        near += int((logits.topk(min(5, logits.shape[1])).indices == y[:, None]).sum())
+    loss, correct, near = (distributed.total_float(v, data.device) for v in (loss, correct, near))
+    return Evaluation(loss / data.test_images, 100.0 * correct / data.test_images, 100.0 * near / data.test_images)
+
+
+def evaluate(model: nn.Module, data: Data, precision: str = "fp32") -> tuple[float, float]:
+    """Loss and accuracy of `measure`."""
+    return measure(model, data, precision)[:2]
 
 
 class StepHook:
@@ -114,6 +129,9 @@ class Trainer:
         self.gammas = [bn.weight for bn in batch_norms(model)]
         for hook in hooks:
             hook.attach(model, self.optimizer, recipe, steps_per_epoch)
+        self.called = distributed.parallel(model)
+        self.weight = 1.0
+        """Of this process's loss in the mean over the global batch."""
 
     @torch.no_grad()
     def _add_l1(self) -> None:
@@ -125,9 +143,9 @@ class Trainer:
         for hook in self.hooks:
             hook.begin_step(step)
         with autocast(self.precision, x.device):
-            loss = nn.functional.cross_entropy(self.model(x), y, label_smoothing=self.recipe.label_smoothing)
+            loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss if self.weight == 1 else loss * self.weight).backward()
         if self.recipe.l1 and self.gammas:
             self._add_l1()
         wanted = [hook.before_step(step) for hook in self.hooks]  # every hook is asked
@@ -149,8 +167,12 @@ class Trainer:
         for i, (x, y) in enumerate(batches.epoch(epoch)):
             if epoch < self.recipe.warmup:
                 self._set_rate(epoch + (i + 1) / len(batches))
+            if distributed.world() > 1:
+                whole = min(batches.batch_size, batches.images_per_epoch - i * batches.batch_size)
+                self.weight = distributed.weight(len(y), whole)
             total += self.step(x, y, epoch * self.steps_per_epoch + i) * len(y)
-        return total.item() / batches.images_per_epoch
+        distributed.average_statistics(self.model)
+        return distributed.total(total).item() / batches.images_per_epoch
 
 
 def check_trainable(model: nn.Module, device: torch.device) -> None:
@@ -194,6 +216,7 @@ def fit(
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     batches = data.batches(recipe.batch_size, recipe.augment, seed)
+    distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))
     state = State(model, recipe, start, start)
     if resume is None:
@@ -209,14 +232,15 @@ def fit(
         began = time.perf_counter()
         loss = trainer.epoch(batches, state.epoch)
         trained = time.perf_counter()
-        test_loss, accuracy = evaluate(model, data, precision)
+        test = measure(model, data, precision)
         state.history.append(
             {
                 "epoch": state.epoch + 1,
                 "lr": recipe.lr_at(state.epoch),
                 "train_loss": loss,
-                "test_loss": test_loss,
-                "test_accuracy": accuracy,
+                "test_loss": test.loss,
+                "test_accuracy": test.accuracy,
+                "test_top5": test.top5,
                 "train_seconds": trained - began,
                 "test_seconds": time.perf_counter() - trained,
             }
@@ -226,7 +250,7 @@ def fit(
             observer(state)
         if not math.isfinite(loss):
             break
-        stop = interruption.wanted() and state.epoch < recipe.epochs
+        stop = distributed.agreed(interruption.wanted(), data.device) and state.epoch < recipe.epochs
         if checkpoint is not None:
             snapshot = {
                 "model": model.state_dict(),

@@ -14,6 +14,7 @@ from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
 from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.surgery import prunable_scores
+from ebreplicate.training import distributed
 from ebreplicate.training.loop import State
 
 Detector = EarlyBird | EarlyPruning
@@ -84,6 +85,8 @@ class KeepWeights:
         return any(answers)
 
     def _save(self, state: State, name: str) -> None:
+        if not distributed.leads():
+            return
         temporary = self.folder / f".{name}"
         torch.save(state.model.state_dict(), temporary)
         temporary.replace(self.folder / name)
@@ -108,7 +111,7 @@ class KeepWeights:
     def finish(self) -> None:
         """Give the best weights the name of their epoch."""
         best = self.folder / "best.pt"
-        if best.is_file():
+        if distributed.leads() and best.is_file():
             best.replace(self.folder / weights_name(self.best_epoch))
 
 
@@ -131,7 +134,7 @@ class Progress:
         now = time.monotonic()
         self.first = state.epoch if self.first is None else self.first
         done, left = state.epoch - self.first, state.recipe.epochs - state.epoch
-        if not done or (left and not self.tty and now - self.told < self.every):
+        if not done or not distributed.leads() or (left and not self.tty and now - self.told < self.every):
             return
         self.told = now
         eta = (now - self.began) / done * left

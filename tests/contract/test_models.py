@@ -11,11 +11,11 @@ from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels
 
 CLASSES, WIDTH = 7, 0.0625
-DENSE_ONLY = {"resnet18", "wideresnet22x2", "mobilenet", "lenet300", "conv2", "conv4", "conv6"}  # no channel surgery
+DENSE_ONLY = {"wideresnet22x2", "mobilenet", "lenet300", "conv2", "conv4", "conv6"}  # no channel surgery
 
 
 def side(name):
-    return 64 if name in ("resnet18", "mobilenet") else 32
+    return 64 if name.startswith("resnet") or name == "mobilenet" else 32
 
 
 def shapes(model):
@@ -34,11 +34,6 @@ def name(request):
 @pytest.fixture
 def model(name):
     return build(name, CLASSES, WIDTH)
-
-
-@pytest.fixture(params=sorted(set(MODELS) - DENSE_ONLY))
-def surgical(request):
-    return build(request.param, CLASSES, WIDTH)
 
 
 def test_logits_have_one_column_per_class_and_reach_every_parameter(model, name):
@@ -60,32 +55,25 @@ def test_arguments_rebuild_the_same_structure(model):
     assert shapes(build(**model.arguments)) == shapes(model)
 
 
-def test_the_full_configuration_is_the_dense_network(surgical):
-    assert shapes(build(**surgical.arguments, channels=bn_widths(surgical))) == shapes(surgical)
+def test_the_full_configuration_is_the_dense_network(model):
+    assert shapes(build(**model.arguments, channels=bn_widths(model))) == shapes(model)
 
 
-def test_a_smaller_configuration_is_the_network_that_surgery_makes(surgical):
-    mask = half_mask(surgical)
-    small = build(**surgical.arguments, channels=kept_channels(surgical, mask))
-    assert shapes(small) == shapes(shrink(surgical, mask))
-    assert small(torch.randn(2, 3, 32, 32)).shape == (2, CLASSES)
-    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in surgical.parameters())
+def test_a_smaller_configuration_is_the_network_that_surgery_makes(model, name):
+    mask = half_mask(model)
+    small = build(**model.arguments, channels=kept_channels(model, mask))
+    assert shapes(small) == shapes(shrink(model, mask))
+    assert small(torch.randn(2, 3, side(name), side(name))).shape == (2, CLASSES)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in model.parameters())
 
 
-def test_a_configuration_that_does_not_fit_is_refused_by_name(surgical):
-    name, full = surgical.arguments["name"], bn_widths(surgical)
+def test_a_configuration_that_does_not_fit_is_refused_by_name(model):
+    name, full = model.arguments["name"], bn_widths(model)
     with pytest.raises(UserError, match=rf"channels: {name} has {len(full)} batch norms, .* {len(full) - 1} entries"):
         build(name, CLASSES, WIDTH, channels=full[1:])
     for wrong in (0, full[0] + 1):
         with pytest.raises(UserError, match=rf"channels\[0\]: must lie in 1..{full[0]} for {name}, got {wrong}"):
             build(name, CLASSES, WIDTH, channels=[wrong, *full[1:]])
-
-
-@pytest.mark.parametrize("dense", sorted(DENSE_ONLY))
-def test_a_network_without_surgery_says_so(dense):
-    model = build(dense, CLASSES, WIDTH)
-    with pytest.raises(UserError, match=f"channels: {dense} has no channel surgery"):
-        shrink(model, half_mask(model))
 
 
 def test_scores_are_the_batch_norm_scales_in_forward_order(model, name):

@@ -15,7 +15,10 @@ def half_mask(model, seed=0):
     return torch.rand(sum(bn_widths(model)), generator=torch.Generator().manual_seed(seed)) < 0.5
 
 
-@pytest.fixture(params=[("vgg16", 0.0625), ("preresnet20", 0.125)], ids=lambda p: p[0])
+NETWORKS = [("vgg16", 0.0625), ("preresnet20", 0.125), ("resnet18", 0.125), ("resnet50", 0.0625)]
+
+
+@pytest.fixture(params=NETWORKS, ids=lambda p: p[0])
 def dense(request):
     return random_network(*request.param, seed=0)
 
@@ -60,8 +63,10 @@ def test_an_emptied_layer_becomes_one_silent_channel(dense):
     assert (silent.num_features, silent.weight.item(), silent.bias.item()) == (1, 0.0, 0.0)
 
 
-def test_a_shrunk_vgg_can_be_shrunk_again():
-    once = shrink(random_network("vgg16", 0.125, seed=0), half_mask(random_network("vgg16", 0.125, seed=0))).eval()
+@pytest.mark.parametrize("name", ["vgg16", "resnet18", "resnet50"])
+def test_a_shrunk_network_can_be_shrunk_again(name):
+    dense = random_network(name, 0.125, seed=0)
+    once = shrink(dense, half_mask(dense)).eval()
     mask = half_mask(once, seed=5)
     torch.testing.assert_close(shrink(once, mask)(images(2)), masked(once, mask)(images(2)))
 
@@ -78,3 +83,26 @@ def test_a_shrunk_preresnet_is_not_shrunk_again():
 def test_a_mask_that_does_not_fit_is_refused(dense, spoil):
     with pytest.raises(UserError, match=rf"^mask: expected bool of shape \({sum(bn_widths(dense))},\), got "):
         shrink(dense, spoil(half_mask(dense)))
+
+
+def test_channels_on_the_residual_stream_are_silenced_and_stay():
+    dense = random_network("resnet50", 0.0625, seed=0)
+    mask = half_mask(dense)
+    small = shrink(dense, mask)
+    pieces = split_mask(dense, mask)
+    first = small.blocks[0]  # batch norms 1 to 3 in forward order, and its downsample's
+    assert [bn.num_features for _, bn in first.layers] == [int(pieces[1].sum()), int(pieces[2].sum()), len(pieces[3])]
+    for bn, keep in ((small.bn1, pieces[0]), (first.bn3, pieces[3]), (first.downsample[1], pieces[4])):
+        assert (bn.weight != 0).equal(keep)
+
+
+def test_a_bottleneck_inherits_the_kept_channels():
+    dense = random_network("resnet50", 0.0625, seed=1)
+    mask = half_mask(dense)
+    first, second = (m.nonzero().flatten().tolist() for m in split_mask(dense, mask)[1:3])
+    new, old = shrink(dense, mask).blocks[0], dense.blocks[0]
+    for i, out in enumerate(second):
+        assert new.bn2.running_var[i] == old.bn2.running_var[out]
+        assert new.conv3.weight[:, i].equal(old.conv3.weight[:, out])
+        for j, into in enumerate(first):
+            assert new.conv2.weight[i, j].equal(old.conv2.weight[out, into])

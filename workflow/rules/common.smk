@@ -7,13 +7,13 @@ from snakemake.exceptions import WorkflowError
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import make_plan, parents, requests
+from ebreplicate.plan.plan import make_plan, parents, requests, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
 from ebreplicate.records import Store
-from ebreplicate.training.datasets import DOWNLOADED
+from ebreplicate.training.datasets import FOLDERS
 
-SETTINGS = ("scale", "results", "data", "device", "threads")
+SETTINGS = ("scale", "results", "data", "device", "threads", "processes")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -32,11 +32,12 @@ def configured():
             raise unknown("--config", name, known)
     if config["scale"] not in SCALES:
         raise unknown("--config scale", config["scale"], SCALES)
-    for name, kind in (("results", str), ("data", str), ("device", str), ("threads", int)):
+    kinds = {"results": str, "data": str, "device": str, "threads": int, "processes": int}
+    for name, kind in kinds.items():
         if not isinstance(config[name], kind):
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
-    if config["threads"] < 1:
-        raise UserError(f"--config threads: must be at least 1, got {config['threads']}")
+        if kind is int and config[name] < 1:
+            raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
     if config["device"] not in DEVICES:
         raise unknown("--config device", config["device"], DEVICES)
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
@@ -114,6 +115,17 @@ def results_root(wildcards):
 def training_threads(wildcards=None):
     """CPU threads of one training run."""
     return config["threads"]
+
+
+def flags(wildcards):
+    """Command-line flags of a training that are no part of its spec: what it keeps, and its processes.
+
+    Several processes only where it streams images, which is where one GPU takes days.
+    """
+    run = wildcards.run
+    several = config["processes"] > 1 and search_of(PLAN.runs[run]).dataset in FOLDERS
+    kept = PLAN.keep[run].flags if run in PLAN.keep else ""
+    return kept + (f" --processes {config['processes']}" if several else "")
 
 
 def experiment(wildcards):

@@ -11,12 +11,12 @@ rule search:
     conda:
         "../../environment.yml"
     threads: training_threads
-    # Resources, because unlike params a change of them reruns nothing: where a run trains, and which weights it leaves
-    # for draws, is not what it computes.
+    # Resources, because unlike params a change of them reruns nothing: where and in how many processes a run trains, and
+    # which weights it leaves for draws, is not what it computes.
     resources:
         data=config["data"],
         device=config["device"],
-        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
+        keep=flags,
     params:
         spec=spec_json(Search),
         results=results_root,
@@ -57,7 +57,7 @@ rule retrain:
     resources:
         data=config["data"],
         device=config["device"],
-        keep=lambda wildcards: PLAN.keep[wildcards.run].flags,
+        keep=flags,
     params:
         spec=spec_json(Retrain),
         results=results_root,
@@ -77,9 +77,10 @@ rule sparse:
     resources:
         data=config["data"],
         device=config["device"],
+        keep=flags,
     params:
         spec=spec_json(Sparse),
         results=results_root,
     shell:
-        "python -m ebreplicate sparse {params.spec:q} --results {params.results:q} "
+        "python -m ebreplicate sparse {params.spec:q} {resources.keep} --results {params.results:q} "
         "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"

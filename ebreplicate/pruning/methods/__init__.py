@@ -13,9 +13,10 @@ METHODS = Registry(
         "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
         "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
         "taylor": "ebreplicate.pruning.methods.taylor:taylor",
+        "soft": "ebreplicate.pruning.methods.soft:soft",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")
 """Methods whose mask is over single weights (every convolution and linear weight), not channels."""
-NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights")
+NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "soft")
 """Methods that look at the weights of the draw epoch, which the search must therefore keep."""
