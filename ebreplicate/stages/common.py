@@ -19,6 +19,7 @@ from ebreplicate.records import Store, atomic_write
 from ebreplicate.training import data as datasets
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.loop import State
+from ebreplicate.training.observers import weights_name
 
 
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> nn.Module:
@@ -121,6 +122,17 @@ def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
     except (OSError, ValueError) as e:
         key = specs.key(search_spec)
         raise UserError(f"scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
+
+
+def load_weights(model: nn.Module, search: specs.Search, store: Store, epoch: int) -> None:
+    """Load into `model`, the search's dense network, the weights that the search left at `epoch`."""
+    path = store.folder(search) / "weights" / weights_name(epoch)
+    if not path.is_file():
+        raise UserError(
+            f"weights of search {specs.key(search)} at epoch {epoch} are not here (weights are never committed); make "
+            f"them again: delete {store.record_path(search)} and rerun snakemake"
+        )
+    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
 
 
 def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:

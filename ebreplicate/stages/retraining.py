@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ebreplicate import cost
-from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
@@ -19,6 +18,7 @@ from ebreplicate.stages.common import (
     images,
     load_data,
     load_mask,
+    load_weights,
     metrics_of,
     needed,
     network,
@@ -27,10 +27,29 @@ from ebreplicate.stages.common import (
 )
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
-from ebreplicate.training.observers import Progress, weights_name
+from ebreplicate.training.observers import Progress
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
+
+BUDGET_LIMIT = 2.0
+"""Longest stretch of a recipe under "budget"."""
+
+
+def budget_recipe(recipe: specs.Recipe, dense: float, small: float) -> specs.Recipe:
+    """The recipe stretched until the small network has cost what the dense one costs, at most twofold.
+
+    `dense`, `small`: forward FLOPs, authors' convention. Scratch-B of Rethinking the Value of Network Pruning (Liu et
+    al., ICLR 2019, section 3).
+    """
+    return recipe.scaled(min(BUDGET_LIMIT, dense / small))
+
+
+def _recipe(spec: specs.Retrain, store: Store, drawn: dict[str, Any]) -> specs.Recipe:
+    if spec.schedule != "budget":
+        return spec.recipe
+    dense = needed(spec.ticket.search, store)["cost"]["forward_flops"]["authors"]
+    return budget_recipe(spec.recipe, dense, drawn["cost"]["forward_flops"]["authors"])
 
 
 def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int) -> nn.Module:
@@ -39,13 +58,7 @@ def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], se
     if spec.init == "reinit":
         return network(search_spec, seed, drawn["metrics"]["channels"])
     dense = network(search_spec)
-    path = store.folder(search_spec) / "weights" / weights_name(drawn["metrics"]["epoch"])
-    if not path.is_file():
-        raise UserError(
-            f"weights of search {specs.key(search_spec)} at epoch {drawn['metrics']['epoch']} are not here (weights "
-            f"are never committed); make them again: delete {store.record_path(search_spec)} and rerun snakemake"
-        )
-    dense.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    load_weights(dense, search_spec, store, drawn["metrics"]["epoch"])
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
 
 
@@ -87,7 +100,7 @@ def retrain(
         state = fit(
             model,
             data,
-            spec.recipe,
+            _recipe(spec, store, drawn),
             seed=seed,
             start=epoch if spec.schedule == "continue" else 0,
             precision=spec.precision,

@@ -1,6 +1,8 @@
 """The draw: from the scores of a search to a mask and what its ticket costs to find."""
 
+import dataclasses
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from ebreplicate import cost
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
 from ebreplicate.pruning.masks import rescue_empty_layers
-from ebreplicate.pruning.methods import METHODS
+from ebreplicate.pruning.methods import METHODS, NEEDS_WEIGHTS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.records import Store
-from ebreplicate.stages.common import images, load_scores, needed, network, save_array, shape
+from ebreplicate.stages.common import images, load_scores, load_weights, needed, network, save_array, shape
+from ebreplicate.training import data as datasets
 from ebreplicate.training.device import provenance
 
 
@@ -31,6 +34,23 @@ def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, 
     return epoch if usable else None
 
 
+def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
+    """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
+    data = datasets.load(spec.dataset, root, spec.train_size)
+    some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
+    return torch.cat([x for x, _ in datasets.normalised(some, data)])
+
+
+def _context(spec: specs.Ticket, store: Store, root: Path, scores: torch.Tensor, epoch: int) -> DrawContext:
+    """What the method is given: scores of the draw epoch, and weights and images for methods that look at weights."""
+    dense = network(spec.search)
+    known = DrawContext(scores[epoch], bn_widths(dense), spec.ratio, spec.search.seed)
+    if spec.method not in NEEDS_WEIGHTS:
+        return known
+    load_weights(dense, spec.search, store, epoch)
+    return dataclasses.replace(known, model=dense, images=partial(_sample, spec.search, root))
+
+
 def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[str, Any]:
     """Take a mask from a search: leave the mask, its channel configuration and what the ticket costs to find."""
     started, began = time.time(), time.perf_counter()
@@ -43,8 +63,7 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     if epoch is not None:
         dense = network(spec.search)
         widths = bn_widths(dense)
-        context = DrawContext(scores[epoch], widths, spec.ratio, spec.search.seed)
-        mask = METHODS.load(spec.method)(context)
+        mask = METHODS.load(spec.method)(_context(spec, store, root, scores, epoch))
         empty = sum(not m.any() for m in split_mask(dense, mask))
         if not dense.residual:
             mask, _ = rescue_empty_layers(mask, scores[epoch], widths)

@@ -10,6 +10,8 @@ METHODS = Registry(
     {
         "slimming": "ebreplicate.pruning.methods.slimming:slimming",
         "random": "ebreplicate.pruning.methods.random:random_channels",
+        "thinet": "ebreplicate.pruning.methods.thinet:thinet",
+        "uniform": "ebreplicate.pruning.methods.uniform:uniform",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")
