@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     _training_options(retrain)
     for command in (search, retrain):
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
+    _training_options(sub.add_parser("sparse", help="train a sparse network from scratch"))
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
         command = sub.add_parser(name, help=text)
@@ -93,6 +94,8 @@ def _stage(args: argparse.Namespace) -> None:
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi))
             stages.search(spec, store, root, device, keep)
+        elif args.command == "sparse":
+            stages.sparse(spec, store, root, device)
         else:
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
 
@@ -149,6 +152,7 @@ COMMANDS = {
     "search": _stage,
     "draw": _stage,
     "retrain": _stage,
+    "sparse": _stage,
     "tabulate": _evaluate,
     "plot": _evaluate,
     "compare": _evaluate,
@@ -158,7 +162,7 @@ COMMANDS = {
 }
 
 
-WARM = ("search", "draw", "retrain", "tabulate", "plot", "compare")
+WARM = ("search", "draw", "retrain", "sparse", "tabulate", "plot", "compare")
 """Commands whose imports take longer than a small run."""
 
 

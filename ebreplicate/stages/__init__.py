@@ -3,6 +3,7 @@
 from ebreplicate.stages.common import load_mask, load_scores, network
 from ebreplicate.stages.dense import search
 from ebreplicate.stages.retraining import retrain
+from ebreplicate.stages.sparsity import sparse
 from ebreplicate.stages.tickets import draw
 
-__all__ = ["draw", "load_mask", "load_scores", "network", "retrain", "search"]
+__all__ = ["draw", "load_mask", "load_scores", "network", "retrain", "search", "sparse"]

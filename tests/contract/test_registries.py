@@ -6,9 +6,15 @@ from ebreplicate.errors import UserError
 from ebreplicate.models import MODELS
 from ebreplicate.pruning.methods import METHODS
 from ebreplicate.training.datasets import DATASETS
+from ebreplicate.training.sparsifiers import SPARSIFIERS
 
-REGISTRIES = {"model": (MODELS, "vvgg16"), "method": (METHODS, "sliming"), "dataset": (DATASETS, "cifar1O")}
-NEAREST = {"model": "vgg16", "method": "slimming", "dataset": "cifar10"}
+REGISTRIES = {
+    "model": (MODELS, "vvgg16"),
+    "method": (METHODS, "sliming"),
+    "dataset": (DATASETS, "cifar1O"),
+    "sparse method": (SPARSIFIERS, "riggl"),
+}
+NEAREST = {"model": "vgg16", "method": "slimming", "dataset": "cifar10", "sparse method": "rigl"}
 pytestmark = pytest.mark.parametrize("kind", REGISTRIES)
 
 

@@ -9,7 +9,7 @@ from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import make_plan, parents, requests, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Retrain, Search, Ticket, Training, canonical, key
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, Training, canonical, key
 from ebreplicate.records import Store
 
 SETTINGS = ("scale", "results", "data", "device", "threads")

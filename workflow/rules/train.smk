@@ -80,3 +80,24 @@ rule retrain:
     shell:
         "python -m ebreplicate retrain {params.spec:q} {resources.keep} --results {params.results:q} "
         "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
+
+
+rule sparse:
+    input:
+        dataset_of,
+    output:
+        f"{RESULTS}/runs/sparse/{{run}}/record.json",
+    log:
+        f"{RESULTS}/logs/sparse/{{run}}.log",
+    conda:
+        "../../environment.yml"
+    threads: training_threads
+    resources:
+        data=config["data"],
+        device=config["device"],
+    params:
+        spec=spec_json(Sparse),
+        results=results_root,
+    shell:
+        "python -m ebreplicate sparse {params.spec:q} --results {params.results:q} "
+        "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"

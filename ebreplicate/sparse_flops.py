@@ -1,0 +1,67 @@
+"""FLOPs of sparse networks: only multiplications by non-zero weights count (RigL, section 4 and appendix H)."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ebreplicate.training.sparse import weight_layers
+
+PER_PRODUCT = {"authors": 2, "fvcore": 1, "torch": 2}
+"""FLOPs of one multiply-add under each convention of the ledger."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One convolution or linear layer for one image: multiply-adds when dense, and output elements."""
+
+    products: int
+    outputs: int
+
+
+@torch.no_grad()
+def layer_costs(model: nn.Module, input_shape: Iterable[int]) -> dict[str, LayerCost]:
+    """Cost of every convolution and linear layer for one image of `input_shape` (3, H, W), by name.
+
+    Shapes are traced on a copy without data, so that a network for ImageNet takes no time or memory.
+    """
+    found: dict[str, LayerCost] = {}
+
+    def record(name: str):
+        def hook(layer: nn.Module, _inputs: object, out: torch.Tensor) -> None:
+            per_output = layer.weight[0].numel()  # type: ignore[index, operator]
+            found[name] = LayerCost(out.numel() * per_output, out.numel())
+
+        return hook
+
+    traced = copy.deepcopy(model).to("meta").eval()
+    for name, layer in weight_layers(traced).items():
+        layer.register_forward_hook(record(name))
+    traced(torch.zeros(1, *input_shape, device="meta"))
+    return {name: found[name] for name in weight_layers(traced)}
+
+
+def skipped_products(costs: Mapping[str, LayerCost], density: Mapping[str, float]) -> float:
+    """Multiply-adds by zero weights for one image; layers without a density are dense."""
+    return sum((1 - density.get(name, 1.0)) * cost.products for name, cost in costs.items())
+
+
+def sparse_forward(
+    dense: Mapping[str, float], costs: Mapping[str, LayerCost], density: Mapping[str, float]
+) -> dict[str, float]:
+    """Forward FLOPs of the sparse network under every convention, from those of the dense one and layer densities."""
+    skipped = skipped_products(costs, density)
+    return {name: flops - PER_PRODUCT[name] * skipped for name, flops in dense.items()}
+
+
+def rigl_forward(costs: Mapping[str, LayerCost], density: Mapping[str, float] | None = None) -> float:
+    """Forward FLOPs as RigL's code counts them: 2 per non-zero product, and per output one for the activation.
+
+    The count (google-research micronet_challenge/counting.py) has L products and L - 1 additions an output, one
+    addition for the bias and one multiplication for the ReLU: 2 L + 1. Pass no densities for the dense network.
+    """
+    density = density or {}
+    products = sum(density.get(name, 1.0) * cost.products for name, cost in costs.items())
+    return 2 * products + sum(cost.outputs for cost in costs.values())

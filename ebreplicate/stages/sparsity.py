@@ -1,0 +1,87 @@
+"""Sparse training: a sparse network from scratch, its accuracy, mask and cost."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ebreplicate import cost
+from ebreplicate.plan import spec as specs
+from ebreplicate.records import Store
+from ebreplicate.sparse_flops import layer_costs, sparse_forward
+from ebreplicate.stages.common import Checkpoint, images, load_data, metrics_of, network, seen, shape, status_of
+from ebreplicate.training.device import provenance
+from ebreplicate.training.loop import fit
+from ebreplicate.training.observers import Progress
+from ebreplicate.training.sparse import SparseHook
+from ebreplicate.training.sparsifiers import SPARSIFIERS
+
+
+def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -> dict[str, Any]:
+    """Train a sparse network from scratch; leave accuracy, densities and cost relative to the dense network."""
+    started = time.time()
+    data = load_data(spec, root, device)
+    hook: SparseHook = SPARSIFIERS.load(spec.method)(spec)
+    width = hook.width()
+    dense = network(spec)
+    trained = dense if width == spec.width else network(dataclasses.replace(spec, width=width))
+    checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
+    resume = checkpoint.load()
+    with cost.Ledger(device) as ledger:
+        state = fit(
+            trained.to(device),
+            data,
+            spec.recipe.scaled(spec.multiplier),
+            seed=spec.seed,
+            precision=spec.precision,
+            observers=[Progress(specs.key(spec))],
+            hooks=[hook],
+            resume=resume,
+            checkpoint=checkpoint.save,
+        )
+    record = {
+        "status": status_of(state),
+        "metrics": {**metrics_of(state), **_mask_metrics(hook, width)},
+        "cost": {**_flops(spec, hook, dense, trained, len(state.history)), **seen(ledger, state, resume)},
+        "provenance": provenance(device, started),
+    }
+    store.write(spec, record, state.history)
+    checkpoint.clear()
+    return record
+
+
+def _mask_metrics(hook: SparseHook, width: float) -> dict[str, Any]:
+    """Weights that are left, of how many, per layer and in all; how often the mask changed."""
+    sizes = {name: weight.numel() for name, weight in hook.weights.items()}
+    return {
+        "nnz": sum(hook.nnz.values()),
+        "prunable": sum(sizes.values()),
+        "sparsity": 1 - sum(hook.nnz.values()) / sum(sizes.values()),
+        "density": {name: hook.nnz[name] / size for name, size in sizes.items()},
+        "mask_updates": hook.updates,
+        "width": width,
+    }
+
+
+def _flops(
+    spec: specs.Sparse, hook: SparseHook, dense: torch.nn.Module, trained: torch.nn.Module, epochs: int
+) -> dict[str, Any]:
+    """FLOPs under every convention. Forward: the dense network's and the final sparse one's; training: by the method's
+    formula at the mean density over steps; and both relative to dense training of the recipe once."""
+    full = cost.forward_flops(dense, shape(spec))
+    own = full if trained is dense else cost.forward_flops(trained, shape(spec))
+    layers = layer_costs(trained, shape(spec))
+    final = sparse_forward(own, layers, {n: hook.nnz[n] / w.numel() for n, w in hook.weights.items()})
+    mean = sparse_forward(own, layers, hook.mean_density())
+    count = images(spec)
+    total = {c: hook.training_flops(mean[c], own[c]) * count * epochs for c in full}
+    once = {c: cost.training_flops(f, count, spec.recipe.epochs) for c, f in full.items()}
+    return {
+        "forward_flops": full,
+        "sparse_forward_flops": final,
+        "training_flops": total,
+        "relative_forward": {c: final[c] / full[c] for c in full},
+        "relative_training": {c: total[c] / once[c] for c in full},
+    }
