@@ -87,6 +87,34 @@ def forward_flops(model: nn.Module, input_shape: Iterable[int]) -> dict[str, flo
     return {c: flops(model, input_shape, c) for c in CONVENTIONS}
 
 
+PER_MULTIPLY_ADD = {"authors": 2, "fvcore": 1, "torch": 2}
+
+
+@torch.no_grad()
+def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
+    """How often each weight of every convolution and linear layer is multiplied for one image, in module order."""
+    uses: dict[nn.Module, int] = {}
+
+    def count(module: nn.Module, _inputs: Any, out: torch.Tensor) -> None:
+        uses[module] = out.numel() // module.weight.shape[0]
+
+    copied = copy.deepcopy(model).cpu().float().eval()
+    layers = [m for m in copied.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        layer.register_forward_hook(count)
+    copied(torch.zeros(1, *input_shape))
+    return [uses[layer] for layer in layers]
+
+
+def sparse_forward_flops(model: nn.Module, input_shape: Iterable[int], kept: list[int]) -> dict[str, float]:
+    """Forward FLOPs for one image if only multiplications by kept weights counted: `kept` weights of every convolution
+    and linear layer, in module order. What unstructured sparsity could save; on dense hardware it saves nothing."""
+    shape = tuple(input_shape)
+    sizes = [m.weight.numel() for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    spared = sum(u * (n - k) for u, n, k in zip(uses_per_weight(model, shape), sizes, kept, strict=True))
+    return {c: f - PER_MULTIPLY_ADD[c] * spared for c, f in forward_flops(model, shape).items()}
+
+
 def training_flops(forward: float, images: int, epochs: float) -> float:
     """FLOPs of training: 3 x forward (backward counted as twice the forward) x images x epochs, as in the tables."""
     return 3 * forward * images * epochs

@@ -18,8 +18,8 @@ from ebreplicate.records import Store
 PICO = 1e-12
 ARITHMETIC = {"fp32": (("fp32", "multiply"), ("fp32", "add")), "bfp8": (("int8", "multiply"), ("int32", "add"))}
 ARITHMETIC |= {name: ((name, "multiply"), (name, "add")) for name in ("bf16", "fp8")}
-"""What one multiply-add of a precision is made of. Block floating point multiplies 8-bit mantissas and accumulates in 32
-bits; adding the shared exponents, one a block, counts nothing. tf32 is in no table, so its energy stays blank."""
+"""What one multiply-add of a precision is made of. Block floating point multiplies 8-bit mantissas and accumulates in
+32 bits; adding the shared exponents, one a block, counts nothing. tf32 is in no table, so its energy stays blank."""
 BYTES = {"fp32": 4, "bf16": 2, "fp8": 1, "bfp8": 1}
 ACTIVATION_MOVES = 5
 """Per image, layer and step: output written and read by the next layer, saved output read in the backward pass, its

@@ -27,8 +27,12 @@ def bn_widths(model: nn.Module) -> list[int]:
 
 
 def prunable_scores(model: nn.Module) -> Tensor:
-    """|gamma| of every batch norm in forward order, concatenated: shape (N,), detached, on the model's device."""
-    return torch.cat([bn.weight.detach().abs() for bn in batch_norms(model)])
+    """|gamma| of every batch norm in forward order, concatenated: shape (N,), detached, on the model's device.
+
+    N is 0 for a network without batch norms.
+    """
+    scales = [bn.weight.detach().abs() for bn in batch_norms(model)]
+    return torch.cat(scales) if scales else torch.zeros(0, device=next(model.parameters()).device)
 
 
 def split_mask(model: nn.Module, mask: Tensor) -> list[Tensor]:

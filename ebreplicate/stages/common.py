@@ -124,23 +124,24 @@ def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
         raise UserError(f"scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
 
 
-def load_weights(model: nn.Module, search: specs.Search, store: Store, epoch: int) -> None:
-    """Load into `model`, the search's dense network, the weights that the search left at `epoch`."""
-    path = store.folder(search) / "weights" / weights_name(epoch)
-    if not path.is_file():
-        raise UserError(
-            f"weights of search {specs.key(search)} at epoch {epoch} are not here (weights are never committed); make "
-            f"them again: delete {store.record_path(search)} and rerun snakemake"
-        )
-    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-
-
 def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     """Record of a run that must have finished; raises UserError if it has not."""
     record = store.read(spec)
     if record is None:
         raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")  # type: ignore[attr-defined]
     return record
+
+
+def load_weights(model: nn.Module, run: specs.Search | specs.Retrain, epoch: int, store: Store) -> nn.Module:
+    """Load into `model` what the training `run` kept of `epoch`; raises UserError with the way back if it is gone."""
+    path = store.folder(run) / "weights" / weights_name(epoch)
+    if not path.is_file():
+        raise UserError(
+            f"weights of {run.stage} {specs.key(run)} at epoch {epoch} are not here (weights are never committed); "
+            f"make them again: delete {store.record_path(run)} and rerun snakemake"
+        )
+    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    return model
 
 
 def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:

@@ -12,6 +12,7 @@ from ebreplicate import cost
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
+from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
 from ebreplicate.records import Store
 from ebreplicate.stages.common import (
     Checkpoint,
@@ -27,7 +28,8 @@ from ebreplicate.stages.common import (
 )
 from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
-from ebreplicate.training.observers import Progress
+from ebreplicate.training.masking import MaskWeights
+from ebreplicate.training.observers import KeepWeights, Progress
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
@@ -52,19 +54,47 @@ def _recipe(spec: specs.Retrain, store: Store, drawn: dict[str, Any]) -> specs.R
     return budget_recipe(spec.recipe, dense, drawn["cost"]["forward_flops"]["authors"])
 
 
+def _starting_weights(spec: specs.Retrain, store: Store, epoch: int) -> nn.Module:
+    """The dense network with the weights a retrain starts from: those of the draw, or the search's own early ones."""
+    ticket = spec.ticket
+    dense = network(ticket.search)
+    if spec.init == "inherit":
+        return load_weights(dense, ticket.after or ticket.search, epoch, store)  # type: ignore[arg-type]
+    return load_weights(dense, ticket.search, spec.rewind, store) if spec.rewind else dense
+
+
 def _ticket_network(spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int) -> nn.Module:
-    """The network a retrain starts from: shrunk with inherited weights, or freshly initialised at the same shape."""
+    """The network a retrain starts from: shrunk by a mask over channels, dense under a mask over weights."""
     search_spec = spec.ticket.search
     if spec.init == "reinit":
-        return network(search_spec, seed, drawn["metrics"]["channels"])
-    dense = network(search_spec)
-    load_weights(dense, search_spec, store, drawn["metrics"]["epoch"])
+        return network(search_spec, seed, drawn["metrics"].get("channels"))
+    dense = _starting_weights(spec, store, drawn["metrics"]["epoch"])
+    if spec.ticket.over_weights:
+        return dense
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
+
+
+def _masking(spec: specs.Retrain, store: Store, model: nn.Module) -> list[MaskWeights]:
+    """The hook that keeps pruned weights at zero, for a ticket over weights."""
+    if not spec.ticket.over_weights:
+        return []
+    return [MaskWeights(load_mask(spec.ticket, store, sum(weight_counts(model))))]
+
+
+def _check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
+    """Non-zero prunable weights after training. Raises RuntimeError if a pruned one moved: no result may rest on it."""
+    for hook in hooks:
+        stray = stray_weights(model, hook.mask)
+        if stray:
+            raise RuntimeError(f"{stray} pruned weights are not zero after training")
+    return {"nonzero_weights": sum(int(w.count_nonzero()) for w in prunable(model))} if hooks else {}
 
 
 def _twin(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
     """Record of the same training asked for by another name ("best" or "eb" against the epoch they resolve to)."""
-    for at in (epoch, "eb", "best"):
+    if spec.ticket.after is not None:
+        return None  # a later round has one name
+    for at in (epoch, "best") if spec.ticket.over_weights else (epoch, "eb", "best"):
         twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
         if twin.ticket.at == spec.ticket.at or not store.done(twin) or not store.done(twin.ticket):
             continue
@@ -84,7 +114,9 @@ def retrain(
     nothing_left = spec.schedule == "continue" and epoch == spec.recipe.epochs  # the best epoch was the last
     if drawn["status"] != "ok" or epoch is None or nothing_left:
         return _without_training(spec, store, drawn, started)
-    twin = _twin(spec, store, epoch)
+    keep = keep or Keep()
+    # A twin's folder holds its own weights; whoever needs this run's trains it.
+    twin = None if keep.epochs else _twin(spec, store, epoch)
     if twin is not None:
         cost_now = _total_cost(twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
         record = {k: twin[k] for k in ("status", "metrics", "provenance")}
@@ -94,8 +126,10 @@ def retrain(
     seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
     data = load_data(spec.ticket.search, root, device)
     model = _ticket_network(spec, store, drawn, seed).to(device)
+    hooks = _masking(spec, store, model)
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
+    keeper = KeepWeights(store.folder(spec) / "weights", Keep(keep.epochs), [], best=False)
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -104,7 +138,8 @@ def retrain(
             seed=seed,
             start=epoch if spec.schedule == "continue" else 0,
             precision=spec.precision,
-            observers=[Progress(specs.key(spec))],
+            observers=[keeper, Progress(specs.key(spec))],
+            hooks=hooks,
             resume=resume,
             checkpoint=checkpoint.save,
         )
@@ -113,7 +148,7 @@ def retrain(
     retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
     record = {
         "status": status_of(state),
-        "metrics": metrics_of(state),
+        "metrics": metrics_of(state) | _check_sparse(model, hooks),
         "cost": _total_cost(retrained, drawn) | seen(ledger, state, resume),
         "provenance": provenance(device, started),
     }

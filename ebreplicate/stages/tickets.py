@@ -1,29 +1,39 @@
-"""The draw: from the scores of a search to a mask and what its ticket costs to find."""
+"""The draw: from what a training left to a mask, and what its ticket costs to find."""
 
-import dataclasses
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from ebreplicate import cost
+from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
 from ebreplicate.pruning.masks import rescue_empty_layers
 from ebreplicate.pruning.methods import METHODS, NEEDS_WEIGHTS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
+from ebreplicate.pruning.weights import density, pack, split_weights, weight_counts
 from ebreplicate.records import Store
-from ebreplicate.stages.common import images, load_scores, load_weights, needed, network, save_array, shape
+from ebreplicate.stages.common import (
+    images,
+    load_mask,
+    load_scores,
+    load_weights,
+    needed,
+    network,
+    save_array,
+    shape,
+)
 from ebreplicate.training import data as datasets
 from ebreplicate.training.device import provenance
 
 
 def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
-    """Resolve `at` to an epoch of the search; None if there is no ticket to draw."""
+    """Resolve `at` to an epoch of the search or retrain; None if there is no ticket to draw."""
     if spec.at == "eb":
         epoch = emergence["authors"]
     elif spec.at == "best":
@@ -41,53 +51,85 @@ def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
     return torch.cat([x for x, _ in datasets.normalised(some, data)])
 
 
-def _context(spec: specs.Ticket, store: Store, root: Path, scores: torch.Tensor, epoch: int) -> DrawContext:
-    """What the method is given: scores of the draw epoch, and weights and images for methods that look at weights."""
-    dense = network(spec.search)
-    known = DrawContext(scores[epoch], bn_widths(dense), spec.ratio, spec.search.seed)
-    if spec.method not in NEEDS_WEIGHTS:
-        return known
-    load_weights(dense, spec.search, store, epoch)
-    return dataclasses.replace(known, model=dense, images=partial(_sample, spec.search, root))
+def _context(spec: specs.Ticket, store: Store, root: Path, scores: Tensor, epoch: int) -> DrawContext:
+    """What the method is given: the dense network has its weights only where the method looks at them."""
+    dense, previous = network(spec.search), None
+    widths = bn_widths(dense)
+    if not widths and not spec.over_weights:
+        raise UserError(f"Ticket.method: {spec.method!r} prunes batch-norm channels; {spec.search.model} has none")
+    if spec.method in NEEDS_WEIGHTS:
+        load_weights(dense, spec.after or spec.search, epoch, store)  # type: ignore[arg-type]
+    if spec.after is not None:
+        previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))  # type: ignore[attr-defined]
+    sample = partial(_sample, spec.search, root)
+    return DrawContext(scores, widths, spec.ratio, spec.search.seed, dense, previous, sample)
+
+
+def _searched(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str, float]:
+    """Training FLOPs before the draw: the search up to its epoch, and the earlier rounds of iterative pruning."""
+    if spec.after is not None:
+        return {c: found["cost"]["search_flops"][c] + f for c, f in found["cost"]["retrain_flops"].items()}
+    # "best" is known only when the search has ended; every other draw needs the search up to its epoch.
+    searched, count = spec.search.recipe.epochs if spec.at == "best" else epoch, images(spec.search)
+    return {c: cost.training_flops(f, count, searched) for c, f in found["cost"]["forward_flops"].items()}
+
+
+def _channel_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any], dict[str, Any]]:
+    """Mask over channels, metrics, and the cost of one image through the smaller network."""
+    dense = context.dense()
+    mask = METHODS.load(spec.method)(context)
+    empty = sum(not m.any() for m in split_mask(dense, mask))
+    if not dense.residual:
+        mask, _ = rescue_empty_layers(mask, context.scores, context.widths)
+    channels = kept_channels(dense, mask)
+    small = network(spec.search, channels=channels)
+    metrics = {
+        "channels": channels,
+        "empty_layers": empty,
+        "rescued_layers": 0 if dense.residual else empty,
+        "parameters": sum(p.numel() for p in small.parameters()),
+    }
+    return mask, metrics, {"forward_flops": cost.forward_flops(small, shape(spec.search))}
+
+
+def _weight_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any], dict[str, Any]]:
+    """Mask over weights, metrics, and the cost of one image: dense, and with only what is kept multiplied."""
+    dense, size = context.dense(), shape(spec.search)
+    mask = METHODS.load(spec.method)(context)
+    pieces = split_weights(dense, mask)
+    metrics = {
+        "round": spec.round,
+        "remaining_fraction": mask.float().mean().item(),
+        "density": density(dense, mask),
+        "empty_layers": sum(not m.any() for m in pieces),
+        "parameters": sum(p.numel() for p in dense.parameters()) - int((~mask).sum()),
+    }
+    sparse = cost.sparse_forward_flops(dense, size, [int(m.sum()) for m in pieces])
+    return mask, metrics, {"forward_flops": cost.forward_flops(dense, size), "sparse_forward_flops": sparse}
 
 
 def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[str, Any]:
-    """Take a mask from a search: leave the mask, its channel configuration and what the ticket costs to find."""
+    """Take a mask from a search, or from the retrain of the round before: leave the mask, what it keeps, its cost.
+
+    A mask over channels makes a smaller network. One over weights leaves the dense network, and its cost on dense
+    hardware, as it is; `sparse_forward_flops` counts the multiplications that are left.
+    """
     started, began = time.time(), time.perf_counter()
-    found = needed(spec.search, store)
+    found = needed(spec.after or spec.search, store)
     scores = load_scores(spec.search, store)
-    emergence = {rule: emergence_epoch(scores, spec.ratio, rule) if len(scores) > 1 else None for rule in RULES}
+    asked = len(scores) > 1 and scores.shape[1] > 0 and not spec.over_weights
+    emergence = {rule: emergence_epoch(scores, spec.ratio, rule) if asked else None for rule in RULES}
     epoch = _draw_epoch(spec, found, emergence)
     metrics: dict[str, Any] = {"epoch": epoch, "emergence": emergence}
     ledger: dict[str, Any] = {}
     if epoch is not None:
-        dense = network(spec.search)
-        widths = bn_widths(dense)
-        mask = METHODS.load(spec.method)(_context(spec, store, root, scores, epoch))
-        empty = sum(not m.any() for m in split_mask(dense, mask))
-        if not dense.residual:
-            mask, _ = rescue_empty_layers(mask, scores[epoch], widths)
-        channels = kept_channels(dense, mask)
-        small = network(spec.search, channels=channels)
-        save_array(store.folder(spec) / "mask.npy", np.packbits(mask.numpy()))
-        count = images(spec.search)
-        dense_forward = found["cost"]["forward_flops"]
-        # "best" is known only when the search has ended; every other draw needs the search up to its epoch.
-        searched = spec.search.recipe.epochs if spec.at == "best" else epoch
+        context = _context(spec, store, root, scores[min(epoch, len(scores) - 1)], epoch)
+        mask, more, ledger = (_weight_ticket if spec.over_weights else _channel_ticket)(spec, context)
+        save_array(store.folder(spec) / "mask.npy", pack(mask))
         checks = epoch + 1 if spec.at == "eb" else 1
-        metrics |= {
-            "kept": int(mask.sum()),
-            "removed_fraction": 1 - mask.float().mean().item(),
-            "channels": channels,
-            "empty_layers": empty,
-            "rescued_layers": 0 if dense.residual else empty,
-            "parameters": sum(p.numel() for p in small.parameters()),
-        }
-        ledger = {
-            "forward_flops": cost.forward_flops(small, shape(spec.search)),
-            "search_flops": {c: cost.training_flops(f, count, searched) for c, f in dense_forward.items()},
-            "draw_flops": cost.detector_flops(len(mask), checks),
-        }
+        metrics |= {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **more}
+        ledger["search_flops"] = _searched(spec, found, epoch)
+        ledger["draw_flops"] = cost.detector_flops(len(mask), checks)
     ledger["seconds"] = round(time.perf_counter() - began, 3)
     record = {
         "status": "ok" if epoch is not None else "no-ticket",

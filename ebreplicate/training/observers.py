@@ -28,14 +28,16 @@ class Scores:
 class KeepWeights:
     """Writes the weights that later draws will ask for: given epochs, the best epoch, and emergence at given ratios.
 
-    `folder` receives epoch_0012.pt and, while the search runs, best.pt; `finish` names best.pt by its epoch.
+    `folder` receives epoch_0012.pt and, while the search runs, best.pt; `finish` names best.pt by its epoch. With
+    `best` false only what is asked is written.
     """
 
-    def __init__(self, folder: Path, keep: Keep, past: list[Tensor]):
-        self.folder, self.epochs = folder, keep.epochs
+    def __init__(self, folder: Path, keep: Keep, past: list[Tensor], best: bool = True):
+        self.folder, self.epochs, self.keep_best = folder, keep.epochs, best
         self.detectors = {r: EarlyBird(r) for r in keep.ratios}
         self.best, self.best_epoch = -1.0, 0
-        folder.mkdir(parents=True, exist_ok=True)
+        if best or keep.epochs:
+            folder.mkdir(parents=True, exist_ok=True)
         for row in past:
             self._emerging(row)
 
@@ -62,7 +64,7 @@ class KeepWeights:
         emerged = asked and self._emerging(prunable_scores(state.model).cpu())
         if state.epoch in self.epochs or emerged:
             self._save(state, weights_name(state.epoch))
-        if state.epoch > state.start and state.test_accuracy > self.best:
+        if self.keep_best and state.epoch > state.start and state.test_accuracy > self.best:
             self.best, self.best_epoch = state.test_accuracy, state.epoch
             self._save(state, "best.pt")
 

@@ -1,40 +1,42 @@
-"""What every registered pruning method promises."""
+"""What every registered pruning method promises, whether its mask is over channels or over single weights."""
 
 import copy
 
 import pytest
 import torch
+from helpers import images, random_network
 
-from ebreplicate.models import build
-from ebreplicate.pruning.methods import METHODS, NEEDS_WEIGHTS
+from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths
+from ebreplicate.pruning.weights import weight_counts
 
-NETWORK = build("vgg16", 10, 0.25)
-WIDTHS = bn_widths(NETWORK)
 pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
 
 
-def pictures(count):
-    return torch.randn(min(count, 4), 3, 32, 32, generator=torch.Generator().manual_seed(5))
+def context(ratio=0.5, seed=0):
+    """A draw from a VGG16 of 528 channels; its scores are drawn, so that no two are equal."""
+    model = random_network("vgg16", 0.125, seed=0)
+    widths = bn_widths(model)
+    scores = torch.rand(sum(widths), generator=torch.Generator().manual_seed(7))
+    return DrawContext(scores, widths, ratio, seed, model, images=lambda count: images(min(count, 4)))
 
 
-def context(name, ratio=0.5, seed=0):
-    scores = torch.rand(sum(WIDTHS), generator=torch.Generator().manual_seed(7))
-    given = {"model": NETWORK, "images": pictures} if name in NEEDS_WEIGHTS else {}
-    return DrawContext(scores, list(WIDTHS), ratio, seed, **given)
+def length(name, given):
+    return sum(weight_counts(given.model) if name in WEIGHT_METHODS else given.widths)
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.3, 0.5, 0.7, 0.9])
 def test_mask_is_boolean_and_removes_the_ratio(name, ratio):
-    mask = METHODS.load(name)(context(name, ratio))
+    given = context(ratio)
+    mask = METHODS.load(name)(given)
     assert mask.dtype == torch.bool
-    assert mask.shape == (sum(WIDTHS),)
+    assert mask.shape == (length(name, given),)
     assert 1 - mask.float().mean().item() == pytest.approx(ratio, abs=0.01)
 
 
 def test_method_is_pure(name):
-    method, given = METHODS.load(name), context(name)
+    method, given = METHODS.load(name), context()
     before, state = copy.deepcopy(given), torch.get_rng_state()
 
     first = method(given)
@@ -44,6 +46,8 @@ def test_method_is_pure(name):
     assert first.equal(second)
     assert given.scores.equal(before.scores)
     assert given.widths == before.widths
+    weights = zip(given.model.state_dict().values(), before.model.state_dict().values(), strict=True)
+    assert all(a.equal(b) for a, b in weights)
     torch.set_rng_state(state)
     method(given)
     assert torch.get_rng_state().equal(state)  # and it takes nothing from the global generator

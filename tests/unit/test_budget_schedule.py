@@ -57,7 +57,7 @@ def test_a_thinet_draw_sees_the_weights_of_its_epoch_and_training_images(store):
     dense.load_state_dict(torch.load(store.folder(SEARCH) / "weights" / "epoch_0003.pt", weights_only=True))
     seen = data.load("digits", NOWHERE, 60)
     x = torch.cat([x for x, _ in data.normalised(seen.train, seen)])
-    context = DrawContext(prunable_scores(dense), bn_widths(dense), 0.5, SEARCH.seed, dense, lambda n: x[:n])
+    context = DrawContext(prunable_scores(dense), bn_widths(dense), 0.5, SEARCH.seed, dense, images=lambda n: x[:n])
     mask = stages.load_mask(ticket, store, sum(bn_widths(dense)))
     assert mask.equal(thinet(context))
     assert record["metrics"]["channels"] == [w // 2 for w in bn_widths(dense)]

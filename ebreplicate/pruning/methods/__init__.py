@@ -12,6 +12,8 @@ METHODS = Registry(
         "random": "ebreplicate.pruning.methods.random:random_channels",
         "thinet": "ebreplicate.pruning.methods.thinet:thinet",
         "uniform": "ebreplicate.pruning.methods.uniform:uniform",
+        "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
+        "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
     },
 )
 WEIGHT_METHODS = ("magnitude", "random-weights")

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ebreplicate.errors import UserError
+
 
 @dataclass(frozen=True)
 class DrawContext:
     """State of a search at the draw epoch.
 
     `scores`: |gamma| of every batch norm, shape (N,); `widths`: channels per batch norm; `ratio`: fraction to remove;
-    `seed`: the search's seed. Of methods that look at weights also `model`, the dense network with the weights of the
-    draw epoch, on the CPU, and `images`: from a count to so many training images, normalised float (n, 3, H, W).
+    `seed`: the search's seed. `model`: the dense network with the weights of the draw epoch, for methods that need them
+    (`NEEDS_WEIGHTS`); `previous`: the mask of the round before, over the same things, of iterative pruning; `images`:
+    from a count to so many training images (all, if there are fewer), normalised float (n, 3, H, W) on the CPU.
     """
 
     scores: Tensor
@@ -21,7 +24,14 @@ class DrawContext:
     ratio: float
     seed: int = 0
     model: nn.Module | None = None
+    previous: Tensor | None = None
     images: Callable[[int], Tensor] | None = None
+
+    def dense(self) -> nn.Module:
+        """The dense network; raises UserError where the draw was not given one."""
+        if self.model is None:
+            raise UserError("DrawContext.model: this method looks at weights; give it the dense network")
+        return self.model
 
     def generator(self) -> torch.Generator:
         """Random generator of this draw: a function of the seed alone."""

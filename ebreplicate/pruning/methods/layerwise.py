@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.models.preresnet import PreResNet
 from ebreplicate.models.vgg import VGG
-from ebreplicate.pruning.methods.base import DrawContext
 
 Neighbours = tuple[nn.Module, nn.Module]
 
@@ -24,13 +23,6 @@ def neighbours(model: nn.Module) -> list[Neighbours | None]:
         inside = [[None, (b.conv1, b.conv2), (b.conv2, b.conv3)] for b in model.blocks]
         return [*(pair for block in inside for pair in block), None]
     raise UserError(f"model: no layer-wise pruning for {type(model).__name__}")
-
-
-def dense_network(context: DrawContext, method: str) -> nn.Module:
-    """The network of the draw epoch; raises UserError if the draw came without it."""
-    if context.model is None:
-        raise UserError(f"DrawContext.model: method {method!r} needs the network with the weights of the draw epoch")
-    return context.model
 
 
 def kept(width: int, ratio: float) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.methods.layerwise import dense_network, kept, mask_of, neighbours
+from ebreplicate.pruning.methods.layerwise import kept, mask_of, neighbours
 
 IMAGES = 1000
 """Training images looked at: ten a class of CIFAR-100, as many as the paper takes a class of ImageNet."""
@@ -82,7 +82,7 @@ def thinet(context: DrawContext) -> Tensor:
 
     Raises UserError without the network of the draw epoch and training images.
     """
-    model = dense_network(context, "thinet")
+    model = context.dense()
     if context.images is None:
         raise UserError("DrawContext.images: method 'thinet' needs training images")
     pairs = neighbours(model)

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.methods.layerwise import dense_network, kept, mask_of, neighbours
+from ebreplicate.pruning.methods.layerwise import kept, mask_of, neighbours
 
 
 def uniform(context: DrawContext) -> Tensor:
     """Keep, in every prunable layer, the filters of largest L1 norm; bool (N,). Raises UserError without a model."""
     pieces = []
-    for pair, width in zip(neighbours(dense_network(context, "uniform")), context.widths, strict=True):
+    for pair, width in zip(neighbours(context.dense()), context.widths, strict=True):
         if pair is None:
             pieces.append(torch.ones(width, dtype=torch.bool))
             continue

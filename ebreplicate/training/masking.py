@@ -1,0 +1,41 @@
+"""Training under a mask over weights: what is pruned stays exactly zero."""
+
+import torch
+from torch import Tensor, nn
+
+from ebreplicate.plan.spec import Recipe
+from ebreplicate.pruning.weights import apply_mask, prunable, split_weights
+from ebreplicate.training.loop import StepHook
+
+
+class MaskWeights(StepHook):
+    """Keeps the weights that `mask` (bool, (N,), forward order) drops at zero through every step.
+
+    Their gradients are zeroed before the step, so that neither momentum nor Adam's moments ever move for them, and the
+    weights again after it, whatever the optimiser did.
+    """
+
+    def __init__(self, mask: Tensor):
+        self.mask = mask
+        self.pairs: list[tuple[nn.Parameter, Tensor]] = []
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
+        """Set the pruned weights to zero and remember where they are."""
+        apply_mask(model, self.mask)
+        for weight, keep in zip(prunable(model), split_weights(model, self.mask), strict=True):
+            pruned = torch.empty_like(weight, dtype=torch.bool)  # in the weight's memory layout
+            self.pairs.append((weight, pruned.copy_(~keep)))
+
+    @torch.no_grad()
+    def before_step(self, step: int) -> bool:
+        """Zero the gradients of pruned weights."""
+        for weight, pruned in self.pairs:
+            if weight.grad is not None:
+                weight.grad.masked_fill_(pruned, 0.0)
+        return True
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Zero the pruned weights."""
+        for weight, pruned in self.pairs:
+            weight.masked_fill_(pruned, 0.0)

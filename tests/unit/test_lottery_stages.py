@@ -1,0 +1,174 @@
+"""Rounds of iterative magnitude pruning through the stages, on 60 digits."""
+
+import functools
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import CPU, NOWHERE, TINY, tiny_search
+
+from ebreplicate import cost, stages
+from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.plan import Plan
+from ebreplicate.plan.spec import Retrain, Ticket, key
+from ebreplicate.pruning.weights import prunable, weight_counts
+from ebreplicate.records import Store
+from ebreplicate.stages import common, retraining
+
+RECIPE = replace(TINY, l1=0.0, epochs=2)
+SEARCH = tiny_search(RECIPE)
+FIRST = Ticket(SEARCH, 0.2, "final", "magnitude")
+REWOUND = Retrain(FIRST, RECIPE, init="rewind")
+SECOND = Ticket(SEARCH, 0.2, "final", "magnitude", after=REWOUND)
+LATER = Retrain(SECOND, RECIPE, init="rewind", rewind=1)
+
+
+class Interrupt(Exception):
+    pass
+
+
+def flat(model):
+    return torch.cat([w.detach().flatten() for w in prunable(model)])
+
+
+def loaded(store, run, epoch):
+    return common.load_weights(stages.network(SEARCH), run, epoch, store)
+
+
+def mask_of(store, ticket):
+    return stages.load_mask(ticket, store, sum(weight_counts(stages.network(SEARCH))))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two rounds, run as the plan asks."""
+    store = Store(tmp_path_factory.mktemp("results"))
+    plan = Plan([LATER, Retrain(FIRST, RECIPE, init="reinit")])
+    for name, spec in plan.runs.items():
+        if spec.stage == "draw":
+            stages.draw(spec, store)
+        else:
+            (stages.search if spec is SEARCH else stages.retrain)(spec, store, NOWHERE, CPU, plan.keep[name])
+    return store
+
+
+def test_the_plan_chains_rounds_and_keeps_what_they_look_at():
+    plan = Plan([LATER])
+    assert list(plan.runs.values()) == [SEARCH, FIRST, REWOUND, SECOND, LATER]
+    assert plan.keep[key(SEARCH)].epochs == {1, 2}  # the rewind of the second round, the draw of the first
+    assert plan.keep[key(REWOUND)].epochs == {2}
+    assert plan.keep[key(LATER)].epochs == set()
+    assert (FIRST.round, SECOND.round) == (1, 2)
+    assert "-k2" in key(SECOND)
+
+
+def test_every_round_removes_the_smallest_weights_of_the_training_before(store):
+    weights = flat(loaded(store, SEARCH, 2)).abs()
+    first, second = mask_of(store, FIRST), mask_of(store, SECOND)
+    hidden = len(first) - weight_counts(stages.network(SEARCH))[-1]
+    assert first[hidden:].all()
+    assert weights[:hidden][~first[:hidden]].max() <= weights[:hidden][first[:hidden]].min()
+    assert int((~first).sum()) == round(0.2 * hidden)
+    after = flat(loaded(store, REWOUND, 2)).abs()
+    assert not after[~first].any()
+    assert not (second & ~first).any()
+    gone = (first & ~second)[:hidden]
+    assert after[:hidden][gone].max() <= after[:hidden][second[:hidden]].min()
+    assert int(gone.sum()) == round(0.2 * int(first[:hidden].sum()))
+
+
+def test_a_draw_says_what_is_left_and_that_dense_hardware_saves_nothing(store):
+    record, mask, model = store.read(SECOND), mask_of(store, SECOND), stages.network(SEARCH)
+    metrics = record["metrics"]
+    assert metrics["kept"] == int(mask.sum())
+    assert metrics["remaining_fraction"] == pytest.approx(int(mask.sum()) / len(mask))
+    assert metrics["round"] == 2
+    sizes = torch.tensor(weight_counts(model), dtype=torch.float)
+    assert (torch.tensor(metrics["density"]) * sizes).sum().item() == pytest.approx(metrics["kept"], rel=1e-4)
+    assert metrics["parameters"] == sum(p.numel() for p in model.parameters()) - int((~mask).sum())
+    assert record["cost"]["forward_flops"] == cost.forward_flops(model, (3, 32, 32))
+    assert record["cost"]["sparse_forward_flops"]["torch"] < record["cost"]["forward_flops"]["torch"]
+
+
+def test_a_round_pays_for_every_training_before_it(store):
+    dense = store.read(SEARCH)["cost"]["training_flops"]
+    for ticket, trainings in ((FIRST, 1), (SECOND, 2)):
+        assert store.read(ticket)["cost"]["search_flops"] == {c: trainings * f for c, f in dense.items()}
+    total = store.read(LATER)["cost"]
+    assert total["training_flops"]["torch"] == pytest.approx(3 * dense["torch"] + total["draw_flops"])
+
+
+def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkeypatch):
+    initial = {}
+
+    def fit(model, *_, **__):
+        initial.update(model.state_dict())
+        raise Interrupt
+
+    monkeypatch.setattr("ebreplicate.stages.dense.fit", fit)
+    with pytest.raises(Interrupt):
+        stages.search(SEARCH, Store(store.root / "again"), NOWHERE, CPU)
+    rewound = retraining._ticket_network(REWOUND, store, store.read(FIRST), seed=99).state_dict()
+    assert initial.keys() == rewound.keys()
+    assert all(initial[name].equal(rewound[name]) for name in initial)
+    early = retraining._ticket_network(LATER, store, store.read(SECOND), seed=99)
+    assert flat(early).equal(flat(loaded(store, SEARCH, 1)))
+    fresh = retraining._ticket_network(replace(REWOUND, init="reinit"), store, store.read(FIRST), seed=99)
+    assert not flat(fresh).equal(flat(stages.network(SEARCH)))
+    inherited = retraining._ticket_network(replace(LATER, init="inherit", rewind=0), store, store.read(SECOND), 99)
+    assert flat(inherited).equal(flat(loaded(store, REWOUND, 2)))
+
+
+def test_a_channel_ticket_may_be_rewound_too(store):
+    ticket = Ticket(SEARCH, 0.5, 1)
+    drawn = stages.draw(ticket, store)
+    small = retraining._ticket_network(Retrain(ticket, init="rewind"), store, drawn, seed=0)
+    initial = stages.network(SEARCH)
+    kept = stages.load_mask(ticket, store, 264)[:4]
+    assert small.features[0].weight.equal(initial.features[0].weight[kept])
+
+
+def test_what_is_trained_is_as_sparse_as_its_mask(store):
+    for spec in (REWOUND, LATER, Retrain(FIRST, RECIPE, init="reinit")):
+        record = store.read(spec)
+        assert record["status"] == "ok"
+        assert record["metrics"]["nonzero_weights"] == store.read(spec.ticket)["metrics"]["kept"]
+    assert {f.name for f in (store.folder(REWOUND) / "weights").iterdir()} == {"epoch_0002.pt"}
+    assert not (store.folder(LATER) / "weights").exists()
+
+
+def test_a_pruned_weight_that_moved_is_a_bug_and_no_result(store):
+    model = loaded(store, REWOUND, 2)
+    hooks = retraining._masking(REWOUND, store, model)
+    assert retraining._check_sparse(model, hooks)["nonzero_weights"] == store.read(FIRST)["metrics"]["kept"]
+    with torch.no_grad():
+        prunable(model)[0].fill_(1.0)
+    with pytest.raises(RuntimeError, match="pruned weights are not zero"):
+        retraining._check_sparse(model, hooks)
+
+
+def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):
+    spec = replace(REWOUND, recipe=replace(RECIPE, epochs=3))
+    whole = stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
+    weights = flat(loaded(store, spec, 3))
+    store.record_path(spec).unlink()
+    (store.folder(spec) / "weights" / "epoch_0003.pt").unlink()
+
+    def interrupting(_name):
+        def observe(state):
+            if state.epoch == 3:
+                raise Interrupt
+
+        return observe
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ebreplicate.stages.retraining.Progress", interrupting)
+        patch.setattr("ebreplicate.stages.retraining.Checkpoint", functools.partial(common.Checkpoint, every=0.0))
+        with pytest.raises(Interrupt):
+            stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
+    epochs = []
+    monkeypatch.setattr("ebreplicate.stages.retraining.Progress", lambda _: lambda s: epochs.append(s.epoch))
+    again = stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
+    assert epochs == [3]
+    assert again["metrics"] == whole["metrics"]
+    assert flat(loaded(store, spec, 3)).equal(weights)
