@@ -96,7 +96,8 @@ def work_of(training: Training, forward: dict[str, float], channels: list[int] |
     return Work(forward["torch"] / 2, forward["authors"] - forward["torch"], activations, weights)
 
 
-def _images(training: Training) -> int:
+def image_count(training: Training) -> int:
+    """Training images of a run."""
     from ebreplicate.training.datasets import INFO
 
     return training.train_size or INFO[training.dataset].train
@@ -122,8 +123,8 @@ def modelled(spec: Spec, store: Store) -> float | None:
     small = work_of(root, forward, drawn["metrics"].get("channels"))
     epochs = searched_epochs(root, drawn, dense)
     parts = (
-        training_joules(work_of(root, dense), _images(root), epochs, root.recipe.batch_size, root.precision),
-        training_joules(small, _images(root), record["metrics"]["epochs"], spec.recipe.batch_size, spec.precision),
+        training_joules(work_of(root, dense), image_count(root), epochs, root.recipe.batch_size, root.precision),
+        training_joules(small, image_count(root), record["metrics"]["epochs"], spec.recipe.batch_size, spec.precision),
     )
     return None if None in parts else math.fsum(parts)  # type: ignore[arg-type]
 
@@ -133,12 +134,12 @@ def _from_scratch(spec: Training, record: dict[str, Any]) -> float | None:
     width = record["metrics"].get("width", spec.width)
     forward = record["cost"]["forward_flops" if width == spec.width else "sparse_forward_flops"]
     work, epochs = work_of(replace(spec, width=width), forward), record["metrics"]["epochs"]
-    return training_joules(work, _images(spec), epochs, spec.recipe.batch_size, spec.precision)
+    return training_joules(work, image_count(spec), epochs, spec.recipe.batch_size, spec.precision)
 
 
 def searched_epochs(root: Training, drawn: dict[str, Any], dense: dict[str, float]) -> float:
     """Epochs of search that a ticket is charged for, from its ledger."""
-    return drawn["cost"]["search_flops"]["authors"] / (3 * dense["authors"] * _images(root))
+    return drawn["cost"]["search_flops"]["authors"] / (3 * dense["authors"] * image_count(root))
 
 
 def measured(spec: Spec, store: Store) -> tuple[float | None, str | None]:
