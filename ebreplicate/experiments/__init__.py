@@ -11,5 +11,6 @@ EXPERIMENTS = Registry(
         "table2": "ebreplicate.experiments.table2:EXPERIMENT",
         "detector_study": "ebreplicate.experiments.detector_study:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
+        "fig2_low_precision": "ebreplicate.experiments.fig2_low_precision:EXPERIMENT",
     },
 )

@@ -28,6 +28,12 @@ def global_mask(scores: Tensor, ratio: float) -> Tensor:
     return scores > threshold
 
 
+def tied(scores: Tensor, ratio: float) -> int:
+    """How many scores (N,) equal the threshold of `global_mask` beside the one that sets it; they are all dropped."""
+    threshold = scores.sort().values[int(len(scores) * check_ratio(ratio))]
+    return int((scores == threshold).sum()) - 1
+
+
 def mask_distance(a: Tensor, b: Tensor) -> float:
     """Normalised Hamming distance of two masks of equal shape: the fraction of channels on which they differ."""
     a, b = torch.as_tensor(a), torch.as_tensor(b)

@@ -17,8 +17,10 @@ from ebreplicate.models import build
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.training import data as datasets
+from ebreplicate.training import lowprecision
+from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.datasets import INFO
-from ebreplicate.training.loop import State
+from ebreplicate.training.loop import State, StepHook
 from ebreplicate.training.observers import weights_name
 
 
@@ -65,6 +67,20 @@ def status_of(state: State) -> str:
     """ "ok", or "diverged" where the loss was not finite or training stopped early."""
     finite = all(math.isfinite(row["train_loss"]) for row in state.history)
     return "ok" if finite and state.epoch == state.recipe.epochs else "diverged"
+
+
+def hooks_of(recipe: specs.Recipe, precision: str, seed: int) -> list[StepHook]:
+    """Step hooks of a training: rounding in low precision, then averaging of the rounded weights."""
+    averages = [] if recipe.swa_start is None else [WeightAverage()]
+    return [*lowprecision.hooks(precision, seed), *averages]
+
+
+def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.Data, seed: int) -> dict[str, Any]:
+    """Accuracy of the averaged weights beside that of the training, where the recipe averages; None if it diverged."""
+    average = next((hook for hook in hooks if isinstance(hook, WeightAverage)), None)
+    if average is None:
+        return {}
+    return {"swa_accuracy": average.accuracy(data, seed) if status_of(state) == "ok" else None}
 
 
 class Checkpoint:

@@ -13,6 +13,8 @@ from ebreplicate.pruning.surgery import bn_widths
 from ebreplicate.records import Store
 from ebreplicate.stages.common import (
     Checkpoint,
+    averaged_metrics,
+    hooks_of,
     images,
     load_data,
     metrics_of,
@@ -45,6 +47,7 @@ def search(
     keeper = KeepWeights(folder / "weights", keep or Keep(), scores.rows)
     if resume:
         keeper.restore(resume["history"])
+    hooks = hooks_of(spec.recipe, spec.precision, spec.seed)
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -53,16 +56,19 @@ def search(
             seed=spec.seed,
             precision=spec.precision,
             observers=[scores, keeper, Progress(specs.key(spec))],
+            hooks=hooks,
             resume=resume,
             checkpoint=lambda s: checkpoint.save({**s, "scores": torch.stack(scores.rows)}),
         )
     keeper.finish()
     save_array(folder / "scores.npy", torch.stack(scores.rows).numpy())
     count, n = images(spec), len(scores.rows[0])
+    averaged = averaged_metrics(hooks, state, data, spec.seed)
     record = {
         "status": status_of(state),
-        "metrics": {**metrics_of(state), "bn_channels": n, "bn_widths": bn_widths(model)},
+        "metrics": {**metrics_of(state), **averaged, "bn_channels": n, "bn_widths": bn_widths(model)},
         "cost": {
+            "precision": spec.precision,
             "forward_flops": forward,
             "training_flops": {c: cost.training_flops(f, count, len(state.history)) for c, f in forward.items()},
             **seen(ledger, state, resume),

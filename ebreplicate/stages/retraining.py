@@ -16,6 +16,8 @@ from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
 from ebreplicate.records import Store
 from ebreplicate.stages.common import (
     Checkpoint,
+    averaged_metrics,
+    hooks_of,
     images,
     load_data,
     load_mask,
@@ -118,7 +120,7 @@ def retrain(
     # A twin's folder holds its own weights; whoever needs this run's trains it.
     twin = None if keep.epochs else _twin(spec, store, epoch)
     if twin is not None:
-        cost_now = _total_cost(twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
+        cost_now = _total_cost(spec, twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
         record = {k: twin[k] for k in ("status", "metrics", "provenance")}
         record = {**record, "cost": cost_now, "trained_as": twin.get("trained_as", twin["key"])}
         store.write(spec, record)
@@ -126,10 +128,11 @@ def retrain(
     seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
     data = load_data(spec.ticket.search, root, device)
     model = _ticket_network(spec, store, drawn, seed).to(device)
-    hooks = _masking(spec, store, model)
+    masks = _masking(spec, store, model)
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
     keeper = KeepWeights(store.folder(spec) / "weights", Keep(keep.epochs), [], best=False)
+    hooks = [*masks, *hooks_of(spec.recipe, spec.precision, seed)]
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -148,8 +151,8 @@ def retrain(
     retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
     record = {
         "status": status_of(state),
-        "metrics": metrics_of(state) | _check_sparse(model, hooks),
-        "cost": _total_cost(retrained, drawn) | seen(ledger, state, resume),
+        "metrics": metrics_of(state) | averaged_metrics(hooks, state, data, seed) | _check_sparse(model, masks),
+        "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
         "provenance": provenance(device, started),
     }
     store.write(spec, record, state.history)
@@ -161,11 +164,13 @@ def _measured(ledger: dict[str, Any]) -> dict[str, Any]:
     return {k: ledger[k] for k in ("seconds", "peak_memory_mb", "energy_j", "energy_source")}
 
 
-def _total_cost(retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str, Any]:
-    """Training FLOPs = search + draw + retrain, under every convention."""
+def _total_cost(spec: specs.Retrain, retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str, Any]:
+    """Training FLOPs = search + draw + retrain, under every convention, and the precision they are in."""
     ledger = drawn["cost"]
     total = {c: ledger["search_flops"][c] + ledger["draw_flops"] + f for c, f in retrained.items()}
     return {
+        "search_precision": spec.ticket.search.precision,
+        "precision": spec.precision,
         "forward_flops": ledger["forward_flops"],
         "search_flops": ledger["search_flops"],
         "draw_flops": ledger["draw_flops"],

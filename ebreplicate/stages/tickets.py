@@ -12,7 +12,7 @@ from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
-from ebreplicate.pruning.masks import rescue_empty_layers
+from ebreplicate.pruning.masks import rescue_empty_layers, tied
 from ebreplicate.pruning.methods import METHODS, NEEDS_WEIGHTS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
@@ -84,6 +84,7 @@ def _channel_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, d
     channels = kept_channels(dense, mask)
     small = network(spec.search, channels=channels)
     metrics = {
+        "tied_channels": tied(context.scores, spec.ratio),
         "channels": channels,
         "empty_layers": empty,
         "rescued_layers": 0 if dense.residual else empty,

@@ -63,6 +63,12 @@ class StepHook:
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
         """Called once, before the first step and before a resumed state is loaded."""
 
+    def detach(self) -> None:
+        """Called once, after the last epoch: leave the model as it was found."""
+
+    def begin_step(self, step: int) -> None:
+        """Before the forward pass."""
+
     def before_step(self, step: int) -> bool:
         """After backward (and the L1 subgradient). False leaves the optimiser step out."""
         return True
@@ -115,6 +121,8 @@ class Trainer:
 
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
         """Optimiser step number `step` on a batch; returns the detached mean loss, without synchronising."""
+        for hook in self.hooks:
+            hook.begin_step(step)
         with autocast(self.precision, x.device):
             loss = nn.functional.cross_entropy(self.model(x), y, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -225,4 +233,6 @@ def fit(
                     "history": state.history,
                 }
             )
+    for hook in hooks:
+        hook.detach()
     return state
