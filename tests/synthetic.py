@@ -13,7 +13,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import Claim
 from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Spec, Ticket
+from ebreplicate.plan.spec import Recipe, Retrain, Search, Spec, Ticket, Training
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import pipeline
 
@@ -32,7 +32,11 @@ TINY = Scale(
         "cifar10": {"name": "digits", "train_size": 60, "test_size": 200},
         "cifar100": {"name": "digits100", "train_size": 100, "test_size": 200},
     },
-    models={"vgg16": {"name": "vgg16", "width": 0.0625}, "preresnet101": {"name": "preresnet20", "width": 0.25}},
+    models={
+        "vgg16": {"name": "vgg16", "width": 0.0625},
+        "preresnet101": {"name": "preresnet20", "width": 0.25},
+        "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
+    },
 )
 """Draws 1, 20 and 160 are epochs 1, 3 and 8 here; 10 and 40 are 2 and 4, and the first decay is after 5."""
 FULL = replace(TINY, retrain_recipe=SEARCH)
@@ -53,9 +57,9 @@ Outcomes = Callable[[Spec], Outcome | float | None]
 """From a search or retrain to its outcome, an accuracy alone, or None: not run."""
 
 
-def search_of(spec: Spec) -> Search:
-    """The search at the root of a run."""
-    return spec if isinstance(spec, Search) else spec.search if isinstance(spec, Ticket) else spec.ticket.search
+def search_of(spec: Spec) -> Training:
+    """The training from scratch at the root of a run."""
+    return spec if isinstance(spec, Training) else spec.search if isinstance(spec, Ticket) else spec.ticket.search
 
 
 def trained(outcome: Outcome) -> dict[str, Any]:

@@ -12,5 +12,6 @@ EXPERIMENTS = Registry(
         "detector_study": "ebreplicate.experiments.detector_study:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
         "fig2_low_precision": "ebreplicate.experiments.fig2_low_precision:EXPERIMENT",
+        "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
     },
 )

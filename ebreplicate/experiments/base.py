@@ -196,7 +196,13 @@ def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
     return Ticket(search=search, ratio=ratio, at=at)
 
 
-TITLES = {"vgg16": "VGG16", "preresnet101": "PreResNet101", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+TITLES = {
+    "vgg16": "VGG16",
+    "preresnet101": "PreResNet101",
+    "wideresnet22x2": "WRN-22-2",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+}
 
 
 def title(scale: Scale, model: str, dataset: str) -> str:

@@ -18,6 +18,8 @@ MODELS = Registry(
         "preresnet101": "ebreplicate.models.preresnet:preresnet101",
         "preresnet164": "ebreplicate.models.preresnet:preresnet164",
         "resnet18": "ebreplicate.models.resnet:resnet18",
+        "wideresnet22x2": "ebreplicate.models.wideresnet:wideresnet22x2",
+        "mobilenet": "ebreplicate.models.mobilenet:mobilenet",
     },
 )
 

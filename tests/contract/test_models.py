@@ -11,11 +11,11 @@ from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels
 
 CLASSES, WIDTH = 7, 0.0625
-DENSE_ONLY = {"resnet18"}  # no channel surgery
+DENSE_ONLY = {"resnet18", "wideresnet22x2", "mobilenet"}  # no channel surgery
 
 
 def side(name):
-    return 64 if name == "resnet18" else 32
+    return 64 if name in ("resnet18", "mobilenet") else 32
 
 
 def shapes(model):
