@@ -8,6 +8,7 @@ EXPERIMENTS = Registry(
         "fig1_existence": "ebreplicate.experiments.fig1_existence:EXPERIMENT",
         "fig3_mask_distance": "ebreplicate.experiments.fig3_mask_distance:EXPERIMENT",
         "table1_schedules": "ebreplicate.experiments.table1_schedules:EXPERIMENT",
+        "table2": "ebreplicate.experiments.table2:EXPERIMENT",
         "detector_study": "ebreplicate.experiments.detector_study:EXPERIMENT",
         "table3_imagenet": "ebreplicate.experiments.table3_imagenet:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",

@@ -36,6 +36,25 @@ from ebreplicate.training.observers import KeepWeights, Progress
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
 
+BUDGET_LIMIT = 2.0
+"""Longest stretch of a recipe under "budget"."""
+
+
+def budget_recipe(recipe: specs.Recipe, dense: float, small: float) -> specs.Recipe:
+    """The recipe stretched until the small network has cost what the dense one costs, at most twofold.
+
+    `dense`, `small`: forward FLOPs, authors' convention. Scratch-B of Rethinking the Value of Network Pruning (Liu et
+    al., ICLR 2019, section 3).
+    """
+    return recipe.scaled(min(BUDGET_LIMIT, dense / small))
+
+
+def _recipe(spec: specs.Retrain, store: Store, drawn: dict[str, Any]) -> specs.Recipe:
+    if spec.schedule != "budget":
+        return spec.recipe
+    dense = needed(spec.ticket.search, store)["cost"]["forward_flops"]["authors"]
+    return budget_recipe(spec.recipe, dense, drawn["cost"]["forward_flops"]["authors"])
+
 
 def _starting_weights(spec: specs.Retrain, store: Store, epoch: int, root: Path, device: torch.device) -> nn.Module:
     """The dense network with the weights a retrain starts from: those of the draw, or the search's own early ones."""
@@ -120,7 +139,7 @@ def retrain(
         state = fit(
             model,
             data,
-            spec.recipe,
+            _recipe(spec, store, drawn),
             seed=seed,
             start=epoch if spec.schedule == "continue" else 0,
             precision=spec.precision,

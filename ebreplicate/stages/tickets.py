@@ -1,6 +1,7 @@
 """The draw: from what a training left to a mask, and what its ticket costs to find."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ebreplicate.stages.common import (
     shape,
 )
 from ebreplicate.stages.regrow import load_weights
+from ebreplicate.training import data as datasets
 from ebreplicate.training.device import provenance
 
 
@@ -53,6 +55,13 @@ def _emergence(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
     return {**found, "epi": epi_epoch(importance, spec.ratio, widths, threshold_of(spec.method))}
 
 
+def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
+    """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
+    data = datasets.load(spec.dataset, root, spec.train_size)
+    some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
+    return torch.cat([x for x, _ in datasets.normalised(some, data)])
+
+
 def _context(
     spec: specs.Ticket, store: Store, root: Path, scores: Tensor, taylor: Tensor | None, epoch: int
 ) -> DrawContext:
@@ -66,7 +75,9 @@ def _context(
         load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)  # type: ignore[arg-type]
     if spec.after is not None:
         previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))  # type: ignore[attr-defined]
-    return DrawContext(scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor)
+    return DrawContext(
+        scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor, partial(_sample, spec.search, root)
+    )
 
 
 def _searched(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers import random_network
+from helpers import images, random_network
 
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.pruning.methods.base import DrawContext
@@ -20,7 +20,8 @@ def context(ratio=0.5, seed=0):
     model = random_network("vgg16", 0.125, seed=0)
     widths = bn_widths(model)
     scores = torch.rand(sum(widths), generator=torch.Generator().manual_seed(7))
-    return DrawContext(scores, widths, ratio, seed, model, taylor=scores.flip(0))
+    given = {"taylor": scores.flip(0), "images": lambda count: images(min(count, 4))}
+    return DrawContext(scores, widths, ratio, seed, model, **given)
 
 
 def length(name, given):

@@ -10,6 +10,8 @@ METHODS = Registry(
     {
         "slimming": "ebreplicate.pruning.methods.slimming:slimming",
         "random": "ebreplicate.pruning.methods.random:random_channels",
+        "thinet": "ebreplicate.pruning.methods.thinet:thinet",
+        "uniform": "ebreplicate.pruning.methods.uniform:uniform",
         "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
         "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
         "taylor": "ebreplicate.pruning.methods.taylor:taylor",

@@ -1,5 +1,6 @@
 """What a pruning method is given at a draw."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,8 @@ class DrawContext:
     `scores`: |gamma| of every batch norm, shape (N,); `widths`: channels per batch norm; `ratio`: fraction to remove;
     `seed`: the search's seed. `model`: the dense network with the weights of the draw epoch, for methods that need them
     (`NEEDS_WEIGHTS`); `previous`: the mask of the round before, over the same things, of iterative pruning;
-    `taylor`: Taylor scores of the draw epoch, shape (N,), for a method that needs them.
+    `taylor`: Taylor scores of the draw epoch, shape (N,), for a method that needs them; `images`: from a count to so
+    many training images (all, if there are fewer), normalised float (n, 3, H, W) on the CPU.
     """
 
     scores: Tensor
@@ -25,6 +27,7 @@ class DrawContext:
     model: nn.Module | None = None
     previous: Tensor | None = None
     taylor: Tensor | None = None
+    images: Callable[[int], Tensor] | None = None
 
     def dense(self) -> nn.Module:
         """The dense network; raises UserError where the draw was not given one."""
