@@ -125,7 +125,7 @@ class WhenToPrune(Experiment):
                 value = float(printed.get(f"{theirs}: {policy}", math.nan))
                 out.append(
                     Cell(
-                        f"|gap to oracle|, {importance}: {policy}",
+                        f"absolute gap to oracle, {importance}: {policy}",
                         value,
                         _mean_gap(scale, table, importance, policy),
                         "pp",
