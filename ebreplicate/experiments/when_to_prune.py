@@ -125,7 +125,7 @@ class WhenToPrune(Experiment):
                 value = float(printed.get(f"{theirs}: {policy}", math.nan))
                 out.append(
                     Cell(
-                        f"|gap to oracle|, {importance}: {policy}",
+                        f"absolute gap to oracle, {importance}: {policy}",
                         value,
                         _mean_gap(scale, table, importance, policy),
                         "pp",
@@ -168,8 +168,13 @@ def _indicators(search: Search, store: Any, ratio: float, importance: str) -> tu
     values = indicator(scores, ratio, record["metrics"]["bn_widths"])
     apart = distance_matrix(epoch_masks(scores, ratio)).numpy().round(4)
     curves = [
-        {"epoch": e, "distance": apart[e, e - 4 : e].max() if e >= 4 else math.nan, "epi": values[e]}
-        for e in range(1, len(values))
+        {
+            "epoch": e,
+            "distance": apart[e, e - 4 : e].max() if e >= 4 else math.nan,
+            "epi": math.nan if value is None else round(value, 6),
+        }
+        for e, value in enumerate(values)
+        if e >= 1
     ]
     threshold = threshold_of(METHODS[importance])
     return curves, {"eb": emergence_epoch(scores, ratio), "epi": first_firing(values[:-1], threshold)}

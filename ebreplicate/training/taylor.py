@@ -11,10 +11,11 @@ from ebreplicate.training.loop import State, StepHook
 class Taylor(StepHook):
     """Mean over the steps of every epoch of (gamma dL/dgamma + beta dL/dbeta)^2, per batch-norm channel.
 
-    The squared first-order change of a batch's loss if the channel were silenced (Molchanov et al., CVPR 2019,
-    equation 8, summed over a batch norm's two parameters), as "When to Prune?" (CVPR 2022) ranks neurons by gradient.
-    L is the loss alone: the L1 subgradient, which is in the gradients by then, is taken out again. A step hook that
-    reads gradients and changes nothing, and an observer that closes the epoch's row.
+    The squared first-order change of a batch's loss if the channel were silenced (Molchanov et al., "Importance
+    Estimation for Neural Network Pruning", CVPR 2019; its authors' pruning_engine.py, method 31, "Taylor FO on BN",
+    averaged over iterations as there). "When to Prune?" (CVPR 2022) ranks neurons by gradient this way; that it does so
+    on batch norms is not confirmed. L is the loss alone: the L1 subgradient, which is in the gradients by then, is
+    taken out again. A step hook that reads gradients and changes nothing, and an observer that closes epochs.
     """
 
     def __init__(self, rows: list[Tensor] | None = None):

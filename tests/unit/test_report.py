@@ -16,6 +16,7 @@ from ebreplicate.models import build
 from ebreplicate.plan.plan import requests
 from ebreplicate.plan.spec import Search
 from ebreplicate.records import Store
+from ebreplicate.registry import Registry
 from ebreplicate.report import compare, pipeline, planning, readme
 
 
@@ -106,12 +107,21 @@ def test_plot_refuses_a_format_it_cannot_write(tmp_path):
 #   Figure 3: 4 of those searches
 #   Table 1: 8 searches more; 2 schedules x 4 draws x 8 = 64 retrains, of which 16 (epochs 3 and 8) are Figure 1's
 #   detector: 3 ratios x 8 = 24 retrains at emergence of 3 epochs, and 24 that continue (at most 8 epochs)
+COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
 SEARCHES, DRAWS, RETRAINS = 16, 96 + 64 - 16 + 24, 96 + 64 - 16 + 24 + 24
 SHARED = 16 * 8 + (96 + 48 + 24) * 3 + 24 * 8
 ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 
 
-def test_describe_counts_runs_and_epochs(tmp_path, monkeypatch):
+@pytest.fixture
+def counted(monkeypatch):
+    """A plan of the items counted above alone: a further item changes no count."""
+    items = Registry("experiment", {i: f"ebreplicate.experiments.{i}:EXPERIMENT" for i in COUNTED})
+    for module in ("ebreplicate.report.planning", "ebreplicate.plan.plan"):
+        monkeypatch.setattr(f"{module}.EXPERIMENTS", items)
+
+
+def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "_trial_speed", lambda name: 0.0)
     text = planning.describe(TINY, tmp_path)
     assert text.startswith("scale tiny: A scale for tests.")
@@ -137,7 +147,7 @@ def hand_flops():
     return searches, retrains
 
 
-def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
+def test_describe_estimates_from_the_speed_of_finished_searches(counted, tmp_path):
     # Searches that took 2 s for 1 MFLOP, so 2 us a FLOP; nothing but searches is done.
     found = [s for s in requests(TINY) if isinstance(s, Search)]
     found += [replace(s, recipe=replace(SEARCH, lr=0.01, milestones=(6,))) for s in found]
@@ -151,7 +161,7 @@ def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
     assert float(left) == pytest.approx(retrains * 2e-6 / 3600, abs=0.06)
 
 
-def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(tmp_path):
+def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(counted, tmp_path):
     from ebreplicate.plan.spec import from_json, key
 
     done = TINY.search("vgg16", "cifar10", 0)

@@ -70,7 +70,7 @@ def test_gaps_and_oracle_by_hand(tmp_path):
         assert oracle(FULL, table, one) == {0: 61.0, 1: 61.0}
         assert gaps(FULL, table, one, "eb") == {0: 1.0, 1: 1.0}
         assert gaps(FULL, table, one, "epi") == {0: -1.0, 1: -1.0}
-    cells = {c.cell.removeprefix("|gap to oracle|, "): c for c in EXPERIMENTS.load(ITEM).cells(FULL, table)}
+    cells = {c.cell.removeprefix("absolute gap to oracle, "): c for c in EXPERIMENTS.load(ITEM).cells(FULL, table)}
     assert cells["magnitude: mask distance"].measured.mean == 1.0
     assert cells["magnitude: EPI"].measured.mean == 1.0  # the absolute gap, as printed
     assert cells["magnitude: random epoch"].measured.mean == pytest.approx((11 + 3 + 0) / 3)
