@@ -1,17 +1,19 @@
 """Two processes on one global batch are one process: gradients, losses, and who writes."""
 
 import json
+import multiprocessing
 import os
-import subprocess
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import NOWHERE, TINY, tiny_search
+from helpers import CPU, NOWHERE, TINY, tiny_search
 from torch import nn
 
+from ebreplicate.__main__ import main
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe, Search, canonical
 from ebreplicate.records import Store
@@ -20,18 +22,26 @@ from ebreplicate.training.loop import fit
 
 RECIPE = Recipe(epochs=3, batch_size=26, lr=0.05, milestones=(2,), l1=0.01, augment="crop-flip")
 # 60 images in batches of 26, 26 and 8; two processes share a batch of 25, the third of 59 images, as 5 and 4.
-CHILD = """
-import json, sys
-import torch
-from torch import distributed
-sys.path += json.loads(sys.argv[1])
-import test_distributed as tests
-torch.set_num_threads(1)
-rank = int(sys.argv[3])
-distributed.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=2)
-print(json.dumps(tests.curve()))
-distributed.destroy_process_group()
-"""
+
+
+def in_two_processes(work):
+    """Fork two processes that each run `work(rank)` as torch.distributed.run would start them; their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    common = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+
+    def child(rank):
+        os.environ.update({**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        work(rank)
+
+    fork = multiprocessing.get_context("fork")  # a fresh interpreter would import torch for seconds
+    children = [fork.Process(target=child, args=(rank,)) for rank in (0, 1)]
+    for process in children:
+        process.start()
+    for process in children:
+        process.join(120)
+    return [process.exitcode for process in children]
 
 
 class WithoutStatistics(nn.Module):
@@ -66,13 +76,13 @@ def curve():
 def test_two_processes_have_the_loss_curve_of_one(tmp_path, monkeypatch):
     monkeypatch.setenv("IMAGES", str(tmp_path / "data"))
     alone = curve()  # and makes the images
-    arguments = [json.dumps(sys.path), str(tmp_path / "rendezvous")]
-    children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, *arguments, str(r)], stdout=subprocess.PIPE, text=True)
-        for r in (0, 1)
-    ]
-    together = [json.loads(child.communicate(timeout=120)[0]) for child in children]
-    assert [child.returncode for child in children] == [0, 0]
+
+    def work(rank):
+        with distributed.group(CPU):
+            (tmp_path / f"{rank}.json").write_text(json.dumps(curve()))
+
+    assert in_two_processes(work) == [0, 0]
+    together = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
     assert together[0] == together[1]  # both processes know the same
     for ours, theirs in zip(together[0], alone, strict=True):
         for a, b in zip(ours, theirs, strict=True):
@@ -117,29 +127,44 @@ def test_batches_that_cannot_be_shared_are_refused(images, batch, fits):
 def test_the_command_line_trains_in_two_processes_and_leaves_one_record(tmp_path):
     """With softly pruned filters, L1 and batch statistics; the second process writes nothing."""
     spec = replace(tiny_search(replace(TINY, epochs=2)), soft_ratio=0.3)
-    command = [sys.executable, "-m", "ebreplicate", "search", canonical(spec), "--results", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--keep-epochs", "1", "--device", "cpu", "--processes", "2"],
-        env=os.environ | {"EBREPLICATE_WARM": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    record = Store(tmp_path).read(spec)
+    arguments = ["search", canonical(spec), "--keep-epochs", "1", "--device", "cpu", "--processes", "2"]
+
+    def work(rank):
+        os.chdir(tmp_path)
+        raise SystemExit(main([*arguments, "--results", "results" if rank == 0 else "other"]))
+
+    assert in_two_processes(work) == [0, 0]
+    assert [p for p in (tmp_path / "other").rglob("*") if p.is_file()] == []
+    store = Store(tmp_path / "results")
+    record, folder = store.read(spec), store.folder(spec)
     assert record["status"] == "ok"
     assert record["provenance"]["processes"] == 2
-    folder = Store(tmp_path).folder(spec)
     assert len((folder / "history.csv").read_text().splitlines()) == 3
+    weights = {f"epoch_{e:04d}.pt" for e in {1, record["metrics"]["best_epoch"]}}
     names = {p.name for p in folder.rglob("*") if p.is_file()}
-    best = record["metrics"]["best_epoch"]
-    weights = {f"epoch_{e:04d}.pt" for e in {1, best}}
     assert names == {"spec.json", "record.json", "history.csv", "scores.npy"} | weights
 
 
-def test_no_processes_are_refused_before_anything_is_trained(capsys, tmp_path):
-    from ebreplicate.__main__ import main
+def test_several_processes_are_started_by_torchs_own_runner(tmp_path, monkeypatch):
+    class Replaced(Exception):
+        pass
 
+    def execve(path, arguments, environment):
+        raise Replaced(path, arguments, environment)
+
+    monkeypatch.setattr(os, "execve", execve)
+    command = ["search", canonical(tiny_search()), "--results", str(tmp_path), "--processes", "3"]
+    with pytest.raises(Replaced) as caught:
+        main(command)
+    path, arguments, environment = caught.value.args
+    assert path == sys.executable
+    assert arguments[1:4] == ["-m", "torch.distributed.run", "--standalone"]
+    assert arguments[4:8] == ["--nproc-per-node", "3", "-m", "ebreplicate"]
+    assert arguments[8:] == command
+    assert environment["EBREPLICATE_WARM"] == "0"
+
+
+def test_no_processes_are_refused_before_anything_is_trained(capsys, tmp_path):
     spec = canonical(Search("vgg16", "digits"))
     assert main(["search", spec, "--results", str(tmp_path), "--processes", "0"]) == 2
     assert "error: --processes: must be at least 1, got 0" in capsys.readouterr().err
