@@ -20,7 +20,8 @@ UNPRUNED, SLIMMING, SFP = "Unpruned", "Network Slimming", "SFP"
 EB, REINIT = "EB Train", "EB Train (re-init)"
 METHODS = (UNPRUNED, SLIMMING, SFP, EB, REINIT)
 COLUMNS = ["model", "dataset", "method", "ratio", "epoch", "seed", "status", "last_accuracy", "best_accuracy"]
-COLUMNS += ["last_top5", "best_top5", "best_epoch", "last_delta", "training_flops", "forward_flops", "seconds", "key"]
+COLUMNS += ["last_top5", "best_top5", "best_epoch", "last_delta", "training_flops", "flops_ratio", "forward_flops"]
+COLUMNS += ["seconds", "key"]
 PETA = 1e15
 
 
@@ -79,6 +80,16 @@ def _row(spec: Search | Retrain | Ticket, store: Any) -> dict[str, Any]:
     return row | {"training_flops": cost["training_flops"]["authors"], "forward_flops": forward.get("authors")}
 
 
+def _beside(row: dict[str, Any], dense: dict[str, Any]) -> dict[str, float]:
+    """Accuracy minus, and training FLOPs over, those of the unpruned network; nothing where one has none."""
+    if row.get("last_accuracy") is None or dense.get("last_accuracy") is None:
+        return {}
+    return {
+        "last_delta": row["last_accuracy"] - dense["last_accuracy"],
+        "flops_ratio": row["training_flops"] / dense["training_flops"],
+    }
+
+
 class Table3(Experiment):
     """2 networks x (unpruned, SFP, and three methods at two ratios)."""
 
@@ -88,19 +99,18 @@ class Table3(Experiment):
         return [spec for seed in seeds for model in RATIOS for spec in runs_of(scale, model, seed).values()]
 
     def table(self, scale: Scale, store: Any) -> Any:
-        """One row a network, method, ratio and seed; `last_delta` is the accuracy over the same seed's unpruned."""
+        """One row a network, method, ratio and seed; `last_delta` and `flops_ratio` are against the same seed's
+        unpruned network."""
         import pandas as pd
 
         rows = []
         for model in RATIOS:
             for seed in scale.seeds[: grid_of(scale).seeds]:
                 found = {name: _row(spec, store) for name, spec in runs_of(scale, model, seed).items()}
-                dense = found[UNPRUNED, 0.0].get("last_accuracy")
+                dense = found[UNPRUNED, 0.0]
                 for (method, ratio), row in sorted(found.items(), key=lambda item: METHODS.index(item[0][0])):
-                    last = row.get("last_accuracy")
-                    delta = None if last is None or dense is None else last - dense
                     names = {"model": model, "dataset": DATASET, "method": method, "ratio": ratio, "seed": seed}
-                    rows.append({**names, **row, "last_delta": delta})
+                    rows.append({**names, **row, **_beside(row, dense)})
         return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
     def figure(self, scale: Scale, table: Any) -> Any:
@@ -115,9 +125,9 @@ class Table3(Experiment):
         handles = [
             plt.Line2D([], [], ls="", c=colour, marker=marker, label=method) for method, colour, marker in _looks()
         ]
-        where = "" if scale.comparable else " (right and upper axes)"
+        where = "" if scale.comparable else ", right axis"
         look = {**style.PUBLISHED, "ls": ""}
-        handles.append(plt.Line2D([], [], c="0.3", marker="o", label=f"paper{where}", **look))
+        handles.append(plt.Line2D([], [], c="0.3", marker="o", label=f"paper, printed{where}", **look))
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
         n = len(set(table.seed))
         more = "" if scale.comparable else "; the paper's points are of ImageNet: compare the pattern, not the numbers"
@@ -162,41 +172,48 @@ def _looks() -> list[tuple[str, str, str]]:
 def _panel(axis: Any, scale: Scale, table: Any, model: str) -> None:
     from ebreplicate import style
 
-    paper = published.read("eb_table3_resnet18_imagenet")
-    paper = paper[paper.model == model]
-    other = axis if scale.comparable or not len(paper) else axis.twinx().twiny()
+    paper = _printed(model)
+    other = axis if scale.comparable or not paper else axis.twinx()
     here = table[table.model == model]
-    # Forward counts differ by orders of magnitude between scales; a power of ten keeps the ticks readable.
-    known = here.training_flops.dropna()
-    unit = PETA if scale.comparable or not len(known) else 10.0 ** math.floor(math.log10(known.max()))
     seen: list[float] = []
     for method, colour, marker in _looks():
         for ratio in sorted(set(here.ratio[here.method == method])):
             where = {"method": method, "ratio": float(ratio)}
-            flops, accuracy = by_seed(here, "training_flops", **where), by_seed(here, **where)
-            if accuracy:
-                x, y = interval(flops).mean / unit, interval(accuracy)
-                half = 0.0 if math.isnan(y.half) else y.half
-                axis.errorbar(x, y.mean, half, c=colour, marker=marker, capsize=2, ls="")
-                axis.annotate(_label(ratio), (x, y.mean), xytext=(5, 4), textcoords="offset points", fontsize="x-small")
+            flops, accuracy = by_seed(here, "flops_ratio", **where), by_seed(here, **where)
+            if flops:
+                x, y = interval(flops).mean, interval(accuracy)
+                axis.errorbar(x, y.mean, 0 if math.isnan(y.half) else y.half, c=colour, marker=marker, capsize=2)
+                _name(axis, ratio, x, y.mean)
                 seen += accuracy.values()
-            theirs = paper[(paper.method == method) & ((paper.prune_ratio - ratio).abs() < 1e-9)]
-            values = {m: theirs.value[theirs.metric == m] for m in ("top1", "total_training_flops")}
-            if all(len(v) for v in values.values()):
-                x, y = float(values["total_training_flops"].iloc[0]), float(values["top1"].iloc[0])
+            if (method, ratio) in paper:
+                x, y = paper[method, ratio]
                 other.plot(x, y, c=colour, marker=marker, **{**style.PUBLISHED, "ls": ""})
-                if scale.comparable:
-                    seen.append(y)
+                _name(other, ratio, x, y)
+                seen += [y] if other is axis else []
     style.frame(axis, seen)
-    other.grid(visible=other is axis)
+    if other is not axis:
+        other.grid(visible=False)
+        style.frame(other, [y for _, y in paper.values()])
     axis.margins(x=0.15)
-    power = round(math.log10(unit))
-    axis.set_xlabel("training FLOPs (P)" if unit == PETA else f"training FLOPs ($10^{{{power}}}$)")
+    axis.set_xlabel("training FLOPs / unpruned")
     axis.set_title(base.title(scale, model, DATASET), fontsize="small")
 
 
-def _label(ratio: float) -> str:
-    return f"{ratio:.0%}" if ratio else ""
+def _printed(model: str) -> dict[tuple[str, float], tuple[float, float]]:
+    """The paper's points: training FLOPs over the unpruned network's, and top-1, by (method, ratio)."""
+    rows = published.read("eb_table3_resnet18_imagenet")
+    rows = rows[rows.model == model]
+    values = {m: rows[rows.metric == m] for m in ("total_training_flops", "top1")}
+    flops, top1 = (dict(zip(zip(v.method, v.prune_ratio, strict=True), v.value, strict=True)) for v in values.values())
+    return {k: (f / flops[UNPRUNED, 0.0], top1[k]) for k, f in flops.items()}
+
+
+def _name(axis: Any, ratio: float, x: float, y: float) -> None:
+    """Write the ratio beside a point."""
+    if ratio:
+        axis.annotate(
+            f"{ratio:.0%}", (x, y), xytext=(5, 4), textcoords="offset points", fontsize="x-small", color="0.3"
+        )
 
 
 COLUMN = {"top1": "best_accuracy", "top5": "best_top5"}

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ebreplicate.errors import UserError
+from ebreplicate.training import distributed
 
 
 @contextlib.contextmanager
@@ -82,6 +83,7 @@ def provenance(device: torch.device, started: float) -> dict[str, Any]:
         "cuda": torch.version.cuda if on_gpu else None,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": distributed.world(),
         "system": f"{platform.system()} {platform.machine()}",
         "command": " ".join(["ebreplicate", *sys.argv[1:2]]),
         "started": utc(started),

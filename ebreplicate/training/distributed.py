@@ -5,6 +5,7 @@ normalises over the process's own share, as the authors' DataParallel does per d
 """
 
 import contextlib
+import inspect
 import math
 import os
 import sys
@@ -79,7 +80,11 @@ def parallel(model: nn.Module) -> nn.Module:
     """The model to call in a training step: one that averages gradients over processes, or `model` itself."""
     if world() == 1:
         return model
-    return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    wrapper = nn.parallel.DistributedDataParallel
+    # Statistics are averaged after the epoch instead; torch 2.15 renamed the switch.
+    names = inspect.signature(wrapper).parameters
+    switch = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    return wrapper(model, **{switch: False})
 
 
 def total(value: Tensor) -> Tensor:
