@@ -10,5 +10,6 @@ EXPERIMENTS = Registry(
         "table1_schedules": "ebreplicate.experiments.table1_schedules:EXPERIMENT",
         "detector_study": "ebreplicate.experiments.detector_study:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
+        "lottery_tickets": "ebreplicate.experiments.lottery_tickets:EXPERIMENT",
     },
 )

@@ -197,6 +197,8 @@ def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
 
 
 TITLES = {"vgg16": "VGG16", "preresnet101": "PreResNet101", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+TITLES |= {"lenet300": "LeNet-300-100", "conv2": "Conv-2", "conv4": "Conv-4", "conv6": "Conv-6", "mnist": "MNIST"}
+TITLES |= {"vgg19": "VGG-19", "preresnet20": "PreResNet20 (for ResNet-18)"}
 
 
 def title(scale: Scale, model: str, dataset: str) -> str:
