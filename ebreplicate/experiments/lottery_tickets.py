@@ -185,7 +185,7 @@ EXPERIMENT = LotteryTickets(
     caption=(
         "Networks are trained, the smallest of the remaining weights are removed, the rest is rewound to its "
         "initialisation, and so on. Winning tickets are set beside the same masks with fresh weights and beside random "
-        "sparsity; deep networks at a high learning rate, a low one, with warmup, and rewound to an early epoch, not to "
-        "the initialisation. Hollow: Frankle & Carbin (ICLR 2019)."
+        "sparsity; deep networks at a high learning rate, a low one, with warmup, and rewound to an early epoch. "
+        "Hollow: Frankle & Carbin (ICLR 2019)."
     ),
 )
