@@ -36,10 +36,12 @@ def _line(axis: Any, points: list[tuple[float, Interval]], **look: Any) -> None:
     axis.errorbar([x for x, _ in points], [i.mean for _, i in points], bars, capsize=2, lw=1.2, **look)
 
 
-def _published(axis: Any, rows: dict[int, Any], factor: float, **look: Any) -> None:
+def _published(axis: Any, rows: dict[int, Any], factor: float, lowest: float, **look: Any) -> None:
+    """Published points within the frame."""
     from ebreplicate import style
 
-    shown = [(r.percent_weights_remaining, factor * r.value) for k, r in sorted(rows.items()) if k]
+    rows = {k: r for k, r in rows.items() if k and r.percent_weights_remaining >= lowest / 1.15}
+    shown = [(r.percent_weights_remaining, factor * r.value) for _, r in sorted(rows.items())]
     axis.plot([x for x, _ in shown], [y for _, y in shown], **{**look, **style.PUBLISHED})
 
 
@@ -48,7 +50,7 @@ def _frame(axis: Any, scale: Scale, values: list[float], lowest: float) -> None:
 
     axis.set_xscale("log")
     axis.set_xlim(115, lowest / 1.15)
-    ticks = [t for t in (100, 50, 20, 10, 5, 2, 1) if t >= lowest / 1.15]
+    ticks = [t for t in (100, 60, 30, 15, 8, 4, 2, 1) if t >= lowest / 1.15]
     axis.set_xticks(ticks, [str(t) for t in ticks])
     axis.minorticks_off()
     if not scale.comparable:
@@ -65,57 +67,50 @@ def _other(axis: Any, scale: Scale) -> Any:
     return other
 
 
+def _lowest(here: Any) -> float:
+    """Smallest percentage of weights left in a panel."""
+    left = here.remaining.dropna()
+    return 100 * float(left.min()) if len(left) else 50.0
+
+
 def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> None:
     """One small network: three series, dense as a line, published beside."""
     from ebreplicate import style
 
-    column, metric, factor = (
-        ("early_stop_iteration", ITERATION, 1.0)
-        if iteration
-        else (
-            "early_stop_accuracy",
-            ACCURACY,
-            100.0,
-        )
-    )
-    other, seen, lowest = _other(axis, scale), [], 50.0
+    column = "early_stop_iteration" if iteration else "early_stop_accuracy"
+    metric, factor = (ITERATION, 1.0) if iteration else (ACCURACY, 100.0)
     here = table[table.model == model]
+    other, seen, lowest = _other(axis, scale), [], _lowest(here)
     for series, colour, marker in zip(SERIES, style.COLOURS, style.MARKERS, strict=False):
         points = _points(here, column, series=series)
         look = {"color": colour, "marker": marker}
         _line(axis, points, label=SERIES[series], **look)
-        _published(other, curve(model, "plain", series, metric), factor, **look)
+        _published(other, curve(model, "plain", series, metric), factor, lowest, **look)
         seen += [i.mean for _, i in points]
-        lowest = min([lowest, *(x for x, _ in points)])
-    seen += _dense(axis, here, column)
+    dense = interval(by_seed(here, column, series="dense"))
+    if dense.n:
+        axis.axhline(dense.mean, c="0.3", ls="--", lw=1)
+        seen.append(dense.mean)
     _frame(axis, scale, seen, lowest)
 
 
-def _dense(axis: Any, here: Any, column: str, colour: str = "0.3", **where: Any) -> list[float]:
-    dense = interval(by_seed(here, column, series="dense", **where))
-    if not dense.n:
-        return []
-    axis.axhline(dense.mean, c=colour, ls="--", lw=1)
-    return [dense.mean]
-
-
 def _deep(axis: Any, scale: Scale, table: Any, model: str) -> None:
-    """One deep network: a colour a setting, re-initialised tickets dashed."""
+    """One deep network: a colour a setting from its dense network on, re-initialised tickets dashed."""
     from ebreplicate import style
 
-    other, seen, lowest = _other(axis, scale), [], 50.0
     here = table[table.model == model]
+    other, seen, lowest = _other(axis, scale), [], _lowest(here)
     for setting, colour, marker in zip(SETTINGS, style.COLOURS, style.MARKERS, strict=True):
+        dense = _points(here, "last_accuracy", setting="high" if setting == "rewind" else setting, series="dense")
         for series, line in (("ticket", "-"), ("reinit", "--")):
             points = _points(here, "last_accuracy", setting=setting, series=series)
             look = {"color": colour, "marker": marker}
             if points:
                 name = SETTINGS[setting] + (", fresh weights" if series == "reinit" else "")
-                _line(axis, points, label=name, ls=line, **look)
+                _line(axis, dense + points, label=name, ls=line, **look)
             if series == "ticket":
-                _published(other, curve(model, setting, series), 100.0, **look)
-            seen += [i.mean for _, i in points]
-            lowest = min([lowest, *(x for x, _ in points)])
+                _published(other, curve(model, setting, series), 100.0, lowest, **look)
+            seen += [i.mean for _, i in dense + points]
     _frame(axis, scale, seen, lowest)
 
 
@@ -123,7 +118,7 @@ def _gain(axis: Any, scale: Scale, table: Any, model: str) -> None:
     """Rewound minus re-initialised at equal masks' sparsity, a setting a line."""
     from ebreplicate import style
 
-    here, seen, lowest = table[table.model == model], [0.0], 50.0
+    here, seen = table[table.model == model], [0.0]
     for setting, colour, marker in zip(SETTINGS, style.COLOURS, style.MARKERS, strict=True):
         points = []
         for number in sorted(set(here["round"]) - {0}):
@@ -136,9 +131,8 @@ def _gain(axis: Any, scale: Scale, table: Any, model: str) -> None:
         if points:
             _line(axis, points, color=colour, marker=marker)
         seen += [i.mean for _, i in points]
-        lowest = min([lowest, *(x for x, _ in points)])
     axis.axhline(0, c="0.3", lw=0.8)
-    _frame(axis, scale, seen, lowest)
+    _frame(axis, scale, seen, _lowest(here))
     style.frame(axis, seen)
 
 
@@ -154,7 +148,7 @@ def draw(scale: Scale, table: Any) -> Any:
             _deep(top, scale, table, model)
             _gain(bottom, scale, table, model)
             top.set_ylabel("accuracy, last epoch (%)")
-            bottom.set_ylabel("rewound minus fresh weights (pp)")
+            bottom.set_ylabel("gain over fresh weights (pp)")
         else:
             _small(top, scale, table, model, iteration=False)
             _small(bottom, scale, table, model, iteration=True)
@@ -162,10 +156,14 @@ def draw(scale: Scale, table: Any) -> Any:
             bottom.set_ylabel("iteration of early stopping")
         top.set_title(base.title(scale, model, DATASET[model]), fontsize="small")
         bottom.set_xlabel("weights left (%)")
-    shown = {name: h for axis in axes[0] for h, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize="small")
+    for side, deep in (("left", False), ("right", True)):
+        top = [axis for axis, model in zip(axes[0], models, strict=True) if (model in DEEP) == deep]
+        shown = {name: h for axis in top for h, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+        if shown:
+            look = {"ncols": 2 if deep else 1, "fontsize": "small"}
+            figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
     grid = grid_of(scale)
     note = f"scale {scale.name}, {len(scale.seeds[: grid.seeds])} seeds (deep: {len(scale.seeds[: grid.deep_seeds])}), "
-    note += "mean and 95 % t-interval; dashed line: dense; hollow: Frankle & Carbin"
+    note += "mean and 95 % t-interval; grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))
     return figure
