@@ -15,5 +15,6 @@ EXPERIMENTS = Registry(
         "fig2_low_precision": "ebreplicate.experiments.fig2_low_precision:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
         "when_to_prune": "ebreplicate.experiments.when_to_prune:EXPERIMENT",
+        "lottery_tickets": "ebreplicate.experiments.lottery_tickets:EXPERIMENT",
     },
 )

@@ -208,6 +208,8 @@ TITLES = {
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
 }
+TITLES |= {"lenet300": "LeNet-300-100", "conv2": "Conv-2", "conv4": "Conv-4", "conv6": "Conv-6", "mnist": "MNIST"}
+TITLES |= {"vgg19": "VGG-19", "preresnet20": "PreResNet20 (for ResNet-18)"}
 
 
 def title(scale: Scale, model: str, dataset: str) -> str:
