@@ -109,7 +109,7 @@ def modelled(spec: Spec, store: Store) -> float | None:
     On dense hardware: a mask over weights saves nothing.
     """
     record = store.read(spec)
-    if record is None or record["status"] != "ok":
+    if record is None or record["status"] != "ok" or "forward_flops" not in record["cost"]:
         return None
     if isinstance(spec, Training):
         return _from_scratch(spec, record)

@@ -9,6 +9,7 @@ EXPERIMENTS = Registry(
         "fig3_mask_distance": "ebreplicate.experiments.fig3_mask_distance:EXPERIMENT",
         "table1_schedules": "ebreplicate.experiments.table1_schedules:EXPERIMENT",
         "table2": "ebreplicate.experiments.table2:EXPERIMENT",
+        "accuracy_vs_flops": "ebreplicate.experiments.accuracy_vs_flops:EXPERIMENT",
         "detector_study": "ebreplicate.experiments.detector_study:EXPERIMENT",
         "table3_imagenet": "ebreplicate.experiments.table3_imagenet:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",

@@ -57,12 +57,23 @@ def solve_table2(dense: float, inherit: float, reinit: float) -> list[tuple[int,
     return [(draw, small) for _, draw, small in sorted(found)]
 
 
-def _dense_forward(model: str, classes: int, side: int) -> float:
+def _dense_forward(model: str, classes: int, side: int, channels: list[int] | None = None) -> float:
     """Authors'-convention forward FLOPs of our own network, rounded to 0.01 G as the tables evidently were."""
     from ebreplicate import cost
     from ebreplicate.models import build
 
-    return round(cost.flops(build(model, classes), (3, side, side), "authors") / 1e7) * 1e7
+    network = build(model, classes, channels=channels)
+    return round(cost.flops(network, (3, side, side), "authors") / 1e7) * 1e7
+
+
+def uniform_forward(classes: int, ratio: float) -> float:
+    """Forward FLOPs of VGG16 with every layer's width times (1 - ratio), to 0.01 G: what ThiNet's network would be."""
+    from ebreplicate.models import build
+    from ebreplicate.pruning.methods.layerwise import kept
+    from ebreplicate.pruning.surgery import bn_widths
+
+    widths = bn_widths(build("vgg16", classes))
+    return _dense_forward("vgg16", classes, 32, [kept(w, ratio) for w in widths])
 
 
 def _printed(rows: Any, method: str, ratio: float) -> float:
@@ -73,7 +84,8 @@ def _printed(rows: Any, method: str, ratio: float) -> float:
 def _table2(dataset: str) -> list[dict[str, Any]]:
     rows = published.read(f"eb_table2_vgg16_{dataset}")
     rows = rows[rows.metric == "total_training_flops"]
-    dense = _dense_forward("vgg16", 10 if dataset == "cifar10" else 100, 32)
+    classes = 10 if dataset == "cifar10" else 100
+    dense = _dense_forward("vgg16", classes, 32)
     one = 3 * dense * CIFAR_IMAGES * CIFAR_EPOCHS / TABLE2_UNIT
     out = []
 
@@ -85,6 +97,10 @@ def _table2(dataset: str) -> list[dict[str, Any]]:
     for ratio in sorted(rows.prune_ratio.unique()):
         add("SNIP", ratio, one, "3 F 50000 160: one dense training", "nothing")
         add("LT (one-shot)", ratio, 2 * one, "two dense trainings", "nothing")
+        small = uniform_forward(classes, ratio)
+        thin = total_flops(dense, small, CIFAR_EPOCHS, CIFAR_EPOCHS, CIFAR_IMAGES, inherit=False) / TABLE2_UNIT
+        how = "dense training + 160 epochs of every width times (1 - p)"
+        add("ThiNet", ratio, thin, how, "nothing", pruned_gflops=small / GIGA)
         inherit, reinit = (_printed(rows, m, ratio) for m in ("EB Train", "EB Train (re-init)"))
         solutions = solve_table2(dense, inherit, reinit)
         draw, small = solutions[0] if solutions else (None, math.nan)
@@ -221,7 +237,8 @@ class StructuralCosts(Experiment):
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """The arithmetic of both tables."""
-        return [_claim(table, "Table 2", ("SNIP", "LT (one-shot)", "EB Train", "EB Train (re-init)")), _claim3(table)]
+        methods = ("SNIP", "LT (one-shot)", "ThiNet", "EB Train", "EB Train (re-init)")
+        return [_claim(table, "Table 2", methods), _claim3(table)]
 
 
 def _count(rows: Any) -> tuple[int, int, Any]:
@@ -236,8 +253,8 @@ def _claim(table: Any, name: str, methods: tuple[str, ...]) -> Claim:
     names = [f"{r.table.rsplit(' ', 1)[1]} {r.method} {r.ratio:.0%}" for r in bad.itertuples()]
     return Claim(
         "table2-flops",
-        "Table 2's training FLOPs (dense, LT, EB Train, re-init; VGG16) follow from 3 x forward x images x epochs, a "
-        "draw epoch and the pruned network's FLOPs.",
+        "Table 2's training FLOPs (dense, LT, ThiNet, EB Train, re-init; VGG16) follow from 3 x forward x images x "
+        "epochs, a draw epoch and the pruned network's FLOPs; ThiNet's from uniform widths, with nothing fitted.",
         "paper, Table 2",
         "every cell reproduced to the printed digit: supported; at least one impossible for any draw epoch up to "
         f"{TABLE2_LATEST_DRAW} and width: inconclusive, with the cells named",

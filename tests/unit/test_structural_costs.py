@@ -86,6 +86,17 @@ def test_table2_rows_are_the_printed_cells_beside_derived_ones():
             assert row.note.startswith("misprint")
 
 
+def test_thinet_cells_follow_from_uniform_widths_with_nothing_fitted():
+    printed = {(C10, 0.3): 451, (C10, 0.5): 379, (C10, 0.7): 331, (C100, 0.1): 547, (C100, 0.3): 451, (C100, 0.5): 379}
+    small = {0.1: 0.51, 0.3: 0.31, 0.5: 0.16, 0.7: 0.06}  # GFLOPs of VGG16 with every width times (1 - p)
+    for (group, ratio), cell in printed.items():
+        row = one(structural_table(), group, "ThiNet", ratio)
+        assert (row.published, row.fitted) == (cell, "nothing")
+        assert row.pruned_gflops == pytest.approx(small[ratio])
+        assert row.derived == pytest.approx(3 * 50_000 * 160 * (0.63 + small[ratio]) * G / 5e13)
+        assert reproduces(row.derived, cell, 1.0)
+
+
 def test_table2_network_slimming_is_predicted_within_some_percent():
     # One dense training and 160 epochs of the pruned network; nothing of this is fitted to the cell.
     for ratio, small, printed in ((0.1, 0.58, 586), (0.3, 0.49, 542), (0.5, 0.39, 480)):
@@ -115,7 +126,7 @@ def test_five_of_six_totals_of_table3():
 def test_verdicts_of_the_cells():
     cells = {c.cell: c for c in EXPERIMENTS.load("structural_costs").cells(TINY, structural_table())}
     verdicts = {name: cell_verdict(c, comparable=False) for name, c in cells.items()}  # arithmetic is, at every scale
-    assert len(verdicts) == 36
+    assert len(verdicts) == 42
     impossible = {name for name, v in verdicts.items() if v == "not run"}
     assert impossible == {
         *(f"{C10}: {m}, ratio {r}" for m in ("EB Train", "EB Train (re-init)", "NS") for r in (0.5, 0.7)),
@@ -128,7 +139,7 @@ def test_claims_flip_with_the_cells():
     table = structural_table()
     seen = claims("structural_costs", TINY, table)
     assert seen["table2-flops"].verdict == "inconclusive"
-    assert seen["table2-flops"].evidence.startswith("20 of 24 cells")
+    assert seen["table2-flops"].evidence.startswith("26 of 30 cells")
     assert "CIFAR-10 EB Train (re-init) 70%" in seen["table2-flops"].evidence
     assert seen["table3-flops"].verdict == "supported"
 
