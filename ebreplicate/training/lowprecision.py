@@ -94,7 +94,8 @@ class FloatRounding:
         """Round many tensors, each under its own scale, in one pass over all of them."""
         amax = torch.stack(torch._foreach_norm(list(tensors), torch.inf))
         sizes = [t.numel() for t in tensors]
-        scale = scale_of(amax, self.form).repeat_interleave(torch.tensor(sizes, device=amax.device))
+        scales = scale_of(amax, self.form)
+        scale = torch.cat([s.expand(n) for s, n in zip(scales, sizes, strict=True)])  # repeat_interleave would wait
         flat = round_to_scaled(torch.cat([t.flatten() for t in tensors]), scale, self.form, self.generator)
         return [part.view(t.shape) for part, t in zip(flat.split(sizes), tensors, strict=True)]
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from synthetic import FULL, TINY, claims, tabulated, write
+from synthetic import FULL, TINY, Outcome, claims, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
@@ -17,7 +17,7 @@ from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import load_scale
 from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 from ebreplicate.records import Store, atomic_write
-from ebreplicate.report import pipeline
+from ebreplicate.report import pipeline, planning
 
 ITEM = "fig2_low_precision"
 CHANNELS = 20
@@ -193,3 +193,14 @@ def test_panels_of_the_paper_take_figure_1s_ratios(monkeypatch):
 def test_a_bad_grid_names_field_and_value(change, message):
     with pytest.raises(UserError, match=message):
         from_dict(fig2.Grid, {**GRID, **change})
+
+
+def test_a_plan_does_not_time_one_precision_by_another(tmp_path):
+    search = TINY.search("vgg16", "cifar10", 0)
+    low = TINY.search("vgg16", "cifar10", 0, precision="bfp8")
+    write(Store(tmp_path), [search], lambda _: Outcome(50.0, flops=1e6))  # 2 s, so 2 us a FLOP
+    write(Store(tmp_path), [low], lambda _: Outcome(50.0, flops=5e5))
+    retrain = Retrain(Ticket(low, 0.5, 1), TINY.retrain_recipe)
+    plan = Plan([search, low, retrain])
+    speeds = planning._finished_speeds(Store(tmp_path), plan)
+    assert [speeds[planning._network(s)] for s in (search, low, retrain)] == [2e-6, 4e-6, 2e-6]
