@@ -120,7 +120,7 @@ def test_a_run_is_a_function_of_its_spec(method):
 def test_an_interrupted_training_ends_with_the_same_bits(method):
     snapshots = []
 
-    def keep(snapshot):
+    def keep(snapshot, _now):
         buffer = io.BytesIO()
         torch.save(snapshot, buffer)
         snapshots.append(buffer)

@@ -71,7 +71,7 @@ def torchvision(monkeypatch):
 
         return make
 
-    fake.datasets = types.SimpleNamespace(CIFAR10=kind("cifar10"), CIFAR100=kind("cifar100"))
+    fake.datasets = types.SimpleNamespace(CIFAR10=kind("cifar10"), CIFAR100=kind("cifar100"), MNIST=None)
     monkeypatch.setitem(sys.modules, "torchvision", fake)
     return fake
 

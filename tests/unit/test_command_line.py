@@ -6,6 +6,7 @@ import pytest
 from helpers import TINY, tiny_search
 
 from ebreplicate import __main__ as cli
+from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe, Retrain, Ticket, canonical, key
 from ebreplicate.records import Store
 
@@ -66,11 +67,15 @@ def test_bad_input_is_one_line_and_exit_status_2(results, capsys, command, spec,
     assert out == ""
 
 
-def test_missing_data_is_bad_input(results, tmp_path, capsys):
+def test_missing_data_is_bad_input(results, tmp_path, capsys, monkeypatch):
+    def no_network(name, root):
+        raise UserError(f"data: could not download {name}; put its files under {root}")
+
+    monkeypatch.setattr("ebreplicate.training.data._fetch", no_network)
     spec = json.loads(canonical(SEARCH))
     spec["spec"]["dataset"] = "cifar10"
     assert run(results, "search", json.dumps(spec), "--data", str(tmp_path)) == 2
-    assert "cifar-10-batches-py/data_batch_1 is missing" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"error: data: could not download cifar10; put its files under {tmp_path}\n"
 
 
 def test_a_results_folder_in_the_way_of_a_file_is_bad_input(tmp_path, capsys):

@@ -508,7 +508,7 @@ def test_a_figure_of_nothing_is_drawn_and_judges_nothing(item, tmp_path):
     assert "</svg>" in drawn_as_svg(item, COMPARABLE, tmp_path)
     assert {c.verdict for c in EXPERIMENTS.load(item).claims(COMPARABLE, table)} == {"not run"}
     cells = EXPERIMENTS.load(item).cells(COMPARABLE, table)
-    assert {cell_verdict(c, True) for c in cells} == {"not run"}
+    assert {cell_verdict(c, True) for c in cells if not c.exact} <= {"not run"}  # arithmetic needs no run
 
 
 def test_fig1_draws_our_means_and_the_papers_points(run):

@@ -14,6 +14,7 @@ from ebreplicate.plan.spec import Retrain, Ticket, key
 from ebreplicate.pruning.weights import prunable, weight_counts
 from ebreplicate.records import Store
 from ebreplicate.stages import common, retraining
+from ebreplicate.stages.regrow import load_weights
 
 RECIPE = replace(TINY, l1=0.0, epochs=2)
 SEARCH = tiny_search(RECIPE)
@@ -32,7 +33,7 @@ def flat(model):
 
 
 def loaded(store, run, epoch):
-    return common.load_weights(stages.network(SEARCH), run, epoch, store)
+    return load_weights(stages.network(SEARCH), run, epoch, store, NOWHERE, CPU)
 
 
 def mask_of(store, ticket):
@@ -108,21 +109,23 @@ def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkey
     monkeypatch.setattr("ebreplicate.stages.dense.fit", fit)
     with pytest.raises(Interrupt):
         stages.search(SEARCH, Store(store.root / "again"), NOWHERE, CPU)
-    rewound = retraining._ticket_network(REWOUND, store, store.read(FIRST), seed=99).state_dict()
+    rewound = retraining._ticket_network(REWOUND, store, store.read(FIRST), 99, NOWHERE, CPU).state_dict()
     assert initial.keys() == rewound.keys()
     assert all(initial[name].equal(rewound[name]) for name in initial)
-    early = retraining._ticket_network(LATER, store, store.read(SECOND), seed=99)
+    early = retraining._ticket_network(LATER, store, store.read(SECOND), 99, NOWHERE, CPU)
     assert flat(early).equal(flat(loaded(store, SEARCH, 1)))
-    fresh = retraining._ticket_network(replace(REWOUND, init="reinit"), store, store.read(FIRST), seed=99)
+    fresh = retraining._ticket_network(replace(REWOUND, init="reinit"), store, store.read(FIRST), 99, NOWHERE, CPU)
     assert not flat(fresh).equal(flat(stages.network(SEARCH)))
-    inherited = retraining._ticket_network(replace(LATER, init="inherit", rewind=0), store, store.read(SECOND), 99)
+    inherited = retraining._ticket_network(
+        replace(LATER, init="inherit", rewind=0), store, store.read(SECOND), 99, NOWHERE, CPU
+    )
     assert flat(inherited).equal(flat(loaded(store, REWOUND, 2)))
 
 
 def test_a_channel_ticket_may_be_rewound_too(store):
     ticket = Ticket(SEARCH, 0.5, 1)
     drawn = stages.draw(ticket, store)
-    small = retraining._ticket_network(Retrain(ticket, init="rewind"), store, drawn, seed=0)
+    small = retraining._ticket_network(Retrain(ticket, init="rewind"), store, drawn, 0, NOWHERE, CPU)
     initial = stages.network(SEARCH)
     kept = stages.load_mask(ticket, store, 264)[:4]
     assert small.features[0].weight.equal(initial.features[0].weight[kept])

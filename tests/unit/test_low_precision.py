@@ -194,7 +194,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(precision):
             snapshots[1].seek(0)  # after two epochs, one of them averaged
             resume = torch.load(snapshots[1], weights_only=True)
 
-        def keep(snapshot):
+        def keep(snapshot, _now):
             snapshots.append(io.BytesIO())
             torch.save(snapshot, snapshots[-1])
 

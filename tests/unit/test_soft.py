@@ -19,6 +19,7 @@ from ebreplicate.pruning.methods.soft import soft
 from ebreplicate.pruning.surgery import batch_norms, split_mask
 from ebreplicate.records import Store
 from ebreplicate.stages import network
+from ebreplicate.stages.regrow import load_weights
 from ebreplicate.training.loop import evaluate, fit
 from ebreplicate.training.soft import SoftFilters
 
@@ -84,7 +85,7 @@ def test_a_soft_draw_is_the_pruned_network_of_the_last_evaluation(tmp_path):
     assert small < 0.7 * dense
     assert found["cost"]["training_flops"]["authors"] == pytest.approx(3 * 60 * 3 * dense)  # trains the dense network
     model = network(SOFT)
-    stages.common.load_weights(model, SOFT, store, 3)
+    load_weights(model, SOFT, 3, store, NOWHERE, CPU)
     pruned = shrink(model, stages.load_mask(ticket, store, sum(bn_widths(model))))
     assert evaluate(pruned, digits())[1] == pytest.approx(found["metrics"]["last_accuracy"])
 
