@@ -66,7 +66,7 @@ def block_floating_point(
     rounding: str = "nearest",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Round x to block floating point: one shared exponent for each index of `dim` (SWALP, section 3.1).
+    """Round x to block floating point: one shared exponent for each index of `dim` (as in SWALP).
 
     With e = floor(log2 max|block|), every value becomes k * 2^(e - (word_length - 2)), |k| <= 2^(word_length-1) - 1, as
     in QPyTorch (reference audit, section 6). "nearest" is floor(x / step + 1/2): ties go up. "stochastic" is unbiased

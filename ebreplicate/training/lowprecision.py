@@ -1,4 +1,4 @@
-"""Training in eight bits: block floating point as in the authors' code (main_lp.py; SWALP, algorithm 2), and FP8.
+"""Training in eight bits: block floating point as in the authors' code (main_lp.py, after SWALP), and FP8.
 
 What is rounded, always stochastically, where (reference audit, section 6):
 

@@ -237,6 +237,15 @@ def test_low_precision_learns_what_fp32_learns(precision):
     assert state.test_accuracy > 60  # as fp32 does (test_loop)
 
 
+@each_precision
+def test_a_training_without_the_rounding_does_not_run_under_its_name(precision):
+    other = lowprecision.hooks({"bfp8": "fp8", "fp8": "bfp8"}[precision], 0)
+    for hooks in ([], [WeightAverage()], other):
+        with pytest.raises(UserError, match=f"^precision: '{precision}' is not offered"):
+            Trainer(network(tiny_search()), TINY, precision, hooks)
+    Trainer(network(tiny_search()), TINY, precision, lowprecision.hooks(precision, 0))
+
+
 def test_adam_is_refused():
     with pytest.raises(UserError, match=r"^Recipe.optimizer: bfp8 is defined for sgd, got 'adam'"):
         trained(recipe=replace(TINY, optimizer="adam"))
