@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
     data = sub.add_parser("data", help="download or verify a dataset")
-    data.add_argument("names", nargs="+", metavar="cifar10|cifar100")
+    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
@@ -136,8 +136,8 @@ def _data(args: argparse.Namespace) -> None:
     from ebreplicate.training import data
 
     for name in args.names:
-        if name not in data.CIFAR_FILES:
-            raise unknown("data", name, data.CIFAR_FILES)
+        if name not in data.FILES:
+            raise unknown("data", name, data.FILES)
         data.download(name, Path(args.data))
         print(f"{name}: verified in {args.data}")
 

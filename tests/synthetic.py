@@ -31,10 +31,14 @@ TINY = Scale(
     datasets={
         "cifar10": {"name": "digits", "train_size": 60, "test_size": 200},
         "cifar100": {"name": "digits100", "train_size": 100, "test_size": 200},
+        "mnist": {"name": "digits", "train_size": 60, "test_size": 200},
     },
     models={
         "vgg16": {"name": "vgg16", "width": 0.0625},
         "preresnet101": {"name": "preresnet20", "width": 0.25},
+        "lenet300": {"name": "lenet300", "width": 0.1},
+        **{name: {"name": name, "width": 0.0625} for name in ("conv2", "conv4", "conv6", "vgg19")},
+        "preresnet20": {"name": "preresnet20", "width": 0.25},
         "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
     },
 )
@@ -51,6 +55,7 @@ class Outcome:
     accuracy: float | None
     status: str = "ok"
     flops: float = 1e9
+    early_stop: int = 1
 
 
 Outcomes = Callable[[Spec], Outcome | float | None]
@@ -66,6 +71,7 @@ def trained(outcome: Outcome) -> dict[str, Any]:
     """Record of a search or retrain."""
     last = outcome.accuracy
     metrics = {"last_accuracy": last, "best_accuracy": None if last is None else last + 1, "epochs": 8, "best_epoch": 1}
+    metrics |= {"early_stop_accuracy": last, "early_stop_epoch": outcome.early_stop}
     cost = {"training_flops": {"authors": outcome.flops}, "seconds": 2.0} if outcome.status != "no-ticket" else {}
     return {"status": outcome.status, "metrics": metrics, "cost": cost, "provenance": {}}
 
@@ -76,6 +82,8 @@ def drawn(spec: Ticket, emergence: int | None) -> dict[str, Any]:
     later = None if emergence is None else emergence + 1
     rules = {"authors": emergence, "consecutive": later, "no-init": later}
     metrics = {"epoch": epoch, "emergence": rules, "empty_layers": 0}
+    if spec.over_weights:
+        metrics["remaining_fraction"] = (1 - spec.ratio) ** spec.round
     status = "no-ticket" if epoch is None else "ok"
     return {"status": status, "metrics": metrics, "cost": {}, "provenance": {}}
 

@@ -14,5 +14,6 @@ EXPERIMENTS = Registry(
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
         "fig2_low_precision": "ebreplicate.experiments.fig2_low_precision:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
+        "lottery_tickets": "ebreplicate.experiments.lottery_tickets:EXPERIMENT",
     },
 )

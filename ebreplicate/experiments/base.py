@@ -196,13 +196,10 @@ def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
     return Ticket(search=search, ratio=ratio, at=at)
 
 
-TITLES = {
-    "vgg16": "VGG16",
-    "preresnet101": "PreResNet101",
-    "wideresnet22x2": "WRN-22-2",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-}
+TITLES = {"vgg16": "VGG16", "preresnet101": "PreResNet101", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+TITLES |= {"lenet300": "LeNet-300-100", "conv2": "Conv-2", "conv4": "Conv-4", "conv6": "Conv-6", "mnist": "MNIST"}
+TITLES |= {"vgg19": "VGG-19", "preresnet20": "PreResNet20 (for ResNet-18)"}
+TITLES |= {"wideresnet22x2": "WRN-22-2"}
 
 
 def title(scale: Scale, model: str, dataset: str) -> str:

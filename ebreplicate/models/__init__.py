@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ebreplicate.errors import UserError
 from ebreplicate.registry import Registry
 
 if TYPE_CHECKING:
@@ -20,15 +21,31 @@ MODELS = Registry(
         "resnet18": "ebreplicate.models.resnet:resnet18",
         "wideresnet22x2": "ebreplicate.models.wideresnet:wideresnet22x2",
         "mobilenet": "ebreplicate.models.mobilenet:mobilenet",
+        "lenet300": "ebreplicate.models.lenet:lenet300",
+        "conv2": "ebreplicate.models.lenet:conv2",
+        "conv4": "ebreplicate.models.lenet:conv4",
+        "conv6": "ebreplicate.models.lenet:conv6",
     },
 )
+SHAPED = ("lenet300", "conv2", "conv4", "conv6")
+"""Networks whose linear layers depend on the size of an image."""
 
 
-def build(name: str, num_classes: int, width: float = 1.0, channels: list[int] | None = None) -> "nn.Module":
+def build(
+    name: str,
+    num_classes: int,
+    width: float = 1.0,
+    channels: list[int] | None = None,
+    shape: tuple[int, int, int] = (3, 32, 32),
+) -> "nn.Module":
     """Build network `name` with freshly initialised weights.
 
     `width` multiplies every channel count (at least one channel each). `channels`, if given, is the number of kept
     channels of every batch norm in forward order: the network is then the physically smaller one that surgery makes.
-    Raises UserError for an unknown name or a configuration of the wrong length.
+    `shape`: that of an image. Raises UserError for an unknown name, a configuration of the wrong length or images that
+    the network does not take.
     """
-    return MODELS.load(name)(num_classes=num_classes, width=width, channels=channels)
+    if name not in SHAPED and shape[0] != 3:
+        raise UserError(f"model: {name} takes images of 3 channels, not {shape[0]}; use one of {', '.join(SHAPED)}")
+    more = {"shape": shape} if name in SHAPED else {}
+    return MODELS.load(name)(num_classes=num_classes, width=width, channels=channels, **more)

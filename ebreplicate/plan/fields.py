@@ -58,13 +58,20 @@ class Spec:
 
 
 def to_dict(spec: Spec) -> dict[str, Any]:
-    """Canonical nested dict of `spec`: fields at their default are left out, tuples become lists."""
+    """Canonical nested dict of `spec`: fields at their default are left out, tuples become lists.
+
+    Remembered in the spec, which is frozen: a chain of tickets would be walked once per link otherwise. Do not modify
+    the result.
+    """
+    if "_dict" in spec.__dict__:
+        return spec.__dict__["_dict"]
     out: dict[str, Any] = {}
     for f in fields(spec):  # type: ignore[arg-type]
         value = getattr(spec, f.name)
         if f.default is not MISSING and value == f.default:
             continue
         out[f.name] = to_dict(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+    object.__setattr__(spec, "_dict", out)
     return out
 
 

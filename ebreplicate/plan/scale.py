@@ -43,6 +43,9 @@ class Scale:
         return self.epochs[paper_epoch]
 
     def _training(self, kind: type, model: str, dataset: str, seed: int, recipe: Recipe | None, more: Any) -> Any:
+        for kind_of, name, known in (("models", model, self.models), ("datasets", dataset, self.datasets)):
+            if name not in known:
+                raise unknown(f"{self.name}.yaml {kind_of}", name, known)
         net, data = dict(self.models[model]), dict(self.datasets[dataset])
         names = {"model": net.pop("name"), "dataset": data.pop("name"), "recipe": recipe or self.recipe, "seed": seed}
         return kind(**{**names, "precision": self.precision, **net, **data, **more})

@@ -301,8 +301,11 @@ def canonical(spec: Spec) -> str:
 
 def key(spec: Spec) -> str:
     """Name of a run: readable slug and ten hex digits of the sha256 of its canonical JSON."""
-    digest = hashlib.sha256(canonical(spec).encode()).hexdigest()[:10]
-    return f"{re.sub(r'[^a-zA-Z0-9.]+', '-', spec.slug)}-{digest}"  # type: ignore[attr-defined]
+    if "_key" not in spec.__dict__:  # remembered: planning asks for the same keys over and over
+        digest = hashlib.sha256(canonical(spec).encode()).hexdigest()[:10]
+        name = f"{re.sub(r'[^a-zA-Z0-9.]+', '-', spec.slug)}-{digest}"  # type: ignore[attr-defined]
+        object.__setattr__(spec, "_key", name)
+    return spec.__dict__["_key"]
 
 
 def from_json(text: str) -> Any:

@@ -27,7 +27,7 @@ from ebreplicate.training.observers import weights_name
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> nn.Module:
     """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
     torch.manual_seed(search.seed if seed is None else seed)
-    return build(search.model, INFO[search.dataset].classes, search.width, channels)
+    return build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
 
 
 def images(search: specs.Training) -> int:
@@ -36,9 +36,9 @@ def images(search: specs.Training) -> int:
 
 
 def shape(search: specs.Training) -> tuple[int, int, int]:
-    """Shape of one image, (3, side, side)."""
-    side = INFO[search.dataset].side
-    return (3, side, side)
+    """Shape of one image, (channels, side, side)."""
+    info = INFO[search.dataset]
+    return (info.channels, info.side, info.side)
 
 
 def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data:
@@ -48,10 +48,15 @@ def load_data(search: specs.Training, root: Path, device: torch.device) -> datas
 
 
 def metrics_of(state: State) -> dict[str, Any]:
-    """Last-epoch and best-epoch accuracy, both exact; best is selected on the test set, as the authors' code does."""
+    """Last-epoch and best-epoch accuracy, both exact; best is selected on the test set, as the authors' code does.
+
+    Early stopping is at the epoch of minimum test loss (the lottery-ticket paper's criterion, on its validation set).
+    """
     if not state.history:
         return {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None, "last_train_loss": None}
     best = max(state.history, key=lambda row: row["test_accuracy"])
+    finite = [row for row in state.history if math.isfinite(row["test_loss"])]
+    stop = min(finite or state.history[:1], key=lambda row: row["test_loss"])
     last = state.history[-1]
     loss = last["train_loss"]
     return {
@@ -59,6 +64,8 @@ def metrics_of(state: State) -> dict[str, Any]:
         "last_accuracy": last["test_accuracy"],
         "best_accuracy": best["test_accuracy"],
         "best_epoch": int(best["epoch"]),
+        "early_stop_accuracy": stop["test_accuracy"],
+        "early_stop_epoch": int(stop["epoch"]),
         "last_train_loss": loss if math.isfinite(loss) else None,
     }
 

@@ -13,11 +13,13 @@ from torch import Tensor
 from ebreplicate.errors import UserError
 from ebreplicate.training.datasets import DATASETS, INFO
 
+PAD = 4
+"""Zero pixels around an image before a crop of its own size."""
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The authors' constants, for CIFAR-100 as well (the std is not the pixel std; reference audit, section 2)."""
 
 # The files torchvision lays out, with torchvision's own MD5s: a flipped byte is refused before any training.
-CIFAR_FILES = {
+FILES = {
     "cifar10": {
         "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
         "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -30,12 +32,18 @@ CIFAR_FILES = {
         "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
         "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
     },
+    "mnist": {
+        "MNIST/raw/train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "MNIST/raw/train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "MNIST/raw/t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "MNIST/raw/t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
 }
 
 
 @dataclass
 class Split:
-    """Images uint8 (n, 3, 32, 32) and labels int64 (n,), on one device."""
+    """Images uint8 (n, 3, 32, 32), of MNIST (n, 1, 28, 28), and labels int64 (n,), on one device."""
 
     images: Tensor
     labels: Tensor
@@ -102,15 +110,15 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(f, "md5").hexdigest()
 
 
-def verify_cifar(name: str, root: Path) -> list[Path]:
-    """Return the files of a CIFAR dataset under `root`, each verified by hash; raises UserError otherwise."""
+def verify(name: str, root: Path) -> list[Path]:
+    """Return the files of a dataset under `root`, each verified by hash; raises UserError otherwise."""
     paths = []
-    for file, md5 in CIFAR_FILES[name].items():
+    for file, md5 in FILES[name].items():
         path = root / file
         if not path.is_file():
             raise UserError(
                 f"data root {str(root)!r}: {file} is missing. With a network, run `python -m ebreplicate data {name}`; "
-                f"without one, put the files of torchvision's {INFO[name].title} there: {', '.join(CIFAR_FILES[name])}"
+                f"without one, put the files of torchvision's {INFO[name].title} there: {', '.join(FILES[name])}"
             )
         if _md5(path) != md5:
             raise UserError(
@@ -142,32 +150,32 @@ def _read_cifar(paths: list[Path], label: str) -> Split:
 
 def load_cifar10(root: Path) -> Data:
     """CIFAR-10 from torchvision's folder layout: 50,000 and 10,000 images."""
-    *train, test = verify_cifar("cifar10", root)
+    *train, test = verify("cifar10", root)
     return Data(_read_cifar(train, "labels"), _read_cifar([test], "labels"))
 
 
 def load_cifar100(root: Path) -> Data:
     """CIFAR-100 (fine labels) from torchvision's folder layout: 50,000 and 10,000 images."""
-    train, test = verify_cifar("cifar100", root)
+    train, test = verify("cifar100", root)
     return Data(_read_cifar([train], "fine_labels"), _read_cifar([test], "fine_labels"))
 
 
 def download(name: str, root: Path) -> None:
-    """Fetch a CIFAR dataset through torchvision unless its verified files are already there."""
+    """Fetch a dataset through torchvision unless its verified files are already there."""
     try:
-        verify_cifar(name, root)
+        verify(name, root)
         return
     except UserError:
         pass
     from torchvision import datasets  # slow to import: only here
 
-    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "mnist": datasets.MNIST}[name]
     try:
         kind(str(root), download=True)
     except (OSError, RuntimeError) as e:
-        files = ", ".join(CIFAR_FILES[name])
+        files = ", ".join(FILES[name])
         raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {files}") from e
-    verify_cifar(name, root)
+    verify(name, root)
 
 
 def _digit_arrays() -> tuple[np.ndarray, np.ndarray]:
@@ -215,8 +223,8 @@ class Batches:
     """Augmented, normalised training batches of one split, everything on its device.
 
     Order and augmentation of an epoch depend on (seed, epoch) alone, so training resumes exactly at any epoch.
-    `augment`: "crop-flip" (pad 4, random 32x32 crop, flip with probability 1/2), "crop" or "none". Padding is done
-    before normalisation, as in the authors' transform. The last partial batch is kept.
+    `augment`: "crop-flip" (pad 4, random crop of the image's size, flip with probability 1/2), "crop" or "none".
+    Padding is done before normalisation, as in the authors' transform. The last partial batch is kept.
     """
 
     def __init__(self, data: Data, batch_size: int, augment: str, seed: int):
@@ -224,7 +232,7 @@ class Batches:
         self.device = self.labels.device
         self.images_per_epoch = len(self.labels)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
-        self.pad = 0 if augment == "none" else 4
+        self.pad = 0 if augment == "none" else PAD
         self.images = torch.nn.functional.pad(data.train.images, (self.pad,) * 4)
         self.scale, self.shift = normalisation(data, self.device)
 
@@ -232,7 +240,7 @@ class Batches:
         return -(-len(self.labels) // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches (images float (B, 3, 32, 32) channels_last, labels (B,)) of the 0-based `epoch`."""
+        """Batches (images float (B, 3, 32, 32) or the like, channels_last, labels (B,)) of the 0-based `epoch`."""
         # Drawn on the CPU, so that every device sees the same order and crops.
         g = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) & 0x7FFF_FFFF_FFFF)
         n = len(self.labels)
@@ -252,8 +260,8 @@ class Batches:
 
 
 def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-    """Cut a 32x32 window out of images[index] at (top, left), mirrored where `flip`: uint8 (B, 32, 32, 3)."""
-    side = torch.arange(32, device=images.device)
+    """Cut the window at (top, left) out of padded images[index], mirrored where `flip`: uint8 (B, side, side, C)."""
+    side = torch.arange(images.shape[-1] - 2 * PAD, device=images.device)
     rows = top[:, None] + side
     columns = left[:, None] + torch.where(flip[:, None], side.flip(0), side)
     # One gather; the sliced channel axis moves last because advanced indices surround it.
@@ -261,7 +269,7 @@ def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor)
 
 
 def normalisation(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Scale and shift (3,) that map uint8 pixels to normalised floats: x * scale + shift."""
+    """Scale and shift, one per channel, that map uint8 pixels to normalised floats: x * scale + shift."""
     mean, std = torch.tensor(data.mean), torch.tensor(data.std)
     return (1 / (255 * std)).to(device), (-mean / std).to(device)
 

@@ -14,6 +14,7 @@ class DatasetInfo:
     test: int
     title: str
     side: int = 32
+    channels: int = 3
 
 
 INFO = {
@@ -21,5 +22,10 @@ INFO = {
     "digits100": DatasetInfo(100, 4000, 1000, "pairs of handwritten digits, 100 classes, 32x32"),
     "cifar10": DatasetInfo(10, 50_000, 10_000, "CIFAR-10"),
     "cifar100": DatasetInfo(100, 50_000, 10_000, "CIFAR-100"),
+    "mnist": DatasetInfo(10, 60_000, 10_000, "MNIST", side=28, channels=1),
 }
-DATASETS = Registry("dataset", {name: f"ebreplicate.training.data:load_{name}" for name in INFO})
+HOME = {"mnist": "mnist"}
+"""Modules of ebreplicate.training that hold loaders; the others are in data."""
+DATASETS = Registry("dataset", {name: f"ebreplicate.training.{HOME.get(name, 'data')}:load_{name}" for name in INFO})
+DOWNLOADED = ("cifar10", "cifar100", "mnist")
+"""Datasets of files that are fetched and verified before training."""

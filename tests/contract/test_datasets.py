@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ebreplicate.training.data import CIFAR_FILES, load
+from ebreplicate.training.data import FILES, load
 from ebreplicate.training.datasets import DATASETS, INFO
 
 ROOT = Path(os.environ.get("EBREPLICATE_DATA", Path(__file__).parents[2] / "data"))
@@ -15,7 +15,7 @@ ROOT = Path(os.environ.get("EBREPLICATE_DATA", Path(__file__).parents[2] / "data
 @pytest.fixture(scope="module", params=sorted(DATASETS))
 def loaded(request):
     name = request.param
-    missing = [file for file in CIFAR_FILES.get(name, ()) if not (ROOT / file).is_file()]
+    missing = [file for file in FILES.get(name, ()) if not (ROOT / file).is_file()]
     if missing:
         pytest.skip(f"{name}: {missing[0]} is not under {ROOT} (set EBREPLICATE_DATA)")
     return name, load(name, ROOT)
@@ -28,11 +28,12 @@ def test_sizes_and_classes_are_what_planning_was_told(loaded):
     assert data.train.labels.unique().tolist() == list(range(info.classes))
 
 
-def test_images_are_bytes_in_three_channels(loaded):
+def test_images_are_bytes_of_the_shape_planning_was_told(loaded):
     name, data = loaded
     for split in (data.train, data.test):
         assert split.images.dtype == torch.uint8
-        assert split.images.shape == (len(split), 3, INFO[name].side, INFO[name].side)
+        info = INFO[name]
+        assert split.images.shape == (len(split), info.channels, info.side, info.side)
         assert split.labels.dtype == torch.int64
         assert 0 <= int(split.labels.min()) <= int(split.labels.max()) < INFO[name].classes
 

@@ -6,12 +6,12 @@ from torch import nn
 
 from ebreplicate.cost import flops
 from ebreplicate.errors import UserError
-from ebreplicate.models import MODELS, build
+from ebreplicate.models import MODELS, SHAPED, build
 from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels
 
 CLASSES, WIDTH = 7, 0.0625
-DENSE_ONLY = {"resnet18", "wideresnet22x2", "mobilenet"}  # no channel surgery
+DENSE_ONLY = {"resnet18", "wideresnet22x2", "mobilenet", "lenet300", "conv2", "conv4", "conv6"}  # no channel surgery
 
 
 def side(name):
@@ -46,6 +46,14 @@ def test_logits_have_one_column_per_class_and_reach_every_parameter(model, name)
     assert logits.shape == (2, CLASSES)
     logits.square().sum().backward()
     assert [key for key, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_images_that_the_network_does_not_take_are_refused(name):
+    if name in SHAPED:
+        assert build(name, CLASSES, WIDTH, shape=(1, 16, 16))(torch.randn(2, 1, 16, 16)).shape == (2, CLASSES)
+    else:
+        with pytest.raises(UserError, match=f"model: {name} takes images of 3 channels, not 1"):
+            build(name, CLASSES, WIDTH, shape=(1, 28, 28))
 
 
 def test_arguments_rebuild_the_same_structure(model):
@@ -93,7 +101,10 @@ def test_scores_are_the_batch_norm_scales_in_forward_order(model, name):
 
 
 def test_the_untrained_network_has_no_ticket(model):
-    """Every scale starts at one value, so the strict threshold keeps nothing."""
+    """Every scale starts at one value, so the strict threshold keeps nothing; without batch norms there is no score."""
+    if not batch_norms(model):
+        assert prunable_scores(model).shape == (0,)
+        return
     assert not global_mask(prunable_scores(model), 0.5).any()
 
 

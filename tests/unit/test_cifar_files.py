@@ -33,7 +33,7 @@ def cifar(request, tmp_path, monkeypatch):
         sums[file] = hashlib.md5(content).hexdigest()
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(content)
-    monkeypatch.setitem(data.CIFAR_FILES, name, sums)
+    monkeypatch.setitem(data.FILES, name, sums)
     return name, tmp_path, batches
 
 
@@ -75,10 +75,10 @@ def test_download_leaves_verified_files_alone(cifar, monkeypatch):
 
 
 def test_the_listed_files_are_the_whole_datasets():
-    assert {name: len(files) for name, files in data.CIFAR_FILES.items()} == {"cifar10": 6, "cifar100": 2}
-    sums = [md5 for files in data.CIFAR_FILES.values() for md5 in files.values()]
+    assert {name: len(files) for name, files in data.FILES.items()} == {"cifar10": 6, "cifar100": 2, "mnist": 4}
+    sums = [md5 for files in data.FILES.values() for md5 in files.values()]
     assert all(len(md5) == 32 for md5 in sums)
-    assert len(set(sums)) == 8
+    assert len(set(sums)) == 12
 
 
 class Harmful:

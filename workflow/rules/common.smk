@@ -11,6 +11,7 @@ from ebreplicate.plan.plan import make_plan, parents, requests, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, Training, canonical, key
 from ebreplicate.records import Store
+from ebreplicate.training.datasets import DOWNLOADED
 
 SETTINGS = ("scale", "results", "data", "device", "threads")
 DEVICES = ("auto", "cpu", "cuda")
@@ -62,14 +63,14 @@ STORE = Store(RESULTS)
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
 )
-CIFAR = sorted({s.dataset for s in PLAN.stage(Training) if s.dataset.startswith("cifar")})
+FETCHED = sorted({s.dataset for s in PLAN.stage(Training) if s.dataset in DOWNLOADED})
 
 
 wildcard_constraints:
     run=r"[A-Za-z0-9.\-]+",
     scale="|".join(SCALES),
     item="|".join(EXPERIMENTS),
-    dataset="|".join(CIFAR),
+    dataset="|".join(FETCHED),
 
 
 def spec_of(wildcards, kind):
@@ -91,10 +92,10 @@ def needs(kind):
 
 
 def dataset_of(wildcards):
-    """Input function: the verified-dataset marker of a run on CIFAR."""
+    """Input function: the verified-dataset marker of a run on files."""
     spec = PLAN.runs[wildcards.run]
     search = search_of(spec)
-    return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in CIFAR else []
+    return [ancient(f"{RESULTS}/data/{search.dataset}.verified")] if search.dataset in FETCHED else []
 
 
 def records_of(wildcards):

@@ -1,0 +1,169 @@
+"""The lottery-ticket figure: accuracy, early stopping and the worth of the initialisation against weights left."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments import base
+from ebreplicate.experiments.base import by_seed, interval
+from ebreplicate.experiments.lottery_claims import paired
+from ebreplicate.experiments.lottery_runs import DATASET, DEEP, grid_of
+from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
+from ebreplicate.plan.scale import Scale
+from ebreplicate.stats import Interval
+
+SERIES = {"ticket": "winning ticket", "reinit": "its mask, fresh weights", "random": "random sparsity"}
+SETTINGS = {
+    "high": "high rate",
+    "low": "low rate",
+    "warmup": "warmup",
+    "rewind": "high rate, rewound to an early epoch",
+}
+
+
+def _points(table: Any, column: str, **where: Any) -> list[tuple[float, Interval]]:
+    """(percent of weights left, interval over seeds) of every round that has been run."""
+    out = []
+    for number in sorted(set(table["round"])):
+        values = by_seed(table, column, round=int(number), **where)
+        left = by_seed(table, "remaining", round=int(number), **where)
+        if values and left:
+            out.append((100 * interval(left).mean, interval(values)))
+    return out
+
+
+def _line(axis: Any, points: list[tuple[float, Interval]], **look: Any) -> None:
+    bars = [i.half if math.isfinite(i.half) else 0.0 for _, i in points]
+    axis.errorbar([x for x, _ in points], [i.mean for _, i in points], bars, capsize=2, lw=1.2, **look)
+
+
+def _published(axis: Any, rows: dict[int, Any], factor: float, lowest: float, **look: Any) -> None:
+    """Published points within the frame."""
+    from ebreplicate import style
+
+    rows = {k: r for k, r in rows.items() if k and r.percent_weights_remaining >= lowest / 1.15}
+    shown = [(r.percent_weights_remaining, factor * r.value) for _, r in sorted(rows.items())]
+    axis.plot([x for x, _ in shown], [y for _, y in shown], **{**look, **style.PUBLISHED})
+
+
+def _frame(axis: Any, scale: Scale, values: list[float], lowest: float) -> None:
+    from ebreplicate import style
+
+    axis.set_xscale("log")
+    axis.set_xlim(115, lowest / 1.15)
+    ticks = [t for t in (100, 60, 30, 15, 8, 4, 2, 1) if t >= lowest / 1.15]
+    axis.set_xticks(ticks, [str(t) for t in ticks])
+    axis.minorticks_off()
+    if not scale.comparable:
+        style.frame(axis, values)
+
+
+def _other(axis: Any, scale: Scale) -> Any:
+    """Where published points go: the same axis, or at a scale that is not comparable one of their own."""
+    if scale.comparable:
+        return axis
+    other = axis.twinx()
+    other.grid(False)
+    other.tick_params(labelsize="x-small", colors="0.5")
+    return other
+
+
+def _lowest(here: Any) -> float:
+    """Smallest percentage of weights left in a panel."""
+    left = here.remaining.dropna()
+    return 100 * float(left.min()) if len(left) else 50.0
+
+
+def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> None:
+    """One small network: three series, dense as a line, published beside."""
+    from ebreplicate import style
+
+    column = "early_stop_iteration" if iteration else "early_stop_accuracy"
+    metric, factor = (ITERATION, 1.0) if iteration else (ACCURACY, 100.0)
+    here = table[table.model == model]
+    other, seen, lowest = _other(axis, scale), [], _lowest(here)
+    for series, colour, marker in zip(SERIES, style.COLOURS, style.MARKERS, strict=False):
+        points = _points(here, column, series=series)
+        look = {"color": colour, "marker": marker}
+        _line(axis, points, label=SERIES[series], **look)
+        _published(other, curve(model, "plain", series, metric), factor, lowest, **look)
+        seen += [i.mean for _, i in points]
+    dense = interval(by_seed(here, column, series="dense"))
+    if dense.n:
+        axis.axhline(dense.mean, c="0.3", ls="--", lw=1)
+        seen.append(dense.mean)
+    _frame(axis, scale, seen, lowest)
+
+
+def _deep(axis: Any, scale: Scale, table: Any, model: str) -> None:
+    """One deep network: a colour a setting from its dense network on, re-initialised tickets dashed."""
+    from ebreplicate import style
+
+    here = table[table.model == model]
+    other, seen, lowest = _other(axis, scale), [], _lowest(here)
+    for setting, colour, marker in zip(SETTINGS, style.COLOURS, style.MARKERS, strict=True):
+        dense = _points(here, "last_accuracy", setting="high" if setting == "rewind" else setting, series="dense")
+        for series, line in (("ticket", "-"), ("reinit", "--")):
+            points = _points(here, "last_accuracy", setting=setting, series=series)
+            look = {"color": colour, "marker": marker}
+            if points:
+                name = SETTINGS[setting] + (", fresh weights" if series == "reinit" else "")
+                _line(axis, dense + points, label=name, ls=line, **look)
+            if series == "ticket":
+                _published(other, curve(model, setting, series), 100.0, lowest, **look)
+            seen += [i.mean for _, i in dense + points]
+    _frame(axis, scale, seen, lowest)
+
+
+def _gain(axis: Any, scale: Scale, table: Any, model: str) -> None:
+    """Rewound minus re-initialised at equal masks' sparsity, a setting a line."""
+    from ebreplicate import style
+
+    here, seen = table[table.model == model], [0.0]
+    for setting, colour, marker in zip(SETTINGS, style.COLOURS, style.MARKERS, strict=True):
+        points = []
+        for number in sorted(set(here["round"]) - {0}):
+            at = {"round": int(number)}
+            ticket = {"setting": setting, "series": "ticket", **at}
+            control = {"setting": "high" if setting == "rewind" else setting, "series": "reinit", **at}
+            gain, left = paired(here, "last_accuracy", ticket, control), by_seed(here, "remaining", **ticket)
+            if gain:
+                points.append((100 * interval(left).mean, interval(gain)))
+        if points:
+            _line(axis, points, color=colour, marker=marker)
+        seen += [i.mean for _, i in points]
+    axis.axhline(0, c="0.3", lw=0.8)
+    _frame(axis, scale, seen, _lowest(here))
+    style.frame(axis, seen)
+
+
+def draw(scale: Scale, table: Any) -> Any:
+    """Two rows: accuracy above; below, early stopping of small networks and the gain over re-init of deep ones."""
+    from ebreplicate import style
+
+    plt = style.use()
+    models = list(grid_of(scale).panels)
+    figure, axes = plt.subplots(2, len(models), figsize=(3.3 * len(models), 5.8), squeeze=False)
+    for (top, bottom), model in zip(axes.T, models, strict=True):
+        if model in DEEP:
+            _deep(top, scale, table, model)
+            _gain(bottom, scale, table, model)
+            top.set_ylabel("accuracy, last epoch (%)")
+            bottom.set_ylabel("gain over fresh weights (pp)")
+        else:
+            _small(top, scale, table, model, iteration=False)
+            _small(bottom, scale, table, model, iteration=True)
+            top.set_ylabel("accuracy at early stopping (%)")
+            bottom.set_ylabel("iteration of early stopping")
+        top.set_title(base.title(scale, model, DATASET[model]), fontsize="small")
+        bottom.set_xlabel("weights left (%)")
+    for side, deep in (("left", False), ("right", True)):
+        top = [axis for axis, model in zip(axes[0], models, strict=True) if (model in DEEP) == deep]
+        shown = {name: h for axis in top for h, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+        if shown:
+            look = {"ncols": 2 if deep else 1, "fontsize": "small"}
+            figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
+    grid = grid_of(scale)
+    note = f"scale {scale.name}, {len(scale.seeds[: grid.seeds])} seeds (deep: {len(scale.seeds[: grid.deep_seeds])}), "
+    note += "mean and 95 % t-interval; grey dashes: dense; hollow: Frankle & Carbin"
+    style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))
+    return figure

@@ -1,0 +1,200 @@
+"""The lottery-ticket item: its rounds, its table, its published curves and its verdicts on invented outcomes."""
+
+from dataclasses import replace
+
+import pytest
+from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
+
+from ebreplicate.experiments import EXPERIMENTS, lottery_claims, lottery_runs
+from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
+from ebreplicate.experiments.verdicts import cell_verdict
+from ebreplicate.plan.scale import SCALES, load_scale
+from ebreplicate.plan.spec import Recipe, Retrain, Search
+from ebreplicate.records import Store
+
+ITEM = "lottery_tickets"
+RECIPE = Recipe(epochs=4, milestones=())
+PANEL = lottery_runs.Panel(RECIPE, rounds=3, ratio=0.2, rewind=2)
+TWO_SEEDS = lottery_runs.Grid(2, 2, lenet300=PANEL, vgg19=PANEL)
+
+
+@pytest.fixture
+def grid(monkeypatch):
+    """One small and one deep network, three rounds, two seeds."""
+    monkeypatch.setattr("ebreplicate.plan.scale.Scale.grid", lambda *_: TWO_SEEDS)
+
+
+def is_ticket(spec):
+    return isinstance(spec, Retrain) and spec.init == "rewind"
+
+
+def test_a_chain_trains_rewound_tickets_and_controls_beside_them():
+    search = Search("vgg16", "digits", RECIPE)
+    found = {(n, s): spec for n, s, spec in lottery_runs.rounds(search, PANEL, 0)}
+    assert list(found) == [(n, s) for n in (1, 2, 3) for s in ("ticket", "reinit", "random")]
+    for n in (1, 2, 3):
+        ticket, reinit, chance = (found[n, s] for s in ("ticket", "reinit", "random"))
+        assert (ticket.init, reinit.init, chance.init) == ("rewind", "reinit", "reinit")
+        assert ticket.ticket == reinit.ticket
+        assert (ticket.ticket.method, chance.ticket.method) == ("magnitude", "random-weights")
+        assert ticket.ticket.after == chance.ticket.after == (found[n - 1, "ticket"] if n > 1 else None)
+        assert ticket.ticket.round == n
+    early = [spec for _, s, spec in lottery_runs.rounds(search, PANEL, 2) if s == "ticket"]
+    assert [s.rewind for s in early] == [2, 2, 2]
+    assert early[1].ticket.after == early[0]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_scale_runs_every_control_and_every_rate(scale):
+    runs = lottery_runs.planned(load_scale(scale))
+    for model, kinds in (
+        ("lenet300", {("plain", s) for s in ("dense", "ticket", "reinit", "random")}),
+        (
+            "vgg19",
+            {("rewind", "ticket")} | {(r, s) for r in ("high", "low", "warmup") for s in ("dense", "ticket", "reinit")},
+        ),
+    ):
+        assert {(r.setting, r.series) for r in runs if r.model == model} == kinds
+    rates = {r.setting: r.spec.recipe for r in runs if r.model == "vgg19"}
+    assert rates["high"].lr == rates["warmup"].lr == 10 * rates["low"].lr == 0.1
+    assert rates["warmup"].warmup > rates["high"].warmup == 0
+
+
+def test_the_papers_recipes_are_its_iterations():
+    runs = {r.model: r.spec for r in lottery_runs.planned(load_scale("paper")) if r.round == 0 and r.setting != "low"}
+    images = {"lenet300": 60_000}
+    for model, iterations in {
+        "lenet300": 50_000,
+        "conv2": 20_000,
+        "conv4": 25_000,
+        "conv6": 30_000,
+        "preresnet20": 30_000,
+    }.items():
+        recipe = runs[model].recipe
+        steps = -(-images.get(model, 50_000) // recipe.batch_size) * recipe.epochs
+        assert steps == pytest.approx(iterations, rel=0.01)
+    assert [runs[m].recipe.lr for m in ("lenet300", "conv2", "conv4", "conv6")] == [1.2e-3, 2e-4, 3e-4, 3e-4]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rounds": 0}, "Panel.rounds"),
+        ({"ratio": 1.0}, "Panel.ratio"),
+        ({"warmup": 5}, r"Panel.warmup: must lie in 1..4 \(recipe.epochs\), got 5"),
+        ({"rewind": 4}, "Panel.rewind"),
+        ({"low_lr": 0.0}, "Panel.low_lr"),
+        ({"warm_lr": -1.0}, "Panel.warm_lr"),
+    ],
+)
+def test_bad_settings_are_named(change, message):
+    from ebreplicate.errors import UserError
+
+    with pytest.raises(UserError, match=f"^{message}"):
+        replace(PANEL, **change)
+
+
+def test_published_curves_are_numbered_by_round():
+    """Points read off the paper's Figures 4, 5, 1 and 7: rounds of 20 %, missing points leave gaps."""
+    lenet = curve("lenet300", "plain", "ticket")
+    assert lenet[0].percent_weights_remaining == pytest.approx(100, abs=0.1)
+    assert [round(lenet[k].percent_weights_remaining, 1) for k in (1, 3, 7)] == [80.0, 51.3, 21.1]
+    assert lenet[3].value == 0.9816
+    assert 0 not in curve("lenet300", "plain", "reinit")
+    assert curve("conv2", "plain", "ticket", ITERATION)[0].value == 2321.0
+    assert curve("conv6", "plain", "random")[1].percent_weights_remaining == pytest.approx(84.89)
+    vgg = curve("vgg19", "warmup", "reinit", ACCURACY)
+    assert vgg[1].series == "rate 0.1, warmup 10K / random re-init"
+    assert vgg[1].y_metric == "Test Accuracy (112K)"
+    assert curve("vgg19", "rewind", "ticket") == {}
+    for k, row in curve("vgg19", "high", "ticket").items():
+        assert 100 * 0.8**k == pytest.approx(row.percent_weights_remaining, rel=0.01, abs=0.03)  # reading error
+
+
+def outcomes(ticket, reinit, random=40.0, high=0.0):
+    """Dense 50; what a rewound ticket, its re-initialised mask and random sparsity reach; `high`: the ticket's gain at
+    the high rate. Seeds differ by a point; tickets stop an epoch sooner."""
+
+    def of(spec):
+        root = spec if isinstance(spec, Search) else spec.ticket.search
+        if isinstance(spec, Search):
+            return Outcome(50.0 + spec.seed, early_stop=3)
+        deep_high = root.model == "vgg19" and root.recipe.lr == 0.1 and not root.recipe.warmup
+        value = ticket if is_ticket(spec) else random if spec.ticket.method == "random-weights" else reinit
+        if deep_high and is_ticket(spec) and not spec.rewind:
+            value = reinit + high
+        return Outcome(value + root.seed, early_stop=2)
+
+    return of
+
+
+def judged(tmp_path, given):
+    store = Store(tmp_path)
+    write(store, [r.spec for r in lottery_runs.planned(TINY)], given)
+    table = tabulated(ITEM, TINY, tmp_path)
+    return table, {name: c.verdict for name, c in claims(ITEM, TINY, table).items()}
+
+
+ALL = ("tickets-beat-reinit", "tickets-beat-random-sparsity", "tickets-match-dense", "tickets-learn-faster")
+RATES = ("low-rate-finds-tickets", "high-rate-loses-tickets", "warmup-finds-tickets", "early-rewinding-finds-tickets")
+
+
+def test_the_papers_outcome_supports_its_claims(tmp_path, grid):
+    table, verdicts = judged(tmp_path, outcomes(ticket=55.0, reinit=45.0))
+    assert verdicts == dict.fromkeys((*ALL, *RATES), SUPPORTED)
+    row = table[
+        (table.model == "lenet300") & (table.series == "ticket") & (table["round"] == 2) & (table.seed == 1)
+    ].iloc[0]
+    assert row.remaining == pytest.approx(0.64)
+    assert row.early_stop_iteration == 2 * -(-60 // RECIPE.batch_size)
+    assert row.early_stop_accuracy == row.last_accuracy == 56.0
+
+
+def test_the_opposite_outcome_refutes_them(tmp_path, grid):
+    _, verdicts = judged(tmp_path, outcomes(ticket=42.0, reinit=45.0, random=60.0, high=5.0))
+    assert verdicts == {**dict.fromkeys((*ALL, *RATES), NOT_SUPPORTED), "tickets-learn-faster": SUPPORTED}
+
+
+def test_a_single_seed_judges_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("ebreplicate.plan.scale.Scale.grid", lambda *_: replace(TWO_SEEDS, seeds=1, deep_seeds=1))
+    _, verdicts = judged(tmp_path, outcomes(ticket=55.0, reinit=45.0))
+    assert set(verdicts.values()) == {INCONCLUSIVE}
+
+
+def test_nothing_run_is_not_run(tmp_path, grid):
+    _, verdicts = judged(tmp_path, lambda _: None)
+    assert set(verdicts.values()) == {NOT_RUN}
+
+
+def test_moderate_and_late_rounds(grid):
+    assert [lottery_claims.moderate(PANEL, k) for k in (1, 7, 8)] == [True, True, False]  # 0.8^7 = 0.21
+    assert [lottery_claims.late(PANEL, k) for k in (1, 2, 3)] == [False, True, True]
+
+
+def test_cells_compare_fractions_at_the_papers_levels(tmp_path, grid):
+    store = Store(tmp_path)
+    write(store, [r.spec for r in lottery_runs.planned(COMPARABLE)], outcomes(ticket=98.16, reinit=97.0))
+    found = EXPERIMENTS.load(ITEM).cells(COMPARABLE, tabulated(ITEM, COMPARABLE, tmp_path))
+    cells = {c.cell: c for c in found}
+    cell = cells["LeNet-300-100: ticket, round 3: accuracy"]
+    assert cell.published == 0.9816
+    assert cell.measured.mean == pytest.approx(0.9866)  # 98.16 and 99.16
+    assert cell_verdict(cell, comparable=True) == "inconclusive"
+    assert cells["LeNet-300-100: dense, round 0: early-stop iteration"].measured.mean == 3
+    assert "VGG-19, high: reinit, round 1: accuracy" in cells
+    assert "VGG-19, high: reinit, round 0: accuracy" not in cells
+
+
+def test_a_figure_is_drawn_from_what_there_is(tmp_path, grid):
+    from matplotlib import pyplot as plt
+
+    for given, lines in ((lambda _: None, 0), (outcomes(55.0, 45.0), 3)):
+        table, _ = judged(tmp_path / str(lines), given)
+        figure = EXPERIMENTS.load(ITEM).figure(TINY, table)
+        drawn = [c for c in figure.axes[0].containers if len(c[0].get_xdata())]
+        assert len(drawn) == lines
+        if lines:
+            assert drawn[0][0].get_xdata() == pytest.approx([80, 64, 51.2])
+            assert drawn[0][0].get_ydata() == pytest.approx([55.5] * 3)
+        plt.close(figure)
