@@ -180,7 +180,7 @@ class SmallDense(SparseHook):
         zeros -= sum(target_counts(full, spec).values())
         target = _parameters(full) - zeros
         low, high = 0.0, spec.width
-        for _ in range(40):
+        while high - low > 1e-5:  # far less than a channel
             middle = (low + high) / 2
             low, high = (middle, high) if self._size(middle) <= target else (low, middle)
         if self._size(low) > target:

@@ -18,24 +18,30 @@ from ebreplicate.records import Store
 #                         of the high rate, those whose epoch Figure 1 does not draw: T x 4 x S
 #              detector:  4 x 3 x S at emergence
 #   retrains   one a draw, and EB Train's continuation at emergence: 4 x 3 x S more
+#   sparse     networks x sparsities x 15 series x seeds of rigl_family, and a dense search for each network and seed:
+#              1 x 1 x 15 x 1 at smoke, 2 x 2 x 15 x 2 at quick, 2 x 4 x 15 x 3 at paper
 #   datasets   CIFAR-10 and CIFAR-100, except at smoke
 # Smoke draws 1, 20 and 160 (its epochs 1, 2 and 8) but not 40 (its epoch 3; 10 is epoch 1): D = 3, T = 1. Quick draws
 # 1, 20, 40 and 160 but not 10: D = 4, T = 1. Paper has D = 12, with 10, 20, 40 and 160 among them.
 
 
-def by_hand(seeds, draws, apart, datasets):
+def by_hand(seeds, draws, apart, datasets, sparse, dense):
     draw = 4 * 3 * (draws + 1) * seeds + 4 * 4 * seeds + apart * 4 * seeds + 4 * 3 * seeds
-    jobs = {"search": 4 * 2 * seeds, "draw": draw, "retrain": draw + 4 * 3 * seeds}
-    jobs |= {"tabulate": 5, "plot": 5, "compare": 1, "all": 1}
+    jobs = {"search": 4 * 2 * seeds + dense, "draw": draw, "retrain": draw + 4 * 3 * seeds, "sparse": sparse}
+    jobs |= {"tabulate": 6, "plot": 6, "compare": 1, "all": 1}
     return jobs | ({"dataset": datasets} if datasets else {})
 
 
-COUNTS = {"smoke": by_hand(2, 3, 1, 0), "quick": by_hand(2, 4, 1, 2), "paper": by_hand(3, 12, 0, 2)}
+COUNTS = {
+    "smoke": by_hand(2, 3, 1, 0, 15, 1),
+    "quick": by_hand(2, 4, 1, 2, 120, 4),
+    "paper": by_hand(3, 12, 0, 2, 360, 6),
+}
 
 
 def test_counts_written_out():
-    jobs = [[COUNTS[scale][rule] for rule in ("search", "draw", "retrain")] for scale in COUNTS]
-    assert jobs == [[16, 160, 184], [16, 184, 208], [24, 552, 588]]
+    jobs = [[COUNTS[scale][rule] for rule in ("search", "draw", "retrain", "sparse")] for scale in COUNTS]
+    assert jobs == [[17, 160, 184, 15], [20, 184, 208, 120], [30, 552, 588, 360]]
 
 
 @pytest.mark.parametrize("scale", COUNTS)
