@@ -131,8 +131,8 @@ class Fig2(Experiment):
         figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize="small")
         style.stamp(
             figure,
-            f"scale {scale.name}, up to {len(scale.seeds[: grid.seeds])} seeds, mean and 95 % t-interval (cut at the "
-            "frame), last retrain epoch;\ndistances: mean over seeds and ratios. The paper's Figure 2 was not found.",
+            f"scale {scale.name}; seeds: {len(scale.seeds[: grid.seeds])}; mean, 95 % t-interval (cut at the frame), "
+            "last retrain epoch;\ndistances: mean over seeds and ratios. The paper's Figure 2 was not found.",
         )
         return figure
 
@@ -230,18 +230,21 @@ def _accuracy_panel(axis: Any, scale: Scale, here: Any, ratio: float | None) -> 
 def _distance_panel(axis: Any, scale: Scale, here: Any) -> None:
     draws = grid_of(scale).draws
 
+    top = [0.5]
+
     def line(column: str, precision: str, **look: Any) -> None:
         rows = here[(here.precision == precision) & here[column].notna()]
         means = [(x, rows[rows.draw == str(d)][column].mean()) for x, d in enumerate(draws)]
         means = [(x, y) for x, y in means if math.isfinite(y)]
         axis.plot([x for x, _ in means], [y for _, y in means], **look)
+        top.extend(y for _, y in means)
 
     full, *low = _looks(scale)
     for precision, label, colour, marker in low:
         line("mask_distance", precision, c=colour, marker=marker, label=label)
     line("seed_distance", full[0], c="0.3", ls="--", label=f"between {full[0]} masks of two seeds")
     line("chance", full[0], c="0.6", ls=":", label="between random masks, 2p(1-p)")
-    axis.set_ylim(0, 0.55)
+    axis.set_ylim(0, 1.08 * max(top))
     axis.set_title(f"to the {full[0]} mask of the same seed", fontsize="small")
     _axis(axis, scale, draws)
 

@@ -26,14 +26,15 @@ def _images(search: Training) -> int:
     return search.train_size or INFO[search.dataset].train
 
 
-Network = tuple[str, str, float, int]
-"""What decides how fast a run trains: model, dataset, width, batch size."""
+Network = tuple[str, str, float, int, str]
+"""What decides how fast a run trains: model, dataset, width, batch size, precision."""
 
 
 def _network(spec: Spec) -> Network:
     search = search_of(spec)
     batch = spec.recipe.batch_size if isinstance(spec, Retrain) else search.recipe.batch_size
-    return search.model, search.dataset, search.width, batch
+    precision = spec.precision if isinstance(spec, Retrain) else search.precision
+    return search.model, search.dataset, search.width, batch, precision
 
 
 def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]]:
@@ -77,14 +78,15 @@ def _trial_speed(name: Network) -> float:
     from ebreplicate import cost
     from ebreplicate.models import build
     from ebreplicate.plan.spec import Recipe
+    from ebreplicate.training import lowprecision
     from ebreplicate.training.loop import Trainer
 
-    model, dataset, width, batch = name
+    model, dataset, width, batch, precision = name
     info = INFO[dataset]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = batch if device.type == "cuda" else min(batch, 32)  # the time per image hardly depends on it there
     network = build(model, info.classes, width).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(network, Recipe())
+    trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
     x = torch.randn(batch, 3, info.side, info.side, device=device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(info.classes, (batch,), device=device)
     times = []

@@ -35,8 +35,18 @@ def _power_of_two(x: Tensor) -> Tensor:
     return x / (2 * torch.frexp(x).mantissa)
 
 
+def _uniform16(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Uniform int16 in the shape and layout of `like` (dense).
+
+    Four to a draw, because uniform floats would cost more than the rest of the rounding.
+    """
+    draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
+    draws.random_(-(2**63), None, generator=generator)
+    return draws.view(torch.int16)[: like.numel()].as_strided(like.shape, like.stride())
+
+
 def _rounded(x: Tensor, step: Tensor, rounding: str, generator: torch.Generator | None) -> Tensor:
-    """k of x ~ k * step: floor(x / step + 1/2), or up with a probability equal to the remainder.
+    """k of x ~ k * step: floor(x / step + 1/2), or up with the probability of the remainder, to within 2^-17.
 
     The remainder is compared on its own: x / step + u would itself be rounded, and move values that lie on the grid.
     """
@@ -45,7 +55,8 @@ def _rounded(x: Tensor, step: Tensor, rounding: str, generator: torch.Generator 
     rest.sub_(k)
     if rounding == "nearest":
         return k.add_(rest.sub_(0.5).floor_()).add_(1)
-    return k.add_(rest.sub_(torch.empty_like(rest).uniform_(generator=generator)).ceil_())
+    # u = 1/2 + 2^-17 + i * 2^-16, the middle of one of 2^16 equal intervals: never 0 or 1.
+    return k.add_(rest.sub_(0.5 + 2.0**-17).sub_(_uniform16(rest, generator), alpha=2.0**-16).ceil_())
 
 
 def block_floating_point(
@@ -55,13 +66,14 @@ def block_floating_point(
     rounding: str = "nearest",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Round x to block floating point: one shared exponent for each index of `dim` (SWALP, section 3.1).
+    """Round x to block floating point: one shared exponent for each index of `dim` (as in SWALP).
 
     With e = floor(log2 max|block|), every value becomes k * 2^(e - (word_length - 2)), |k| <= 2^(word_length-1) - 1, as
     in QPyTorch (reference audit, section 6). "nearest" is floor(x / step + 1/2): ties go up. "stochastic" is unbiased
-    but for the clip, and draws from `generator` (on x's device). A vector has an exponent per element. Shape, dtype
-    and device are those of x; zeros stay zeros; a block with inf or nan becomes nan. Raises UserError for anything else
-    than a floating-point tensor, a word length in 2..16, a dimension of x and a known rounding.
+    (to 2^-17 of a step) but for the clip, and draws from `generator`, on x's device. A vector has an exponent per
+    element. Shape, dtype and device are those of x; zeros stay zeros; a block with inf or nan becomes nan. Raises
+    UserError for anything else than a floating-point tensor, a word length in 2..16, a dimension of x and a known
+    rounding.
     """
     wide = _checked(x, rounding)
     if not isinstance(word_length, int) or not 2 <= word_length <= 16:

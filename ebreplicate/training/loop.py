@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe
+from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training.data import Batches, Data
 
@@ -60,6 +60,9 @@ class StepHook:
     `step` counts optimiser steps from the start of the schedule (0-based, absolute, like epochs).
     """
 
+    precision: str | None = None
+    """The low precision that the hook brings, if any."""
+
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
         """Called once, before the first step and before a resumed state is loaded."""
 
@@ -107,6 +110,8 @@ class Trainer:
         hooks: Sequence[StepHook] = (),
         steps_per_epoch: int = 1,
     ):
+        if precision in LOW_PRECISIONS and all(hook.precision != precision for hook in hooks):
+            raise UserError(f"precision: {precision!r} is not offered by this training, which would run in fp32")
         self.model, self.recipe, self.precision = model, recipe, precision
         self.hooks, self.steps_per_epoch = hooks, steps_per_epoch
         self.optimizer = make_optimizer(model, recipe)

@@ -1,19 +1,23 @@
-"""Training in eight bits as the authors did (main_lp.py; SWALP, algorithm 2), in block floating point or in FP8.
+"""Training in eight bits: block floating point as in the authors' code (main_lp.py, after SWALP), and FP8.
 
 What is rounded, always stochastically, where (reference audit, section 6):
 
-| tensor                                                       | bfp8                           | fp8  |
-| outputs of every convolution and linear layer but the last linear | an exponent per image     | E4M3 |
-| the error at the same points, in the backward pass           | an exponent per image          | E5M2 |
-| every parameter's gradient, L1 term included, before the step | an exponent per output channel | E5M2 |
-| every parameter after the step                               | an exponent per output channel | E4M3 |
-| every momentum buffer after the step                         | an exponent per output channel | E5M2 |
+| tensor                                                            | bfp8                           | fp8  |
+| outputs of every convolution and linear layer but the last linear | an exponent per image          | E4M3 |
+| the error at the same points, in the backward pass                | an exponent per image          | E5M2 |
+| gradients before the step, those of scales with their L1 term     | an exponent per output channel | E5M2 |
+| parameters after the step                                         | an exponent per output channel | E4M3 |
+| momentum after the step                                           | an exponent per output channel | E5M2 |
 
-Vectors (batch-norm scales and shifts, biases) have an exponent per element in bfp8; an FP8 tensor has one power-of-two
-scale from its largest magnitude. Everything else stays fp32: the input, the sums inside a layer, batch norm and its
-statistics, ReLU, pooling, the last layer's output, the loss, the step's own arithmetic. There is no fp32 copy of the
-weights; the first forward pass sees them unrounded. Evaluation goes through the same rounding of outputs. The numbers
-are emulated in fp32, so a run on a CPU shows the format's accuracy and not its speed.
+bfp8 rounds every parameter, as the authors do; vectors (batch-norm scales and shifts, biases) have an exponent per
+element. fp8 has one power-of-two scale per tensor, from its largest magnitude, and leaves vectors in fp32: E4M3 has
+eight numbers between two powers of two, so that up to half of a network's batch-norm scales would tie, and a strict
+threshold drops all that tie (docs/low-precision.md).
+
+Everything else stays fp32: the input, the sums inside a layer, batch norm and its statistics, ReLU, pooling, the last
+layer's output, the loss, the step's own arithmetic. There is no fp32 copy of what is rounded; the first forward pass
+sees unrounded weights. Evaluation goes through the same rounding of outputs. All of it is emulated in fp32, so a run
+shows the accuracy of a format and not its speed.
 """
 
 import hashlib
@@ -90,7 +94,8 @@ class FloatRounding:
         """Round many tensors, each under its own scale, in one pass over all of them."""
         amax = torch.stack(torch._foreach_norm(list(tensors), torch.inf))
         sizes = [t.numel() for t in tensors]
-        scale = scale_of(amax, self.form).repeat_interleave(torch.tensor(sizes, device=amax.device))
+        scales = scale_of(amax, self.form)
+        scale = torch.cat([s.expand(n) for s, n in zip(scales, sizes, strict=True)])  # repeat_interleave would wait
         flat = round_to_scaled(torch.cat([t.flatten() for t in tensors]), scale, self.form, self.generator)
         return [part.view(t.shape) for part, t in zip(flat.split(sizes), tensors, strict=True)]
 
@@ -110,6 +115,7 @@ class LowPrecision(StepHook):
         if self.precision == "bfp8":
             self.forth = self.back = BlockRounding(self.generator)
         else:
+            self.parameters = [p for p in self.parameters if p.ndim > 1]
             self.forth, self.back = (FloatRounding(form, self.generator) for form in (E4M3, E5M2))
         self.handles = [m.register_forward_hook(self._round_output) for m in points(model)]
 

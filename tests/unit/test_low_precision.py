@@ -3,15 +3,22 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from helpers import TINY, digits, images, random_network, tiny_search
+from helpers import CPU, NOWHERE, TINY, digits, images, random_network, tiny_search
 from torch import nn
 
+from ebreplicate import stages
 from ebreplicate.errors import UserError
+from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.spec import Retrain, Ticket
+from ebreplicate.pruning import global_mask
+from ebreplicate.pruning.masks import tied
 from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.records import Store
 from ebreplicate.stages import network
-from ebreplicate.training import lowprecision
+from ebreplicate.training import formats, lowprecision
 from ebreplicate.training.averaging import WeightAverage, restate
 from ebreplicate.training.formats import E4M3, E5M2, block_floating_point, float8
 from ebreplicate.training.loop import StepHook, Trainer, fit
@@ -55,28 +62,30 @@ def test_points_are_all_convolutions_and_never_the_last_linear(name, convolution
 
 
 class Watch(StepHook):
-    """Looks at gradients, weights and momentum when the rounding has just been."""
+    """Looks at gradients, weights and momentum when the rounding has just been. Vectors stay fp32 in FP8."""
 
     def __init__(self, precision):
         self.precision, self.steps = precision, 0
 
     def attach(self, model, optimizer, recipe, steps_per_epoch):
-        self.model, self.optimizer = model, optimizer
+        self.optimizer = optimizer
+        self.rounded = [p for p in model.parameters() if p.ndim > 1 or self.precision == "bfp8"]
+        self.vectors = [p for p in model.parameters() if p.ndim == 1]
 
     def before_step(self, step):
-        assert all(on_grid(self.precision, p.grad, backward=True) for p in self.model.parameters())
+        assert all(on_grid(self.precision, p.grad, backward=True) for p in self.rounded)
         return True
 
     def after_step(self, step):
         self.steps += 1
-        for p in self.model.parameters():
+        for p in self.rounded:
             assert on_grid(self.precision, p)
             assert on_grid(self.precision, self.optimizer.state[p]["momentum_buffer"], backward=True)
 
 
 @each_precision
 @pytest.mark.parametrize("name", ["vgg16", "preresnet20"])
-def test_every_parameter_gradient_momentum_activation_and_error_is_on_its_grid(precision, name):
+def test_parameters_gradients_momentum_activations_and_errors_are_on_their_grids(precision, name):
     model, watch = random_network(name, 0.125, seed=0).train(), Watch(precision)
     trainer = Trainer(model, TINY, hooks=[*lowprecision.hooks(precision, 1), watch])
     points, seen = lowprecision.points(model), []
@@ -97,6 +106,7 @@ def test_every_parameter_gradient_momentum_activation_and_error_is_on_its_grid(p
     for step in range(2):
         trainer.step(images(8), torch.arange(8), step)
     assert watch.steps == 2
+    assert {on_grid(precision, p) for p in watch.vectors} == {precision == "bfp8"}
     assert {(m, what) for m, what, _ in seen} == {(m, what) for m in points for what in ("activation", "error")}
     assert all(ok for _, _, ok in seen)
     assert not on_grid(precision, logits[0])
@@ -149,10 +159,8 @@ def test_a_step_is_the_authors_order_written_out():
 
 @each_precision
 def test_rounding_many_tensors_is_rounding_each(precision, monkeypatch):
-    def half(self, generator=None):  # stochastic rounding with u = 1/2: to nearest, ties down
-        return self.fill_(0.5)
-
-    monkeypatch.setattr(torch.Tensor, "uniform_", half)
+    # Stochastic rounding with u always just above 1/2 is to nearest, so it cannot depend on the order of the draws.
+    monkeypatch.setattr(formats, "_uniform16", lambda like, _: torch.zeros_like(like, dtype=torch.int16))
     tensors = [torch.randn(s) * 10.0**i for i, s in enumerate([(4, 3, 3, 3), (4,), (6, 27), (2, 1, 1, 1), (5,)])]
     tensors[0] = tensors[0].to(memory_format=torch.channels_last)
     generator = torch.Generator()
@@ -229,6 +237,15 @@ def test_low_precision_learns_what_fp32_learns(precision):
     assert state.test_accuracy > 60  # as fp32 does (test_loop)
 
 
+@each_precision
+def test_a_training_without_the_rounding_does_not_run_under_its_name(precision):
+    other = lowprecision.hooks({"bfp8": "fp8", "fp8": "bfp8"}[precision], 0)
+    for hooks in ([], [WeightAverage()], other):
+        with pytest.raises(UserError, match=f"^precision: '{precision}' is not offered"):
+            Trainer(network(tiny_search()), TINY, precision, hooks)
+    Trainer(network(tiny_search()), TINY, precision, lowprecision.hooks(precision, 0))
+
+
 def test_adam_is_refused():
     with pytest.raises(UserError, match=r"^Recipe.optimizer: bfp8 is defined for sgd, got 'adam'"):
         trained(recipe=replace(TINY, optimizer="adam"))
@@ -258,3 +275,44 @@ def test_restated_statistics_are_those_of_the_batches():
     torch.testing.assert_close(first.running_mean, means, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(first.running_var, variances, rtol=1e-4, atol=1e-5)
     assert first.momentum == 0.1
+
+
+@each_precision
+def test_stages_search_and_retrain_in_low_precision_and_say_so(precision, tmp_path):
+    store, recipe = Store(tmp_path), replace(TINY, swa_start=1)
+    search = replace(tiny_search(recipe), precision=precision)
+    ticket = Ticket(search, 0.5, 3)
+    spec = Retrain(ticket, replace(TINY, epochs=1, milestones=()), precision=precision)
+    found = stages.search(search, store, NOWHERE, CPU, Keep({3}))
+    drawn, record = stages.draw(ticket, store), stages.retrain(spec, store, NOWHERE, CPU)
+
+    state = fit(network(search), digits(), recipe, seed=0, hooks=lowprecision.hooks(precision, 0))
+    assert found["metrics"]["last_accuracy"] == state.test_accuracy
+    kept = torch.load(store.folder(search) / "weights" / "epoch_0003.pt", weights_only=True)
+    assert all(torch.equal(kept[name], tensor) for name, tensor in state.model.state_dict().items())
+    assert 0 <= found["metrics"]["swa_accuracy"] <= 100
+    assert found["cost"]["precision"] == record["cost"]["precision"] == record["cost"]["search_precision"] == precision
+    assert "swa_accuracy" not in record["metrics"]
+    scores = torch.from_numpy(np.load(store.folder(search) / "scores.npy"))[3].tolist()
+    assert drawn["metrics"]["tied_channels"] == scores.count(sorted(scores)[len(scores) // 2]) - 1
+    assert drawn["status"] == record["status"] == "ok"
+
+
+def test_averaging_leaves_the_training_as_it_is_and_has_an_accuracy_of_its_own(tmp_path):
+    plain = tiny_search(replace(TINY, lr=0.05))
+    with_average = replace(plain, recipe=replace(plain.recipe, swa_start=0))
+    metrics = [stages.search(s, Store(tmp_path), NOWHERE, CPU)["metrics"] for s in (plain, with_average)]
+    assert metrics[1].pop("swa_accuracy") is not None
+    assert metrics[0] == metrics[1]
+
+
+def test_a_diverged_training_has_no_average(tmp_path):
+    spec = tiny_search(replace(TINY, lr=1e6, milestones=(), swa_start=0))
+    record = stages.search(spec, Store(tmp_path), NOWHERE, CPU)
+    assert (record["status"], record["metrics"]["swa_accuracy"]) == ("diverged", None)
+
+
+def test_ties_with_the_threshold_are_counted_without_the_channel_that_sets_it():
+    scores = torch.tensor([0.1, 0.2, 0.2, 0.2, 0.5, 0.6])
+    assert [tied(scores, r) for r in (0.1, 0.3, 0.5, 0.9)] == [0, 2, 2, 0]
+    assert int(global_mask(scores, 0.3).sum()) == 2  # the two extra go with it
