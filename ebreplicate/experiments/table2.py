@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from ebreplicate import published
 from ebreplicate.experiments import base
-from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, interval
-from ebreplicate.experiments.fig1_existence import RATIOS
+from ebreplicate.experiments.base import Cell, Claim, Experiment
+from ebreplicate.experiments.table2_cells import METRICS, cells, printed
+from ebreplicate.experiments.table2_claims import claims
 from ebreplicate.experiments.table2_methods import (
     BASELINES,
     BLOCKS,
@@ -14,36 +14,20 @@ from ebreplicate.experiments.table2_methods import (
     DENSE,
     EB_TRAIN,
     IMPROVEMENT,
-    PAPER,
     rows,
 )
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Sparse, Spec, key
-from ebreplicate.stats import accuracy_margin
 
 UNIT = 5e13
 """Table 2 prints FLOPs in units of 0.05 P."""
-FLOPS_TOLERANCE = 0.05
-"""Of the printed cell: what ten epochs more or less of search, and another ticket's layer widths, change."""
-ENERGY_TOLERANCE = 0.1
 COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "epoch", "epochs", "last_accuracy"]
 COLUMNS += ["best_accuracy", "training_flops", "training_pflop", "training_units", "flops_ratio"]
 COLUMNS += ["energy_measured_kj", "energy_source", "energy_modelled_kj", "energy_modelled_ratio"]
 COLUMNS += ["published_accuracy", "published_flops_units", "published_energy_kj"]
 COLUMNS += ["accuracy_improvement", "flops_improvement", "energy_improvement", "key"]
-METRICS = {"retrain_top1": "published_accuracy", "total_training_flops": "published_flops_units"}
-METRICS |= {"total_training_energy": "published_energy_kj"}
 NUMBERS = ["last_accuracy", "best_accuracy", "training_flops", "energy_measured_kj", "energy_modelled_kj"]
 IMPROVEMENTS = ("accuracy_improvement", "flops_improvement", "energy_improvement")
-
-
-def printed(dataset: str, model: str) -> dict[tuple[str, float, str], float]:
-    """The paper's cells of a block by (method, ratio, metric); none for PreResNet101, whose blocks were not found."""
-    if model != "vgg16":
-        return {}
-    cells = published.read(f"eb_table2_vgg16_{dataset}")
-    found = zip(cells.method, cells.prune_ratio, cells.metric, cells.value, strict=True)
-    return {(m.removesuffix(" (row)"), round(float(r), 4), metric): float(v) for m, r, metric, v in found}
 
 
 def total_flops(spec: Spec, ledger: dict[str, Any], epochs: int) -> float | None:
@@ -123,20 +107,10 @@ class Table2(Experiment):
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """Every printed accuracy, training cost and energy; blocks that were not found stay blank."""
-        out = []
-        for dataset, model in BLOCKS:
-            numbers = printed(dataset, model)
-            for ratio in RATIOS[dataset, model]:
-                for method in PAPER:
-                    out += _cells(table, numbers, dataset, model, ratio, method)
-                if numbers:
-                    out += _improvement_cells(table, numbers, dataset, model, ratio)
-        return out
+        return cells(table)
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """EB Train against baselines and controls."""
-        from ebreplicate.experiments.table2_claims import claims
-
         return claims(scale, table)
 
 
@@ -153,62 +127,6 @@ def _beside(table: Any) -> Any:
         names = zip(table.dataset, table.model, table.method, table.ratio, strict=True)
         table[column] = [blocks[d, m].get((method, round(r, 4), metric), math.nan) for d, m, method, r in names]
     return table
-
-
-def _cells(
-    table: Any, numbers: dict[tuple[str, float, str], float], dataset: str, model: str, ratio: float, method: str
-) -> list[Cell]:
-    """Accuracy, training cost and energy of one method at one ratio."""
-    name = f"{base.TITLES[model]} {base.TITLES[dataset]}: {method}, ratio {ratio:g}"
-    where = {"dataset": dataset, "model": model, "method": method, "ratio": ratio}
-    accuracy, flops, joules = (numbers.get((method, ratio, metric), math.nan) for metric in METRICS)
-    source = "Table 2, read from the image" if numbers else "not found"
-    exact = method in ("LT (one-shot)", "SNIP", "ThiNet")
-
-    def cell(what: str, value: float, column: str, unit: str, selection: str, tolerance: float, note: str) -> Cell:
-        ours = interval(by_seed(table, column, **where))
-        return Cell(f"{name}, {what}", value, ours, unit, source, selection, tolerance, note=note)
-
-    margin = accuracy_margin(accuracy, 10_000) if numbers else math.nan
-    out = [
-        # The authors select the best epoch on the test set, so that is what their numbers are set beside.
-        cell("accuracy", accuracy, "best_accuracy", "%", "best epoch on test", margin, ""),
-        cell(
-            "training FLOPs",
-            flops,
-            "training_units",
-            "0.05 PFLOP",
-            "search and retrain",
-            1.0 if exact else FLOPS_TOLERANCE * flops,
-            "" if exact else "tolerance: 5 %, for another draw epoch and layer widths",
-        ),
-    ]
-    if numbers:
-        note = "their device is not known and not ours: a difference is expected"
-        tolerance = ENERGY_TOLERANCE * joules
-        out.append(cell("energy", joules, "energy_measured_kj", "kJ", "measured", tolerance, note))
-    return out
-
-
-def _improvement_cells(
-    table: Any, numbers: dict[tuple[str, float, str], float], dataset: str, model: str, ratio: float
-) -> list[Cell]:
-    """The "Improv." row."""
-    where = {"dataset": dataset, "model": model, "method": IMPROVEMENT, "ratio": ratio}
-    kinds = (
-        ("acc_improvement", "accuracy_improvement", "pp", "EB Train minus best baseline, best epochs"),
-        ("flops_improvement", "flops_improvement", "x", "SNIP over the cheapest EB Train"),
-        ("energy_improvement", "energy_improvement", "x", "SNIP over LL, modelled"),
-    )
-    out = []
-    for metric, column, unit, how in kinds:
-        value = numbers[IMPROVEMENT, ratio, metric]
-        name = f"{base.TITLES[model]} {base.TITLES[dataset]}: {IMPROVEMENT}, ratio {ratio:g}, {metric}"
-        margin = 2 * accuracy_margin(numbers["EB Train", ratio, "retrain_top1"], 10_000)
-        tolerance = margin if unit == "pp" else ENERGY_TOLERANCE * value
-        ours = interval(by_seed(table, column, **where))
-        out.append(Cell(name, value, ours, unit, "Table 2, read from the image", how, tolerance))
-    return out
 
 
 EXPERIMENT = Table2(

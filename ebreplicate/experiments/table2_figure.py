@@ -6,6 +6,7 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed, interval
 from ebreplicate.experiments.fig1_existence import RATIOS
+from ebreplicate.experiments.table2_cells import printed
 from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.plan.scale import Scale
 
@@ -60,7 +61,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     if seen:
         pad = max(0.08 * (max(seen) - min(seen)), 0.5)
         axis.set_xlim(min(seen) - pad, max(seen) + pad)
-        axis.legend(fontsize="x-small", loc="lower left")
+        axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
     elif not scale.comparable or model != "vgg16":
         axis.set_xticks([])
         axis.text(0.5, 0.5, "not run at this scale", ha="center", transform=axis.transAxes, color="0.4")
@@ -76,8 +77,6 @@ def _dots(axis: Any, values: dict[int, float], y: float, colour: str, marker: st
 
 
 def _published(axis: Any, dataset: str, model: str, ratio: float, shift: float, colour: str, marker: str) -> None:
-    from ebreplicate.experiments.table2 import printed
-
     numbers = printed(dataset, model)
     points = [(numbers.get((m, ratio, "retrain_top1")), y + shift) for y, m in enumerate(ORDER)]
     known = [(x, y) for x, y in points if x is not None]
