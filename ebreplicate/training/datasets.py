@@ -16,6 +16,11 @@ class DatasetInfo:
     side: int = 32
     channels: int = 3
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (channels, side, side)."""
+        return (self.channels, self.side, self.side)
+
 
 INFO = {
     "digits": DatasetInfo(10, 1437, 360, "handwritten digits (scikit-learn), upscaled to 32x32"),

@@ -111,6 +111,7 @@ SHARED = 16 * 8 + (96 + 48 + 24) * 3 + 24 * 8
 ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 
 
+@pytest.mark.usefixtures("counted_items")
 def test_describe_counts_runs_and_epochs(tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "_trial_speed", lambda name: 0.0)
     text = planning.describe(TINY, tmp_path)
@@ -137,6 +138,7 @@ def hand_flops():
     return searches, retrains
 
 
+@pytest.mark.usefixtures("counted_items")
 def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
     # Searches that took 2 s for 1 MFLOP, so 2 us a FLOP; nothing but searches is done.
     found = [s for s in requests(TINY) if isinstance(s, Search)]
@@ -151,6 +153,7 @@ def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
     assert float(left) == pytest.approx(retrains * 2e-6 / 3600, abs=0.06)
 
 
+@pytest.mark.usefixtures("counted_items")
 def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(tmp_path):
     from ebreplicate.plan.spec import from_json, key
 

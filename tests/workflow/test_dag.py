@@ -26,16 +26,34 @@ from ebreplicate.records import Store
 def by_hand(seeds, draws, apart, datasets):
     draw = 4 * 3 * (draws + 1) * seeds + 4 * 4 * seeds + apart * 4 * seeds + 4 * 3 * seeds
     jobs = {"search": 4 * 2 * seeds, "draw": draw, "retrain": draw + 4 * 3 * seeds}
-    jobs |= {"tabulate": 5, "plot": 5, "compare": 1, "all": 1}
+    jobs |= {"tabulate": 6, "plot": 6, "compare": 1, "all": 1}
     return jobs | ({"dataset": datasets} if datasets else {})
 
 
-COUNTS = {"smoke": by_hand(2, 3, 1, 0), "quick": by_hand(2, 4, 1, 2), "paper": by_hand(3, 12, 0, 2)}
+def lottery(jobs, small, deep, seeds, deep_seeds):
+    """With the lottery-ticket item's runs; `small` and `deep` are its networks' rounds.
+
+    Small: a ticket and a random mask a round, trained rewound, with fresh weights, and at random. Deep: at three rates
+    a ticket a round, trained rewound and with fresh weights; a fourth chain shares the high rate's first ticket.
+    """
+    more = {
+        "search": len(small) * seeds + 3 * len(deep) * deep_seeds,
+        "draw": 2 * sum(small) * seeds + sum(4 * k - 1 for k in deep) * deep_seeds,
+        "retrain": 3 * sum(small) * seeds + 7 * sum(deep) * deep_seeds,
+    }
+    return jobs | {rule: jobs[rule] + count for rule, count in more.items()}
+
+
+COUNTS = {
+    "smoke": lottery(by_hand(2, 3, 1, 0), [2, 2], [2], 1, 1),
+    "quick": lottery(by_hand(2, 4, 1, 2), [4, 3, 3], [2], 2, 1),
+    "paper": lottery(by_hand(3, 12, 0, 3), [15, 12, 12, 12], [12, 11], 3, 3),
+}
 
 
 def test_counts_written_out():
     jobs = [[COUNTS[scale][rule] for rule in ("search", "draw", "retrain")] for scale in COUNTS]
-    assert jobs == [[16, 160, 184], [16, 184, 208], [24, 552, 588]]
+    assert jobs == [[21, 175, 210], [25, 231, 282], [54, 1128, 1530]]
 
 
 @pytest.mark.parametrize("scale", COUNTS)
