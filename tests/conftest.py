@@ -1,9 +1,20 @@
 """What every test runs under: one thread, and hypothesis examples that are the same on every machine."""
 
+import pytest
 import torch
 from hypothesis import settings
+
+from ebreplicate.experiments import EXPERIMENTS
 
 torch.set_num_threads(1)
 settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.register_profile("explore", deadline=None, max_examples=400)  # pytest --hypothesis-profile=explore
 settings.load_profile("suite")
+
+COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
+
+
+@pytest.fixture
+def counted_items(monkeypatch):
+    """Only the items whose runs are counted by hand in more than one test; further ones count their own."""
+    monkeypatch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in COUNTED})

@@ -40,7 +40,7 @@ def _network(spec: Spec) -> Network:
 def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]]:
     """Training FLOPs (authors' convention) per network: of all runs, and of those not done.
 
-    A ticket's network is counted as dense times (1 - ratio).
+    A network without channels is counted as dense times (1 - ratio), one under a mask over weights as dense.
     """
     from ebreplicate import cost
     from ebreplicate.models import build
@@ -51,8 +51,9 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
         name, search = _network(spec), search_of(spec)
         if name not in dense:
             info = INFO[search.dataset]
-            dense[name] = cost.flops(build(name[0], info.classes, name[2]), (3, info.side, info.side))
-        share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) else 1
+            dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
+        smaller = isinstance(spec, Retrain) and not spec.ticket.over_weights
+        share = 1 - spec.ticket.ratio if smaller else 1
         flops = cost.training_flops(dense[name] * share, _images(search), epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
@@ -86,16 +87,17 @@ def _trial_speed(name: Network) -> float:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":  # the time per image hardly depends on the batch there: at most 32 images of 32x32
         batch = min(batch, max(2, 32 * 32**2 // info.side**2))
-    network = build(model, info.classes, width).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build(model, info.classes, width, shape=info.shape)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
-    x = torch.randn(batch, 3, info.side, info.side, device=device).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(batch, *info.shape, device=device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(info.classes, (batch,), device=device)
     times = []
     for _ in range(3):
         began = time.perf_counter()
         trainer.step(x, y).item()  # waits for the device
         times.append(time.perf_counter() - began)
-    return min(times[1:]) / cost.training_flops(cost.flops(network, (3, info.side, info.side)), batch, 1)
+    return min(times[1:]) / cost.training_flops(cost.flops(network, info.shape), batch, 1)
 
 
 def describe(scale: Scale, results: Path) -> str:
@@ -111,7 +113,7 @@ def describe(scale: Scale, results: Path) -> str:
     lines += ["", f"training epochs: {shared:,} with shared searches, {alone:,} without ({alone / shared:.1f}x)"]
     flops = planned_flops(plan, store)
     total = sum(planned for planned, _ in flops.values())
-    lines.append(f"training FLOPs:  {total:.3g} (3 x forward x images x epochs; tickets as (1 - ratio) of dense)")
+    lines.append(f"training FLOPs:  {total:.3g} (3 x forward x images x epochs; masked channels cost nothing)")
     known = _finished_speeds(store, plan)
     speed = {name: known[name] if name in known else _trial_speed(name) for name in flops}
     hours, left = (sum(flops[n][i] * speed[n] for n in flops) / 3600 for i in (0, 1))

@@ -36,8 +36,7 @@ def images(search: specs.Training) -> int:
 
 def shape(search: specs.Training) -> tuple[int, int, int]:
     """Shape of one image, (channels, side, side)."""
-    info = INFO[search.dataset]
-    return (info.channels, info.side, info.side)
+    return INFO[search.dataset].shape
 
 
 def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData:

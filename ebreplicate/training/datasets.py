@@ -18,6 +18,11 @@ class DatasetInfo:
     files: bool = False
     """True if it lies as files under the data root."""
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (channels, side, side)."""
+        return (self.channels, self.side, self.side)
+
 
 INFO = {
     "digits": DatasetInfo(10, 1437, 360, "handwritten digits (scikit-learn), upscaled to 32x32"),

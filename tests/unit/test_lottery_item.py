@@ -9,9 +9,11 @@ from ebreplicate.experiments import EXPERIMENTS, lottery_claims, lottery_runs
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.verdicts import cell_verdict
+from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Recipe, Retrain, Search
 from ebreplicate.records import Store
+from ebreplicate.report.planning import planned_flops
 
 ITEM = "lottery_tickets"
 RECIPE = Recipe(epochs=4, milestones=())
@@ -59,6 +61,15 @@ def test_every_scale_runs_every_control_and_every_rate(scale):
     rates = {r.setting: r.spec.recipe for r in runs if r.model == "vgg19"}
     assert rates["high"].lr == rates["warmup"].lr == 10 * rates["low"].lr == 0.1
     assert rates["warmup"].warmup > rates["high"].warmup == 0
+
+
+def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_path, grid):
+    runs = [r.spec for r in lottery_runs.planned(load_scale("paper")) if r.model == "lenet300"]
+    ((name, (total, left)),) = planned_flops(Plan(runs), Store(tmp_path)).items()
+    assert name == ("lenet300", "mnist", 1.0, 1 * RECIPE.batch_size)
+    multiply_adds = 784 * 300 + 300 * 100 + 100 * 10
+    dense = 2 * multiply_adds + 300 + 100 + 10 + 300 + 100  # biases, ReLU
+    assert total == left == 3 * dense * 60_000 * 4 * 20  # four epochs; two seeds of a search and three by three rounds
 
 
 def test_the_papers_recipes_are_its_iterations():

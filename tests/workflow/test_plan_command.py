@@ -2,9 +2,11 @@
 
 import re
 
+import pytest
+
 from ebreplicate.__main__ import main
 
-# Smoke: runs as counted in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
+# Smoke: runs of the counted items, as in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
 #   with shared searches   16 searches, 184 - 24 retrains of 3 epochs and 24 of 8
 #   without, a search each 8 + 96 retrains of Figure 1, 4 searches of Figure 3, 64 retrains of Table 1, 24 + 24 at
 #                          emergence
@@ -12,6 +14,7 @@ SHARED = 16 * 8 + 160 * 3 + 24 * 8
 ALONE = 8 * 8 + 96 * (8 + 3) + 4 * 8 + 64 * (8 + 3) + 24 * (8 + 3) + 24 * (8 + 8)
 
 
+@pytest.mark.usefixtures("counted_items")
 def test_plan_prints_runs_and_what_sharing_saves(tmp_path, capsys):
     assert main(["plan", "--scale", "smoke", "--results", str(tmp_path)]) == 0
     text = capsys.readouterr().out
@@ -25,6 +28,7 @@ def test_plan_prints_runs_and_what_sharing_saves(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("counted_items")
 def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
     arguments = ["plan", "--runs", "--scale", "smoke", "--results", str(tmp_path)]
     assert main([*arguments, "--config", "seeds=[7]", "--config", "draw_epochs=[20]"]) == 0
