@@ -13,11 +13,9 @@ from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.models import build
-from ebreplicate.plan import plan
 from ebreplicate.plan.plan import requests
 from ebreplicate.plan.spec import Search
 from ebreplicate.records import Store
-from ebreplicate.registry import Registry
 from ebreplicate.report import compare, pipeline, planning, readme
 
 
@@ -103,8 +101,7 @@ def test_plot_refuses_a_format_it_cannot_write(tmp_path):
         pipeline.plot("structural_costs", TINY, tmp_path, tmp_path / "figure.jpg")
 
 
-# Planning, of the four items that were there first: further items have their runs counted in their own tests.
-# TINY has 4 panels, 2 seeds, searches of 8 epochs and retrains of 3.
+# Planning. TINY has 4 panels, 2 seeds, searches of 8 epochs and retrains of 3.
 #   Figure 1: 8 searches; 3 ratios x (3 draws + best) x 8 = 96 retrains
 #   Figure 3: 4 of those searches
 #   Table 1: 8 searches more; 2 schedules x 4 draws x 8 = 64 retrains, of which 16 (epochs 3 and 8) are Figure 1's
@@ -114,15 +111,6 @@ SHARED = 16 * 8 + (96 + 48 + 24) * 3 + 24 * 8
 ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 
 
-@pytest.fixture
-def four_items(monkeypatch):
-    names = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study")
-    few = Registry("experiment", {name: f"ebreplicate.experiments.{name}:EXPERIMENT" for name in names})
-    for module in (plan, planning):
-        monkeypatch.setattr(module, "EXPERIMENTS", few)
-
-
-@pytest.mark.usefixtures("four_items")
 def test_describe_counts_runs_and_epochs(tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "_trial_speed", lambda name: 0.0)
     text = planning.describe(TINY, tmp_path)
@@ -149,7 +137,6 @@ def hand_flops():
     return searches, retrains
 
 
-@pytest.mark.usefixtures("four_items")
 def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
     # Searches that took 2 s for 1 MFLOP, so 2 us a FLOP; nothing but searches is done.
     found = [s for s in requests(TINY) if isinstance(s, Search)]
@@ -164,7 +151,6 @@ def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
     assert float(left) == pytest.approx(retrains * 2e-6 / 3600, abs=0.06)
 
 
-@pytest.mark.usefixtures("four_items")
 def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(tmp_path):
     from ebreplicate.plan.spec import from_json, key
 
