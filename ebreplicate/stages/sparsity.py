@@ -9,6 +9,7 @@ import torch
 
 from ebreplicate import cost
 from ebreplicate.plan import spec as specs
+from ebreplicate.plan.fields import need
 from ebreplicate.records import Store
 from ebreplicate.sparse_flops import layer_costs, sparse_forward
 from ebreplicate.stages.common import Checkpoint, images, load_data, metrics_of, network, seen, shape, status_of
@@ -22,6 +23,7 @@ from ebreplicate.training.sparsifiers import SPARSIFIERS
 def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -> dict[str, Any]:
     """Train a sparse network from scratch; leave accuracy, densities and cost relative to the dense network."""
     started = time.time()
+    _check(spec)
     data = load_data(spec, root, device)
     hook: SparseHook = SPARSIFIERS.load(spec.method)(spec)
     width = hook.width()
@@ -50,6 +52,13 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
     store.write(spec, record, state.history)
     checkpoint.clear()
     return record
+
+
+def _check(spec: specs.Sparse) -> None:
+    """Raise UserError for what sparse training does not offer, instead of leaving it out in silence."""
+    need(spec.precision not in specs.LOW_PRECISIONS, "Sparse.precision", f"{spec.precision} is not offered; use fp32")
+    averages = spec.recipe.swa_start is not None
+    need(not averages, "Sparse.recipe.swa_start", "weights are not averaged over changing masks; leave it out")
 
 
 def _mask_metrics(hook: SparseHook, width: float) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """Each sparse method against what its paper says, on networks small enough to follow by hand."""
 
 import math
+import re
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers import images
+from helpers import CPU, NOWHERE, images
 from torch import nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.plan.spec import Recipe, Sparse
+from ebreplicate.records import Store
+from ebreplicate.stages import sparse
 from ebreplicate.training.dynamic import GMP_BEGIN, drop_fraction, replaced
 from ebreplicate.training.loop import Trainer
 from ebreplicate.training.sparse import generator, sparse_layers, target_counts
@@ -210,3 +214,11 @@ def test_a_network_that_cannot_be_as_small_is_refused():
     spec = Sparse("vgg16", "digits", width=0.001, method="small-dense", sparsity=0.5)
     with pytest.raises(UserError, match=r"Sparse\.sparsity"):
         SPARSIFIERS.load("small-dense")(spec).width()
+
+
+@pytest.mark.parametrize(("field", "more"), [("precision", {"precision": "bfp8"}), ("recipe.swa_start", {"swa": 2})])
+def test_what_sparse_training_does_not_offer_is_refused_before_training(field, more, tmp_path):
+    recipe = replace(RECIPE, swa_start=more.pop("swa", None))
+    with pytest.raises(UserError, match=rf"^Sparse\.{re.escape(field)}: "):
+        sparse(Sparse("vgg16", "digits", recipe, **more), Store(tmp_path), NOWHERE, CPU)
+    assert list(tmp_path.iterdir()) == []
