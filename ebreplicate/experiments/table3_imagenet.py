@@ -7,22 +7,26 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, interval
-from ebreplicate.experiments.verdicts import at_least, greater, pooled
+from ebreplicate.experiments.table3_cells import (
+    DATASET,
+    EB,
+    METHODS,
+    RATIOS,
+    REINIT,
+    SFP,
+    SFP_RATIO,
+    SLIMMING,
+    UNPRUNED,
+    judged_claims,
+    printed_cells,
+)
 from ebreplicate.plan.fields import Spec, need
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
-from ebreplicate.stats import Interval, accuracy_margin, t_interval
 
-DATASET = "imagenet"
-RATIOS = {"resnet18": (0.1, 0.3), "resnet50": (0.3, 0.7)}
-SFP_RATIO = 0.3
-UNPRUNED, SLIMMING, SFP = "Unpruned", "Network Slimming", "SFP"
-EB, REINIT = "EB Train", "EB Train (re-init)"
-METHODS = (UNPRUNED, SLIMMING, SFP, EB, REINIT)
 COLUMNS = ["model", "dataset", "method", "ratio", "epoch", "seed", "status", "last_accuracy", "best_accuracy"]
 COLUMNS += ["last_top5", "best_top5", "best_epoch", "last_delta", "training_flops", "flops_ratio", "forward_flops"]
 COLUMNS += ["seconds", "key"]
-PETA = 1e15
 
 
 @dataclass(frozen=True)
@@ -140,27 +144,11 @@ class Table3(Experiment):
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """Every printed number of the ResNet18 block; the ResNet50 block was not found, and its cells stay blank."""
-        out = []
-        rows = published.read("eb_table3_resnet18_imagenet")
-        for model, ratios in RATIOS.items():
-            for method, ratio in _grid_rows(ratios):
-                printed = rows[(rows.method == method) & ((rows.prune_ratio - ratio).abs() < 1e-9)]
-                for metric in ("top1", "top1_improv", "top5", "top5_improv", "total_training_flops"):
-                    if method == UNPRUNED and metric.endswith("improv"):
-                        continue
-                    found = printed[(printed.metric == metric) & (printed.model == model)]
-                    value = float(found.value.iloc[0]) if len(found) else math.nan
-                    out.append(_cell(table, model, method, ratio, metric, value))
-        return [*out, *_headlines(table)]
+        return printed_cells(table)
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """EB Train beside the dense network and beside network slimming."""
-        return [_beats_unpruned(scale, table), _beats_slimming(table), _costs_less(table)]
-
-
-def _grid_rows(ratios: tuple[float, ...]) -> list[tuple[str, float]]:
-    several = [(method, ratio) for method in (SLIMMING, EB, REINIT) for ratio in ratios]
-    return [(UNPRUNED, 0.0), *several, (SFP, SFP_RATIO)]
+        return judged_claims(scale, table)
 
 
 def _looks() -> list[tuple[str, str, str]]:
@@ -214,143 +202,6 @@ def _name(axis: Any, ratio: float, x: float, y: float) -> None:
         axis.annotate(
             f"{ratio:.0%}", (x, y), xytext=(5, 4), textcoords="offset points", fontsize="x-small", color="0.3"
         )
-
-
-COLUMN = {"top1": "best_accuracy", "top5": "best_top5"}
-TEST_IMAGES = 50_000
-
-
-def _difference(table: Any, column: str, model: str, method: str, ratio: float) -> Interval:
-    """Interval over seeds of a row's value minus the unpruned network's."""
-    ours = by_seed(table, column, model=model, method=method, ratio=ratio)
-    dense = by_seed(table, column, model=model, method=UNPRUNED)
-    return t_interval([ours[s] - dense[s] for s in sorted(set(ours) & set(dense))])
-
-
-def _cell(table: Any, model: str, method: str, ratio: float, metric: str, value: float) -> Cell:
-    column = COLUMN.get(metric.removesuffix("_improv"), "training_flops")
-    flops = column == "training_flops"
-    if metric.endswith("improv"):
-        measured = _difference(table, column, model, method, ratio)
-        dense = by_seed(table, column, model=model, method=UNPRUNED)
-        tolerance = math.sqrt(2) * accuracy_margin(interval(dense).mean if dense else 50.0, TEST_IMAGES)
-    else:
-        seeds = by_seed(table, column, model=model, method=method, ratio=ratio)
-        measured = t_interval([v / PETA if flops else v for v in seeds.values()])
-        # Ours counts unrounded FLOPs and draws where our own detector fires: within a twentieth.
-        tolerance = 0.05 * value if flops else accuracy_margin(value, TEST_IMAGES)
-    name = {"total_training_flops": "training FLOPs", "top1": "top-1", "top5": "top-5"}.get(
-        metric, f"{metric[:3]}-{metric[3]} minus unpruned"
-    )
-    blank = math.isnan(value)
-    return Cell(
-        f"{base.TITLES[model]} ImageNet: {method}" + (f", ratio {ratio:g}" if ratio else "") + f", {name}",
-        value,
-        measured,
-        "PFLOP" if flops else "pp" if metric.endswith("improv") else "%",
-        "not found" if blank else "printed table (ICLR version)",
-        "" if flops else "best epoch on test",
-        math.nan if blank else tolerance,
-    )
-
-
-HEADLINES = {
-    "imagenet_training_flops_reduction_min": (min, "training FLOPs saved against network slimming, least"),
-    "imagenet_training_flops_reduction_max": (max, "training FLOPs saved against network slimming, most"),
-    "imagenet_top1_gain_max": (max, "top-1 gained over network slimming, most"),
-}
-
-
-def _headlines(table: Any) -> list[Cell]:
-    """What a later version's summary says of both networks together (second-hand)."""
-    rows, out = published.read("eb_headline_claims"), []
-    for metric, (pick, name) in HEADLINES.items():
-        value = float(rows[rows.metric == metric].value.iloc[0])
-        pairs = [_against_slimming(table, m, r) for m, ratios in RATIOS.items() for r in ratios]
-        gain = metric == "imagenet_top1_gain_max"
-        seeds = set.intersection(*(set(p) for p in pairs))
-        values = [pick(p[s][1] if gain else p[s][0] for p in pairs) for s in sorted(seeds)]
-        out.append(
-            Cell(
-                f"ResNet18 and ResNet50 ImageNet: {name}",
-                value,
-                t_interval(values),
-                "pp" if gain else "%",
-                "second-hand summary of a later version; confidence medium",
-                "best epoch on test" if gain else "",
-                math.sqrt(2) * accuracy_margin(70.0, TEST_IMAGES) if gain else 5.0,
-                note="what it is measured against is inferred: network slimming fits the lower end",
-            )
-        )
-    return out
-
-
-def _against_slimming(table: Any, model: str, ratio: float) -> dict[int, tuple[float, float]]:
-    """By seed: percent of slimming's training FLOPs that EB Train saves, and accuracy gained (best epoch)."""
-    values = [
-        by_seed(table, column, model=model, method=method, ratio=ratio)
-        for column in ("training_flops", "best_accuracy")
-        for method in (EB, SLIMMING)
-    ]
-    seeds = set.intersection(*map(set, values))
-    eb, ns, ours, theirs = values
-    return {s: (100 * (1 - eb[s] / ns[s]), ours[s] - theirs[s]) for s in seeds}
-
-
-def _beats_unpruned(scale: Scale, table: Any) -> Claim:
-    difference = _difference(table, "last_accuracy", "resnet18", EB, 0.1)
-    dense = interval(by_seed(table, model="resnet18", method=UNPRUNED))
-    margin = accuracy_margin(dense.mean if dense.n else 50.0, base.test_images(scale, DATASET))
-    verdict, evidence, n = at_least(difference, -margin, "EB Train at 10 % minus unpruned, ResNet18")
-    return Claim(
-        "imagenet-eb-train-matches-dense",
-        "EB Train with 10 % of the channels removed is at least as accurate as the unpruned ResNet18 on ImageNet.",
-        "paper, Table 3 (69.84 % against 69.57 % top-1)",
-        "difference of last-epoch accuracy, t-interval over seeds; supported if its lower end exceeds minus the noise "
-        "margin (two standard errors of the accuracy on the test images)",
-        verdict,
-        evidence,
-        n,
-    )
-
-
-def _beats_slimming(table: Any) -> Claim:
-    contrasts = {}
-    for model, ratios in RATIOS.items():
-        for ratio in ratios:
-            ours, theirs = (by_seed(table, model=model, method=m, ratio=ratio) for m in (EB, SLIMMING))
-            seeds = set(ours) & set(theirs)
-            if seeds:
-                contrasts[model, ratio] = {s: ours[s] - theirs[s] for s in seeds}
-    difference, series = pooled(contrasts)
-    verdict, evidence, n = greater(difference, "EB Train minus network slimming", series)
-    return Claim(
-        "imagenet-eb-train-beats-slimming",
-        "At equal ratios EB Train is more accurate than network slimming (dense training, pruning, retraining).",
-        "paper, Table 3 (10 and 30 %, ResNet18; ResNet50 in a later version)",
-        "mean over networks and ratios of the difference in last-epoch accuracy, t-interval over seeds; supported if "
-        "all of it is positive",
-        verdict,
-        evidence,
-        n,
-    )
-
-
-def _costs_less(table: Any) -> Claim:
-    pairs = {(m, r): _against_slimming(table, m, r) for m, ratios in RATIOS.items() for r in ratios}
-    saved = [v[0] for found in pairs.values() for v in found.values()]
-    n = len({s for found in pairs.values() for s in found})
-    verdict = base.NOT_RUN if not saved else base.SUPPORTED if min(saved) > 0 else base.NOT_SUPPORTED
-    evidence = f"saved: {min(saved):.1f} to {max(saved):.1f} % ({len(saved)} pairs)" if saved else ""
-    return Claim(
-        "imagenet-eb-train-costs-less",
-        "At equal ratios EB Train needs fewer training FLOPs than network slimming, search and detector included.",
-        "paper, Table 3",
-        "supported if every network, ratio and seed saves FLOPs (FLOPs are counted, not sampled: no interval)",
-        verdict,
-        evidence,
-        n,
-    )
 
 
 EXPERIMENT = Table3(

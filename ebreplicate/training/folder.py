@@ -1,10 +1,8 @@
 """Image files in class folders, decoded and augmented while training: ImageNet, and a small set made locally.
 
-Pillow does what torchvision's transforms do (RandomResizedCrop, flip; Resize, CenterCrop), without the import of
-torchvision. Order and augmentation of an epoch depend on (seed, epoch) alone, not on how many workers decode.
+Order and augmentation of an epoch depend on (seed, epoch) alone, not on how many workers decode.
 """
 
-import math
 import os
 import shutil
 import tempfile
@@ -20,16 +18,14 @@ from torch import Tensor
 from ebreplicate.errors import UserError
 from ebreplicate.training import distributed
 from ebreplicate.training.datasets import INFO
+from ebreplicate.training.pixels import augmented, central
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SUFFIXES = (".jpeg", ".jpg", ".png")
 SPLITS = ("train", "val")
 AUGMENTATIONS = ("imagenet", "none")
 EVALUATION_BATCH = 250
-BILINEAR = Image.Resampling.BILINEAR
 
-Crop = tuple[int, int, int, int, bool]
-"""Left, top, right and bottom of the window, in pixels of the file, and whether it is mirrored."""
 Item = tuple[int, tuple[int, ...] | None]
 """Number of an image, and the seed of its augmentation; None: the central crop of evaluation."""
 
@@ -47,41 +43,6 @@ class Files:
     def take(self, keep: Tensor) -> "Files":
         """The files at the positions `keep`."""
         return Files([self.paths[i] for i in keep.tolist()], self.labels[keep])
-
-
-def random_crop(width: int, height: int, rng: np.random.Generator) -> Crop:
-    """Inception's window, as in torchvision: area 8 to 100 %, aspect ratio 3/4 to 4/3 (log-uniform), flip at 1/2.
-
-    Ten tries, then the largest central window within the aspect ratios.
-    """
-    for _ in range(10):
-        area = width * height * rng.uniform(0.08, 1.0)
-        aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
-            break
-    else:
-        w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
-        left, top = (width - w) // 2, (height - h) // 2
-    return left, top, left + w, top + h, bool(rng.random() < 0.5)
-
-
-def augmented(image: Image.Image, side: int, rng: np.random.Generator) -> Image.Image:
-    """A random window of `image`, resized to side x side, perhaps mirrored."""
-    *window, flip = random_crop(*image.size, rng)
-    out = image.crop(tuple(window)).resize((side, side), BILINEAR)
-    return out.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else out
-
-
-def central(image: Image.Image, side: int) -> Image.Image:
-    """Resize the shorter side to 8/7 of `side` (256 for 224) and cut the central side x side."""
-    short = round(side * 8 / 7)
-    width, height = image.size
-    scale = short / min(width, height)
-    resized = image.resize((max(short, int(width * scale)), max(short, int(height * scale))), BILINEAR)
-    left, top = round((resized.width - side) / 2), round((resized.height - side) / 2)
-    return resized.crop((left, top, left + side, top + side))
 
 
 class Decoder(torch.utils.data.Dataset):

@@ -10,7 +10,7 @@ from helpers import CPU
 from PIL import Image
 
 from ebreplicate.errors import UserError
-from ebreplicate.training import data, folder
+from ebreplicate.training import data, folder, pixels
 from ebreplicate.training.datasets import INFO
 
 
@@ -64,8 +64,8 @@ def test_the_evaluation_crop_is_torchvisions():
     for size in ((50, 40), (37, 61), (64, 64), (300, 200)):
         image = photograph(*size)
         theirs = t.Compose([t.Resize(73), t.CenterCrop(64)])(image)
-        assert (np.asarray(folder.central(image, 64)) == np.asarray(theirs)).all()
-    assert folder.central(photograph(500, 375), 224).size == (224, 224)  # 256 for 224
+        assert (np.asarray(pixels.central(image, 64)) == np.asarray(theirs)).all()
+    assert pixels.central(photograph(500, 375), 224).size == (224, 224)  # 256 for 224
 
 
 def test_random_windows_are_distributed_as_torchvisions():
@@ -73,7 +73,7 @@ def test_random_windows_are_distributed_as_torchvisions():
 
     rng, image = np.random.default_rng(0), photograph(50, 40)
     torch.manual_seed(0)
-    ours = [folder.random_crop(50, 40, rng) for _ in range(4000)]
+    ours = [pixels.random_crop(50, 40, rng) for _ in range(4000)]
     theirs = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)]
     windows = np.array([[top, left, bottom - top, right - left] for left, top, right, bottom, _ in ours])
     assert (windows[:, :2] >= 0).all()
@@ -83,7 +83,7 @@ def test_random_windows_are_distributed_as_torchvisions():
     assert (abs(windows.mean(0) - np.array(theirs).mean(0)) < error).all()
     assert abs(windows.std(0) / np.array(theirs).std(0) - 1).max() < 0.08
     assert sum(flip for *_, flip in ours) == pytest.approx(2000, abs=130)
-    assert (np.array([folder.random_crop(200, 20, rng)[:4] for _ in range(200)])[:, 2:] <= [200, 20]).all()
+    assert (np.array([pixels.random_crop(200, 20, rng)[:4] for _ in range(200)])[:, 2:] <= [200, 20]).all()
 
 
 def test_a_window_is_cropped_resized_and_mirrored():
@@ -105,7 +105,7 @@ def test_a_window_is_cropped_resized_and_mirrored():
 
     side = round(math.sqrt(0.5 * 50 * 40))
     expected = image.crop((3, 3, 3 + side, 3 + side)).resize((16, 16), Image.Resampling.BILINEAR)
-    plain, mirrored = (np.asarray(folder.augmented(image, 16, Fixed(flip))) for flip in (False, True))
+    plain, mirrored = (np.asarray(pixels.augmented(image, 16, Fixed(flip))) for flip in (False, True))
     assert (plain == np.asarray(expected)).all()
     assert (mirrored == plain[:, ::-1]).all()
 
@@ -138,8 +138,8 @@ def test_batches_have_every_image_once_normalised_in_channels_last(small):
     assert sorted(i for part in batches.items(0) for i, _ in part) == list(range(60))
     number = batches.items(0)[0][4][0]
     with Image.open(small.train.paths[number]) as image:
-        pixels = np.asarray(folder.central(image.convert("RGB"), 64)).astype(np.float64) / 255
-    expected = (pixels - folder.IMAGENET_MEAN) / folder.IMAGENET_STD
+        values = np.asarray(pixels.central(image.convert("RGB"), 64)).astype(np.float64) / 255
+    expected = (values - folder.IMAGENET_MEAN) / folder.IMAGENET_STD
     torch.testing.assert_close(x[4].permute(1, 2, 0).double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
     assert y[4] == small.train.labels[number]
 
