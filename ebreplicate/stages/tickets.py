@@ -29,7 +29,7 @@ from ebreplicate.stages.common import (
     save_array,
     shape,
 )
-from ebreplicate.stages.regrow import load_weights
+from ebreplicate.stages.regrow import have_taylor, load_weights
 from ebreplicate.training import data as datasets
 from ebreplicate.training.device import provenance
 
@@ -134,6 +134,8 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     started, began = time.time(), time.perf_counter()
     found = needed(spec.after or spec.search, store)
     scores = load_scores(spec.search, store)
+    if spec.method == "taylor":
+        have_taylor(spec.search, store, root)
     taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
     emergence = _emergence(spec, scores if taylor is None else taylor)
     epoch = _draw_epoch(spec, found, emergence)
