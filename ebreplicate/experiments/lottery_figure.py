@@ -55,6 +55,9 @@ def _frame(axis: Any, scale: Scale, values: list[float], lowest: float) -> None:
     axis.minorticks_off()
     if not scale.comparable:
         style.frame(axis, values)
+        if not values:
+            axis.set_yticks([])
+            axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
 
 
 def _other(axis: Any, scale: Scale) -> Any:
@@ -69,8 +72,8 @@ def _other(axis: Any, scale: Scale) -> Any:
 
 def _lowest(here: Any) -> float:
     """Smallest percentage of weights left in a panel."""
-    left = here.remaining.dropna()
-    return 100 * float(left.min()) if len(left) else 50.0
+    left = here[here["round"] > 0].remaining.dropna()
+    return 100 * float(left.min()) if len(left) else 10.0
 
 
 def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> None:
@@ -164,6 +167,6 @@ def draw(scale: Scale, table: Any) -> Any:
             figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
     grid = grid_of(scale)
     note = f"scale {scale.name}, {len(scale.seeds[: grid.seeds])} seeds (deep: {len(scale.seeds[: grid.deep_seeds])}), "
-    note += "mean and 95 % t-interval; grey dashes: dense; hollow: Frankle & Carbin"
+    note += "mean and 95 % t-interval (cut at the frame); grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))
     return figure

@@ -208,4 +208,6 @@ def test_a_figure_is_drawn_from_what_there_is(tmp_path, grid):
         if lines:
             assert drawn[0][0].get_xdata() == pytest.approx([80, 64, 51.2])
             assert drawn[0][0].get_ydata() == pytest.approx([55.5] * 3)
+        else:
+            assert "not run yet at this scale" in [text.get_text() for text in figure.axes[0].texts]
         plt.close(figure)

@@ -131,11 +131,12 @@ def test_epi_and_its_epoch_are_trained_once(store, monkeypatch):
     assert store.read(numbered)["metrics"] == trained["metrics"]
 
 
-def test_a_search_without_taylor_scores_is_named_with_the_way_back(plain):
-    with pytest.raises(
-        UserError, match=rf"^taylor scores of search {key(SEARCH)} are not here: .*--keep-taylor.*delete .*rerun"
-    ):
-        stages.draw(Ticket(SEARCH, 0.5, 1, "taylor"), plain)
+def test_a_search_that_did_not_record_taylor_scores_is_trained_again_for_them(plain, store):
+    before = plain.read(SEARCH)
+    assert not (plain.folder(SEARCH) / "taylor.npy").exists()
+    assert stages.draw(Ticket(SEARCH, 0.5, 1, "taylor"), plain)["status"] == "ok"
+    assert (plain.folder(SEARCH) / "taylor.npy").read_bytes() == (store.folder(SEARCH) / "taylor.npy").read_bytes()
+    assert plain.read(SEARCH) == before
 
 
 class Interrupt(Exception):
