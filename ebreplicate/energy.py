@@ -75,17 +75,18 @@ def _elements(model: str, dataset: str, width: float, channels: tuple[int, ...] 
     from ebreplicate.training.datasets import INFO
 
     info, outputs = INFO[dataset], 0
+    shape = (info.channels, info.side, info.side)
 
     def count(_module: object, _inputs: object, out: torch.Tensor) -> None:
         nonlocal outputs
         outputs += out.numel()
 
     with torch.device("meta"):
-        network = build(model, info.classes, width, list(channels) if channels else None).eval()
+        network = build(model, info.classes, width, list(channels) if channels else None, shape).eval()
         for module in network.modules():
             if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
                 module.register_forward_hook(count)
-        network(torch.zeros(1, 3, info.side, info.side))
+        network(torch.zeros(1, *shape))
     return outputs, sum(p.numel() for p in network.parameters())
 
 

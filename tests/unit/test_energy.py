@@ -11,7 +11,7 @@ from torch import nn
 from ebreplicate import cost, energy
 from ebreplicate.energy import Work, measured, modelled, picojoules, training_joules, work_of
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Retrain, Sparse, Ticket
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket
 from ebreplicate.records import Store
 
 WORK = Work(multiply_adds=1000, others=100, activations=50, weights=20)
@@ -62,6 +62,13 @@ def test_work_of_a_network_counts_outputs_weights_and_products():
     assert work.weights == sum(p.numel() for p in model.parameters())
     assert work.multiply_adds == forward["torch"] / 2
     assert work.others == forward["authors"] - forward["torch"] > 0
+
+
+def test_work_of_a_network_for_gray_images():
+    search = Search("lenet300", "mnist", SEARCH.recipe)
+    work = work_of(search, {"authors": 3.0, "torch": 2.0})
+    assert (work.activations, work.weights) == (300 + 100 + 10, 784 * 300 + 300 + 300 * 100 + 100 + 100 * 10 + 10)
+    assert (work.multiply_adds, work.others) == (1.0, 1.0)
 
 
 def record(epochs, forward=None, energy_j=None, status="ok", **cost_fields):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.methods.layerwise import kept, mask_of, neighbours
+from ebreplicate.pruning.methods.layers import kept, mask_of, neighbours
 
 IMAGES = 1000
 """Training images looked at: ten a class of CIFAR-100, as many as the paper takes a class of ImageNet."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.methods.layerwise import kept, mask_of, neighbours
+from ebreplicate.pruning.methods.layers import kept, mask_of, neighbours
 
 
 def uniform(context: DrawContext) -> Tensor:
