@@ -1,6 +1,7 @@
 """The generated table of README.md: what was measured, from the comparison, at the largest scale that has been run."""
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 from ebreplicate.errors import UserError
@@ -23,17 +24,25 @@ def _claims(results: Path, scale: str) -> dict[str, dict[str, str]]:
 
 
 def results_table(results: Path) -> str:
-    """One row a claim: the first scale that ran it, else "not run"."""
+    """One row a claim, from the first scale that ran it, and one row an item for its claims that none has."""
     found = {scale: _claims(results, scale) for scale in SCALES}
     names = list(dict.fromkeys(name for claims in found.values() for name in claims))
-    rows = []
+    rows, waiting = [], Counter[str]()
     for name in names:
-        ran = [(s, c[name]) for s, c in found.items() if name in c and c[name]["verdict"] != NOT_RUN]
-        scale, claim = ran[0] if ran else ("", next(c[name] for c in found.values() if name in c))
-        title = EXPERIMENTS.load(claim["item"]).title.split(":")[0]
-        measured = f"{claim['evidence']}; scale {scale}" if ran else "-"
-        rows.append([title, claim["statement"], measured, f"**{claim['verdict']}**"])
+        known = [(s, c[name]) for s, c in found.items() if name in c]
+        ran = [(s, c) for s, c in known if c["verdict"] != NOT_RUN]
+        if ran:
+            scale, claim = ran[0]
+            measured = f"{claim['evidence']}; scale {scale}"
+            rows.append([_title(claim["item"]), claim["statement"], measured, f"**{claim['verdict']}**"])
+        else:
+            waiting[_title(known[0][1]["item"])] += 1
+    rows += [[title, f"{n} further claim{'s' * (n > 1)}", "-", f"**{NOT_RUN}**"] for title, n in waiting.items()]
     return markdown_table(["item", "paper", "measured (n, scale)", "verdict"], rows)
+
+
+def _title(item: str) -> str:
+    return EXPERIMENTS.load(item).title.split(":")[0]  # type: ignore[no-any-return]
 
 
 def update(readme: Path, results: Path, check: bool = False) -> None:
