@@ -66,7 +66,7 @@ def test_every_scale_runs_every_control_and_every_rate(scale):
 def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_path, grid):
     runs = [r.spec for r in lottery_runs.planned(load_scale("paper")) if r.model == "lenet300"]
     ((name, (total, left)),) = planned_flops(Plan(runs), Store(tmp_path)).items()
-    assert name == ("lenet300", "mnist", 1.0, 1 * RECIPE.batch_size)
+    assert name == ("lenet300", "mnist", 1.0, RECIPE.batch_size, "fp32")
     multiply_adds = 784 * 300 + 300 * 100 + 100 * 10
     dense = 2 * multiply_adds + 300 + 100 + 10 + 300 + 100  # biases, ReLU
     assert total == left == 3 * dense * 60_000 * 4 * 20  # four epochs; two seeds of a search and three by three rounds

@@ -57,7 +57,8 @@ def test_collect_has_a_row_a_cell_and_a_row_a_claim(tables):
     assert list(cells.columns) == compare.CELL_COLUMNS
     assert set(cells["item"]) == set(claims["item"]) == set(EXPERIMENTS)
     arithmetic = cells[cells["item"] == "structural_costs"]
-    assert set(cells[cells["item"] != "structural_costs"].verdict) == {"not run"}
+    trained = cells[~cells["item"].isin(["structural_costs", "rigl_family"])]  # those two hold arithmetic
+    assert set(trained.verdict) == {"not run"}
     snip = arithmetic[arithmetic.cell == "Table 2, VGG16 CIFAR-10: SNIP, ratio 0.3"].iloc[0]
     assert (snip.published, snip.measured, snip.difference, snip.n) == (302.0, 302.4, 0.4, 1)
     assert (snip.tolerance, snip.verdict, snip.unit) == (1.0, "agrees", "0.05 PFLOP")
@@ -71,7 +72,7 @@ def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_a
         assert judged == [(c.statement, f"**{c.verdict}**") for c in claims.itertuples()]
         assert re.findall("^## (.*)$", text, re.M)[1:] == [EXPERIMENTS.load(i).title for i in EXPERIMENTS]
         assert ("are not comparable with the paper's**" in text) == (not scale.comparable)
-        assert "36 cells: 29 agrees, 7 not run." in text  # FLOPs are arithmetic: comparable at every scale
+        assert "42 cells: 35 agrees, 7 not run." in text  # FLOPs are arithmetic: comparable at every scale
         shown = {row[0] for row in rows_of(text)}
         assert {c for c in cells.cell if c not in shown} == set()
 

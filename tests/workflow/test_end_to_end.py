@@ -23,10 +23,25 @@ precision: fp32
 datasets:
   cifar10: {name: digits, train_size: 60, test_size: 40}
   cifar100: {name: digits100, train_size: 100, test_size: 100}
+  mnist: {name: digits}
+  imagenet: {name: folders}
 models:
   vgg16: {name: vgg16, width: 0.0625}
   preresnet101: {name: preresnet20, width: 0.125}
-"""
+""" + "".join(
+    f"  {name}: {{name: {name}, width: 0.125}}\n"
+    for name in (
+        "resnet18",
+        "resnet50",
+        "lenet300",
+        "conv2",
+        "conv4",
+        "conv6",
+        "vgg19",
+        "preresnet20",
+        "wideresnet22x2",
+    )
+)
 SEARCH = Search(
     "vgg16", "digits100", Recipe(3, 20, 0.1, (2,), augment="none"), 0, 0.0625, train_size=100, test_size=100
 )
