@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments import base
+from ebreplicate.experiments import base, rigl_family
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, interval
 from ebreplicate.experiments.table2 import EXPERIMENT as TABLE2
 from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, IMPROVEMENT, PAPER
@@ -15,6 +15,16 @@ from ebreplicate.stats import Interval, accuracy_margin
 COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "last_accuracy", "best_accuracy"]
 COLUMNS += ["training_flops", "flops_ratio", "key"]
 EB = ("EB Train", "EB Train (LF)", "EB Train (LL)")
+SPARSE = {
+    "Small-Dense": ("small-dense", "uniform", False),
+    "Static": ("static", "erk-kernel", False),
+    "SET": ("set", "erk-kernel", False),
+    "SNFS": ("snfs", "erk-kernel", False),
+    "RigL": ("rigl", "erk-kernel", False),
+    "RigL, longer": ("rigl", "erk-kernel", True),
+    "Gradual pruning": ("gmp", "uniform", False),
+}
+"""Sparse trainings from scratch, by name, as series of `rigl_family`; their ratio is the sparsity."""
 Looks = dict[str, dict[str, Any]]
 Point = tuple[str, float, float, Interval]
 """(method, ratio, mean training FLOPs, accuracy)."""
@@ -24,7 +34,7 @@ def points(table: Any, dataset: str, model: str, controls: bool = True) -> list[
     """Every method and ratio of a block that has finished runs, cheapest first."""
     here = table[(table.dataset == dataset) & (table.model == model)]
     out = []
-    for method in (DENSE, *PAPER, *(CONTROLS if controls else ())):
+    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE) if controls else ())):
         for ratio in sorted(set(here[here.method == method].ratio)):
             where = {"method": method, "ratio": float(ratio)}
             accuracy, cost = by_seed(here, **where), by_seed(here, "training_flops", **where)
@@ -49,13 +59,23 @@ class AccuracyVsFlops(Experiment):
     """Four panels over the runs of Table 2: no training of its own."""
 
     def runs(self, scale: Scale) -> list[Spec]:
-        """Those of Table 2."""
-        return TABLE2.runs(scale)
+        """Those of Table 2, and sparse training of the same networks."""
+        grid = rigl_family.grid_of(scale)
+        return TABLE2.runs(scale) + [
+            rigl_family.sparse_runs(scale, grid, model, seed, sparsity)[series]
+            for model in _shared(grid)
+            for seed in scale.seeds[: grid.seeds]
+            for sparsity in grid.sparsities
+            for series in SPARSE.values()
+        ]
 
     def table(self, scale: Scale, store: Any) -> Any:
-        """Table 2's rows, accuracy and cost only."""
+        """Table 2's rows, accuracy and cost only, and those of sparse training."""
+        import pandas as pd
+
         table = TABLE2.table(scale, store)
-        return table[table.method != IMPROVEMENT].reindex(columns=COLUMNS).reset_index(drop=True)
+        parts = [table[table.method != IMPROVEMENT].reindex(columns=COLUMNS), *_sparse_rows(scale, store)]
+        return pd.concat([p for p in parts if len(p)], ignore_index=True)
 
     def figure(self, scale: Scale, table: Any) -> Any:
         """Accuracy (mean, t-interval) against training FLOPs on a log axis; the Pareto front is drawn."""
@@ -75,7 +95,8 @@ class AccuracyVsFlops(Experiment):
         style.stamp(
             figure,
             f"scale {scale.name}, accuracy of the last epoch, mean and 95 % t-interval (cut at the frame); the number "
-            "beside a point of the paper's methods is the percentage removed; FLOPs of search and retrain",
+            "beside a point is the percentage removed (no number: a control); FLOPs of search and retrain; grey: "
+            "sparse from scratch, FLOPs of the masked network",
         )
         return figure
 
@@ -103,6 +124,23 @@ class AccuracyVsFlops(Experiment):
         return [_on_front(scale, table), _dominates(scale, table)]
 
 
+def _shared(grid: rigl_family.Grid) -> list[str]:
+    """Networks of this item that sparse training runs at the scale."""
+    return [m for m in dict.fromkeys(model for _, model in BLOCKS) if m in grid.models]
+
+
+def _sparse_rows(scale: Scale, store: Any) -> list[Any]:
+    """Rows of `rigl_family` under this item's columns, a frame a method."""
+    table = rigl_family.EXPERIMENT.table(scale, store)
+    table = table[table.model.isin(_shared(rigl_family.grid_of(scale)))]
+    table = table.rename(columns={"sparsity": "ratio", "relative_training": "flops_ratio"})
+    out = []
+    for name, (method, distribution, longer) in SPARSE.items():
+        here = table[(table.method == method) & (table.distribution == distribution) & (table.longer == longer)]
+        out.append(here.assign(method=name, group="sparse").reindex(columns=COLUMNS))
+    return out
+
+
 def looks() -> Looks:
     """Colour and marker of every method: colours repeat, shapes and fill tell groups apart (controls hollow)."""
     from ebreplicate import style
@@ -115,6 +153,8 @@ def looks() -> Looks:
         out[name] = {"c": style.COLOURS[0], "marker": marker, "ms": 7, "zorder": 4}
     for i, name in enumerate(CONTROLS):
         out[name] = {"c": colours[i + 2], "marker": "osD^v"[i], "ms": 5.5, "mfc": "white"}
+    for i, name in enumerate(SPARSE):
+        out[name] = {"c": "0.45", "marker": "x+1234|"[i], "ms": 6.5}
     return out
 
 
@@ -133,7 +173,7 @@ def _panel(
         axis.plot(flops, accuracy.mean, ls="", **look[method])
         if math.isfinite(accuracy.half):
             axis.errorbar(flops, accuracy.mean, accuracy.half, c=look[method]["c"], alpha=0.4, lw=0.8, capsize=2)
-        if ratio and method in PAPER:
+        if ratio and method not in CONTROLS:
             beside = {"textcoords": "offset points", "fontsize": "xx-small", "color": look[method]["c"]}
             axis.annotate(f"{100 * ratio:.0f}", (flops, accuracy.mean), (4, 3), **beside)
     best = front(found)
@@ -221,6 +261,7 @@ EXPERIMENT = AccuracyVsFlops(
     caption=(
         "What a trained small network costs in all, search included (horizontal, logarithmic), and how accurate it is "
         "(vertical). The line joins the points that nothing else beats at their cost. Hollow points are controls that "
-        "the paper does not have."
+        "the paper does not have; grey ones are sparse from the first step, and their FLOPs count non-zero weights "
+        "only, which dense hardware does not."
     ),
 )

@@ -1,6 +1,7 @@
 """Detector study (ours): when three readings of the detector fire, and what drawing there costs in accuracy."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
@@ -17,6 +18,13 @@ RULES = {
     "consecutive": "README: last 5 distances between consecutive epochs",
     "no-init": "authors' rule without the untrained mask",
 }
+
+
+@dataclass(frozen=True)
+class Grid(Spec):
+    """`at_emergence`: whether tickets drawn where the detector fires are retrained in full, beside EB Train."""
+
+    at_emergence: bool
 
 
 def emergence_retrain(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Retrain:
@@ -36,12 +44,13 @@ class DetectorStudy(Experiment):
 
     def runs(self, scale: Scale) -> list[Spec]:
         """Retrains at emergence, whole and continuing; the grid of draws to compare with is Figure 1's."""
+        whole = [emergence_retrain] if scale.grid("detector_study", Grid).at_emergence else []
         return [
             kind(scale, dataset, model, ratio, seed)
             for seed in scale.seeds
             for dataset, model in base.panels()
             for ratio in RATIOS[dataset, model]
-            for kind in (emergence_retrain, eb_train)
+            for kind in (*whole, eb_train)
         ]
 
     def table(self, scale: Scale, store: Any) -> Any:
@@ -51,12 +60,15 @@ class DetectorStudy(Experiment):
         from ebreplicate.experiments.fig1_existence import retrains
 
         rows = []
+        whole = scale.grid("detector_study", Grid).at_emergence
         for dataset, model in base.panels():
             for seed in scale.seeds:
                 grid = retrains(scale, dataset, model, seed)
                 for ratio in RATIOS[dataset, model]:
-                    spec = emergence_retrain(scale, dataset, model, ratio, seed)
+                    spec = (emergence_retrain if whole else eb_train)(scale, dataset, model, ratio, seed)
                     row = base.retrain_row(spec, store, draw="eb", model=model, dataset=dataset)
+                    if not whole:  # the row stands for EB Train, whose accuracy has a column of its own
+                        row |= {"last_accuracy": None, "best_accuracy": None}
                     drawn = store.read(spec.ticket)
                     emergence = drawn["metrics"]["emergence"] if drawn else {}
                     row |= {f"emergence_{rule}": emergence.get(rule) for rule in RULES}
