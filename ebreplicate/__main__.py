@@ -91,6 +91,9 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
 
+    verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
+    verify.add_argument("--results", default="results", help="results folder (default: results)")
+
     data = sub.add_parser("data", help="download, make or verify a dataset")
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
@@ -225,6 +228,17 @@ def _merge(args: argparse.Namespace) -> None:
     print(merging.merge(Path(args.other), Path(args.results)))
 
 
+def _verify(args: argparse.Namespace) -> None:
+    from ebreplicate.report.verify import verify
+
+    if not (Path(args.results) / "runs").is_dir():
+        raise UserError(f"--results: {args.results!r} has no runs")
+    runs, problems = verify(Path(args.results))
+    if problems:
+        raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))
+    print(f"{runs} runs and what was made of them agree")
+
+
 COMMANDS = {
     "search": _stage,
     "draw": _stage,
@@ -238,6 +252,7 @@ COMMANDS = {
     "data": _data,
     "campaign": _campaign,
     "merge": _merge,
+    "verify": _verify,
     "readme": _readme,
 }
 

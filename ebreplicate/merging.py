@@ -12,12 +12,12 @@ TAKEN = ("spec.json", "history.csv", "scores.npy", "taylor.npy", "mask.npy", "we
 """What a finished run consists of, the record last."""
 
 
-def _runs(root: Path) -> list[Path]:
+def runs_under(root: Path) -> list[Path]:
     """Folders of finished runs under a results root."""
     return sorted(path.parent for path in (root / "runs").glob("*/*/record.json"))
 
 
-def _checked(folder: Path) -> specs.Spec:
+def checked_run(folder: Path) -> specs.Spec:
     """The spec of a run folder, its name, key and record agreeing; raises UserError naming what does not."""
     try:
         spec = specs.from_json((folder / "spec.json").read_text())
@@ -63,9 +63,9 @@ def merge(other: Path, into: Path) -> str:
     ours, theirs = Store(into), Store(other)
     ours.check_writable()
     taken, had, refused = 0, 0, []
-    for folder in _runs(other):
+    for folder in runs_under(other):
         try:
-            spec = _checked(folder)
+            spec = checked_run(folder)
             if not ours.done(spec):
                 _copy(folder, ours.folder(spec))
                 taken += 1
