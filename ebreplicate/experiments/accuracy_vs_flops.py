@@ -189,11 +189,11 @@ def _panel(
 
 
 def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
-    """Points of the paper's methods (no controls) in the blocks where EB Train and something else have run."""
+    """Points of the paper's methods (no controls) in the blocks where EB Train and a baseline have run."""
     out = {}
     for dataset, model in BLOCKS:
         found = points(table, dataset, model, controls=False)
-        if {"EB Train"} < {p[0] for p in found}:
+        if {"EB Train"} < {p[0] for p in found} - {DENSE}:
             out[dataset, model] = found
     return out
 
