@@ -64,14 +64,7 @@ class Scale:
         `kind` is the item's own dataclass of settings, checked like every spec. A scale of another name (a test's)
         takes smoke's section. Raises UserError naming field and fix.
         """
-        where = f"items/{item}.yaml"
-        data = _yaml(_read_item(item), where)
-        if not isinstance(data, dict) or set(data) != set(SCALES):
-            raise UserError(f"{where}: expected the sections {', '.join(SCALES)}")
-        try:
-            return from_dict(kind, data[self.name if self.name in data else "smoke"])
-        except UserError as e:
-            raise UserError(f"{where}: {self.name}: {e}") from None
+        return _grid(item, self.name, kind)
 
     def low_lr(self, recipe: Recipe) -> Recipe:
         """Table 1's [0, 100] schedule: a tenth of the rate from the first epoch, a hundredth from epoch 100."""
@@ -128,8 +121,15 @@ def _read(name: str) -> str:
 
 
 @cache
-def _read_item(item: str) -> str:
-    return (CONFIG / "items" / f"{item}.yaml").read_text()
+def _grid(item: str, scale: str, kind: type[Spec]) -> Any:
+    where = f"items/{item}.yaml"
+    data = _yaml((CONFIG / "items" / f"{item}.yaml").read_text(), where)
+    if not isinstance(data, dict) or set(data) != set(SCALES):
+        raise UserError(f"{where}: expected the sections {', '.join(SCALES)}")
+    try:
+        return from_dict(kind, data[scale if scale in data else "smoke"])
+    except UserError as e:
+        raise UserError(f"{where}: {scale}: {e}") from None
 
 
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:

@@ -1,9 +1,14 @@
 """Scales: what the files say, and overrides that are refused by the field they name."""
 
+import shutil
+from dataclasses import dataclass, replace
+
 import pytest
 import yaml
 
 from ebreplicate.errors import UserError
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.plan.fields import Spec
 from ebreplicate.plan.scale import CONFIG, SCALES, load_scale, parse_overrides
 from ebreplicate.plan.spec import Recipe, Search
 
@@ -91,3 +96,61 @@ def test_an_unscheduled_epoch_is_refused_with_the_scheduled_ones():
 def test_an_unknown_scale_is_refused():
     with pytest.raises(UserError, match=r"^scale: unknown name 'papre'; did you mean 'paper'"):
         load_scale("papre")
+
+
+@dataclass(frozen=True)
+class Settings(Spec):
+    """Settings of an item that only these tests know."""
+
+    seeds: int
+    ratios: tuple[float, ...] = (0.5,)
+
+
+@pytest.fixture
+def item(tmp_path, monkeypatch):
+    """Write an item's file; its name is the test's own, because files are read once."""
+    (tmp_path / "items").mkdir()
+    shutil.copy(CONFIG / "schema.json", tmp_path)
+    monkeypatch.setattr("ebreplicate.plan.scale.CONFIG", tmp_path)
+    made = []
+
+    def write(text):
+        made.append(f"item{len(made)}-{tmp_path.name}")
+        (tmp_path / "items" / f"{made[-1]}.yaml").write_text(text)
+        return made[-1]
+
+    return write
+
+
+def test_an_items_section_is_read_with_its_defaults_and_a_tests_scale_takes_smokes(item):
+    name, smoke = item("smoke: {seeds: 1}\nquick: {seeds: 2, ratios: [0.3]}\npaper: {seeds: 3}"), load_scale("smoke")
+    assert smoke.grid(name, Settings) == Settings(1)
+    assert replace(smoke, name="quick").grid(name, Settings) == Settings(2, (0.3,))
+    assert replace(smoke, name="tiny").grid(name, Settings) == Settings(1)
+
+
+@pytest.mark.parametrize(
+    ("smoke", "said"),
+    [
+        ("{seeds: one}", r"smoke: Settings\.seeds: expected int, got 'one'"),
+        ("{seeds: 1, seed: 2}", r"smoke: Settings: unknown name 'seed'; did you mean 'seeds'"),
+        ("{}", "smoke: Settings: missing field 'seeds'"),
+        ("{seeds: 1, seeds: 2}", "'seeds' stands twice"),
+        ("{seeds: 1", "not YAML"),
+    ],
+)
+def test_a_bad_section_is_refused_by_file_section_and_field(item, smoke, said):
+    name = item(f"smoke: {smoke}\nquick: {{seeds: 1}}\npaper: {{seeds: 1}}")
+    with pytest.raises(UserError, match=rf"^items/{name}\.yaml: .*{said}"):
+        load_scale("smoke").grid(name, Settings)
+
+
+def test_an_item_without_every_scale_is_refused(item):
+    name = item("smoke: {seeds: 1}")
+    with pytest.raises(UserError, match="expected the sections smoke, quick, paper"):
+        load_scale("smoke").grid(name, Settings)
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in (CONFIG / "items").glob("*.yaml")))
+def test_every_items_file_belongs_to_an_experiment(file):
+    assert file.removesuffix(".yaml") in EXPERIMENTS
