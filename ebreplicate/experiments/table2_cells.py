@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, by_seed, interval
-from ebreplicate.experiments.fig1_existence import RATIOS
+from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.experiments.table2_methods import BLOCKS, IMPROVEMENT, PAPER
 from ebreplicate.stats import accuracy_margin
 

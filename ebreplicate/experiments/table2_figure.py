@@ -5,7 +5,7 @@ from typing import Any
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed, interval
-from ebreplicate.experiments.fig1_existence import RATIOS
+from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.experiments.table2_cells import printed
 from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.plan.scale import Scale

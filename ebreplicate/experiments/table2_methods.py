@@ -6,7 +6,7 @@ from functools import partial
 
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.detector_study import eb_train
-from ebreplicate.experiments.fig1_existence import RATIOS
+from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.plan.fields import Spec, need
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Ticket

@@ -5,7 +5,8 @@ from typing import Any
 from ebreplicate import style
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed
-from ebreplicate.experiments.when_to_prune import INDICATORS, METHODS, gaps, grid_of, oracle, panels, seeds_of, series
+from ebreplicate.experiments.when_to_prune_claims import gaps, oracle
+from ebreplicate.experiments.when_to_prune_runs import INDICATORS, METHODS, grid_of, panels, seeds_of, series
 from ebreplicate.plan.scale import Scale
 from ebreplicate.pruning.indicator import threshold_of
 

@@ -11,10 +11,10 @@ from synthetic import FULL, TINY, Outcome, claims, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments import fig2_low_precision as fig2
+from ebreplicate.experiments import fig2_runs as fig2
 from ebreplicate.plan.fields import from_dict
 from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.scale import Scale, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import pipeline, planning
@@ -30,7 +30,7 @@ GRID |= {"precisions": ["bfp8", "fp8"], "seeds": 2}
 @pytest.fixture(autouse=True)
 def _grid_of_two_seeds_and_fast_writes(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(fig2, "grid_of", lambda scale: from_dict(fig2.Grid, GRID))
+    monkeypatch.setattr(Scale, "grid", lambda self, item, kind: from_dict(kind, GRID))
 
 
 def bits(count, start=0):

@@ -6,7 +6,7 @@ import pytest
 from synthetic import TINY, claims, structural_table
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.structural_costs import reproduces, solve_table2, total_flops
+from ebreplicate.experiments.structural_arithmetic import reproduces, solve_table2, total_flops
 from ebreplicate.experiments.verdicts import cell_verdict
 
 G, P = 1e9, 1e15

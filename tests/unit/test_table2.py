@@ -8,8 +8,8 @@ from synthetic import COMPARABLE, Outcome, claims, search_of, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.accuracy_vs_flops import front, points
 from ebreplicate.experiments.detector_study import eb_train
+from ebreplicate.experiments.pareto import front, points
 from ebreplicate.experiments.table2_cells import printed
 from ebreplicate.experiments.table2_methods import (
     BASELINES,

@@ -11,7 +11,8 @@ from synthetic import Outcome as Ended
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.experiments.when_to_prune import Grid, gaps, oracle, retrains, series
+from ebreplicate.experiments.when_to_prune_claims import gaps, oracle
+from ebreplicate.experiments.when_to_prune_runs import Grid, retrains, series
 from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Search, Ticket, key

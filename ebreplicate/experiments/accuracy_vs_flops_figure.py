@@ -1,0 +1,82 @@
+"""Accuracy against total training FLOPs, drawn: four panels with their Pareto fronts."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments import base
+from ebreplicate.experiments.pareto import EB, SPARSE, Point, front, points
+from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.plan.scale import Scale
+
+Looks = dict[str, dict[str, Any]]
+
+
+def draw(scale: Scale, table: Any) -> Any:
+    """A panel a network and dataset."""
+    from ebreplicate import style
+
+    plt = style.use()
+    figure, axes = plt.subplots(2, 2, figsize=(11, 8.6))
+    look = looks()
+    for axis, (dataset, model) in zip(axes.flat, BLOCKS, strict=True):
+        _panel(axis, scale, points(table, dataset, model), look, dataset, model)
+    handles = [
+        plt.Line2D([], [], ls="", label=name, **{k: v for k, v in kind.items() if k != "zorder"})
+        for name, kind in look.items()
+    ]
+    handles.append(plt.Line2D([], [], c="0.3", lw=1, drawstyle="steps-post", label="Pareto front"))
+    figure.legend(handles=handles, loc="outside right center", fontsize="x-small")
+    style.stamp(
+        figure,
+        f"scale {scale.name}, accuracy of the last epoch, mean and 95 % t-interval (cut at the frame); the number "
+        "beside a point is the percentage removed (no number: a control); FLOPs of search and retrain; grey: "
+        "sparse from scratch, FLOPs of the masked network",
+    )
+    return figure
+
+
+def looks() -> Looks:
+    """Colour and marker of every method: colours repeat, shapes and fill tell groups apart (controls hollow)."""
+    from ebreplicate import style
+
+    out: Looks = {DENSE: {"c": "0.2", "marker": "*", "ms": 9}}
+    colours = (*style.COLOURS, "#E69F00", "#56B4E9", "#8C564B")
+    for i, name in enumerate(n for n in PAPER if n not in EB):
+        out[name] = {"c": colours[i + 1], "marker": "sD^vP"[i], "ms": 5.5}
+    for name, marker in zip(EB, "oXp", strict=True):
+        out[name] = {"c": style.COLOURS[0], "marker": marker, "ms": 7, "zorder": 4}
+    for i, name in enumerate(CONTROLS):
+        out[name] = {"c": colours[i + 2], "marker": "osD^v"[i], "ms": 5.5, "mfc": "white"}
+    for i, name in enumerate(SPARSE):
+        out[name] = {"c": "0.45", "marker": "x+1234|"[i], "ms": 6.5}
+    return out
+
+
+def _panel(
+    axis: Any, scale: Scale, found: list[Point], look: dict[str, dict[str, Any]], dataset: str, model: str
+) -> None:
+    from ebreplicate import style
+
+    axis.set(title=base.title(scale, model, dataset), xlabel="total training FLOPs", ylabel="accuracy (%)")
+    if not found:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+        return
+    for method, ratio, flops, accuracy in found:
+        axis.plot(flops, accuracy.mean, ls="", **look[method])
+        if math.isfinite(accuracy.half):
+            axis.errorbar(flops, accuracy.mean, accuracy.half, c=look[method]["c"], alpha=0.4, lw=0.8, capsize=2)
+        if ratio and method not in CONTROLS:
+            beside = {"textcoords": "offset points", "fontsize": "xx-small", "color": look[method]["c"]}
+            axis.annotate(f"{100 * ratio:.0f}", (flops, accuracy.mean), (4, 3), **beside)
+    best = front(found)
+    x = [p[2] for p in best] + [max(p[2] for p in found)]
+    y = [p[3].mean for p in best] + [best[-1][3].mean]
+    axis.plot(x, y, drawstyle="steps-post", c="0.3", lw=1, zorder=1)
+    axis.set_xscale("log")
+    low, high = found[0][2], found[-1][2]
+    ticks = [low * (high / low) ** (i / 4) for i in range(5)]  # powers of ten are too far apart for a table's costs
+    axis.set_xticks(ticks, [f"{t:.2e}".replace("e+", "e") for t in ticks], fontsize="x-small")
+    axis.set_xticks([], minor=True)
+    style.frame(axis, [p[3].mean for p in found])

@@ -1,0 +1,101 @@
+"""What Figure 1 claims: early tickets exist, drawing too early costs, and they reach the dense network."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments import base
+from ebreplicate.experiments.base import Claim, by_seed, interval
+from ebreplicate.experiments.fig1_runs import RATIOS
+from ebreplicate.experiments.verdicts import at_least, greater, pooled
+from ebreplicate.plan.scale import Scale
+from ebreplicate.stats import accuracy_margin
+
+
+def _early(scale: Scale) -> list[str]:
+    """Draw epochs of the first eighth to quarter of the search: the paper's 10 to 40, before any decay."""
+    return [str(e) for e in scale.draw_epochs if 10 <= e <= 40]
+
+
+def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str, str, float], dict[int, float]]:
+    """Per panel and ratio, differences over seeds: mean accuracy over the draws `a` minus that of draw `b`."""
+    out = {}
+    for (dataset, model), ratios in RATIOS.items():
+        for ratio in ratios:
+            where = {"dataset": dataset, "model": model, "ratio": ratio}
+            first = [by_seed(table, draw=d, **where) for d in a]
+            if b == "dense":
+                second = by_seed(table, draw="dense", dataset=dataset, model=model)
+            else:
+                second = by_seed(table, draw=b, **where)
+            seeds = sorted(set.intersection(set(second), *(set(f) for f in first))) if first else []
+            if seeds:
+                out[dataset, model, ratio] = {s: sum(f[s] for f in first) / len(first) - second[s] for s in seeds}
+    return out
+
+
+def _margin(scale: Scale, table: Any, keys: Any) -> float:
+    """Noise margin of accuracies averaged over the panels in `keys`: two standard errors on the test set."""
+    margins = []
+    for dataset, model, ratio in keys:
+        level = interval(by_seed(table, dataset=dataset, model=model, ratio=ratio)).mean
+        margins.append(accuracy_margin(level, base.test_images(scale, dataset)))
+    return sum(margins) / len(margins) if margins else math.nan
+
+
+def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
+    contrasts = _contrasts(scale, table, _early(scale), "160")
+    margin = _margin(scale, table, contrasts)
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early minus final draw", series)
+    verdict, evidence = base.confounded(scale, verdict, evidence)
+    return Claim(
+        "early-birds-exist",
+        "Tickets drawn early (paper's epochs 10 to 40 of 160) retrain to an accuracy no lower than tickets of the "
+        "fully trained network.",
+        "paper, Fig. 1 and title claim",
+        "mean over panels and ratios of (early draws minus final draw), t-interval over seeds; supported if its lower "
+        f"end exceeds minus the noise margin ({margin:.2f} pp: two standard errors of the test accuracy)",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
+    early = _early(scale)
+    contrasts = _contrasts(scale, table, early, "1")
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = greater(difference, "early minus epoch-1 draw", series)
+    return Claim(
+        "draw-epoch-matters",
+        "Retrain accuracy depends on the draw epoch: tickets of epoch 1 retrain worse than tickets of epochs 10 to 40.",
+        "paper, Fig. 1 (every published series starts lower)",
+        "mean over panels and ratios of (draws 10 to 40 minus draw 1), t-interval over seeds; supported if above zero",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _dense(scale: Scale, table: Any) -> Claim:
+    low = {(d, m, r[0]) for (d, m), r in RATIOS.items()}
+    contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
+    margin = _margin(scale, table, contrasts)
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early draw minus dense", series)
+    verdict, evidence = base.confounded(scale, verdict, evidence)
+    return Claim(
+        "match-dense",
+        "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",
+        "paper, Fig. 1 (dashed baselines)",
+        "mean over panels of (draws 10 to 40 minus dense), t-interval over seeds; supported if its lower end exceeds "
+        f"minus the noise margin ({margin:.2f} pp)",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def all_claims(scale: Scale, table: Any) -> list[Claim]:
+    """Every claim of the figure."""
+    return [_early_as_good_as_final(scale, table), _too_early_is_worse(scale, table), _dense(scale, table)]

@@ -1,0 +1,39 @@
+"""Which runs Figure 1 needs: dense searches, and a retrain a ratio, draw epoch and seed. No torch."""
+
+from dataclasses import dataclass
+
+from ebreplicate.experiments import base
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import Retrain, Spec
+
+RATIOS = {
+    ("cifar10", "preresnet101"): (0.3, 0.5, 0.7),
+    ("cifar10", "vgg16"): (0.3, 0.5, 0.7),
+    ("cifar100", "preresnet101"): (0.3, 0.5, 0.7),
+    ("cifar100", "vgg16"): (0.1, 0.3, 0.5),
+}
+STAR = "best-accuracy epoch (star)"
+"""The published name of the draw "best"."""
+
+
+@dataclass(frozen=True)
+class Grid(Spec):
+    """`best`: whether the best epoch of the search is drawn as well (the star)."""
+
+    best: bool
+
+
+def draws(scale: Scale) -> list[str]:
+    """Names of the scale's draws, in order: the paper's epochs and, where the scale has it, "best"."""
+    return [*map(str, scale.draw_epochs), *(["best"] if scale.grid("fig1_existence", Grid).best else [])]
+
+
+def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[float, str], Retrain]:
+    """One seed of one panel: retrains by (ratio, draw), draw being the paper's epoch or "best"."""
+    search = scale.search(model, dataset, seed)
+    at = {name: name if name == "best" else scale.epoch(int(name)) for name in draws(scale)}
+    return {
+        (ratio, name): Retrain(ticket=base.ticket(search, ratio, at[name]), recipe=scale.retrain_recipe)
+        for ratio in RATIOS[dataset, model]
+        for name in at
+    }

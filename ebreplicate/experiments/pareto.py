@@ -1,0 +1,116 @@
+"""Points of accuracy against total training FLOPs, the front of those worth their cost, and what is claimed of it."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments import base
+from ebreplicate.experiments.base import Claim, by_seed, interval
+from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.plan.scale import Scale
+from ebreplicate.stats import Interval, accuracy_margin
+
+EB = ("EB Train", "EB Train (LF)", "EB Train (LL)")
+SPARSE = {
+    "Small-Dense": ("small-dense", "uniform", False),
+    "Static": ("static", "erk-kernel", False),
+    "SET": ("set", "erk-kernel", False),
+    "SNFS": ("snfs", "erk-kernel", False),
+    "RigL": ("rigl", "erk-kernel", False),
+    "RigL, longer": ("rigl", "erk-kernel", True),
+    "Gradual pruning": ("gmp", "uniform", False),
+}
+"""Sparse trainings from scratch, by name, as series of `rigl_family`; their ratio is the sparsity."""
+Point = tuple[str, float, float, Interval]
+"""(method, ratio, mean training FLOPs, accuracy)."""
+
+
+def points(table: Any, dataset: str, model: str, controls: bool = True) -> list[Point]:
+    """Every method and ratio of a block that has finished runs, cheapest first."""
+    here = table[(table.dataset == dataset) & (table.model == model)]
+    out = []
+    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE) if controls else ())):
+        for ratio in sorted(set(here[here.method == method].ratio)):
+            where = {"method": method, "ratio": float(ratio)}
+            accuracy, cost = by_seed(here, **where), by_seed(here, "training_flops", **where)
+            seeds = sorted(set(accuracy) & set(cost))
+            if seeds:
+                mean = sum(cost[s] for s in seeds) / len(seeds)
+                out.append((method, float(ratio), mean, interval({s: accuracy[s] for s in seeds})))
+    return sorted(out, key=lambda p: (p[2], -p[3].mean))
+
+
+def front(found: list[Point]) -> list[Point]:
+    """The points that no other beats: none is at least as accurate for less, or more accurate for the same."""
+    best, out = -math.inf, []
+    for point in sorted(found, key=lambda p: (p[2], -p[3].mean)):
+        if point[3].mean > best:
+            best = point[3].mean
+            out.append(point)
+    return out
+
+
+def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
+    """Points of the paper's methods (no controls) in the blocks where EB Train and a baseline have run."""
+    out = {}
+    for dataset, model in BLOCKS:
+        found = points(table, dataset, model, controls=False)
+        if {"EB Train"} < {p[0] for p in found} - {DENSE}:
+            out[dataset, model] = found
+    return out
+
+
+def on_front(table: Any) -> Claim:
+    """EB Train is worth its cost: a point of it on every front."""
+    blocks = _blocks(table)
+    shown = {b: [p for p in front(found) if p[0] in EB] for b, found in blocks.items()}
+    n = min((p[3].n for found in blocks.values() for p in found if p[0] == "EB Train"), default=0)
+    there = sum(bool(points) for points in shown.values())
+    verdict = base.NOT_RUN if not blocks else base.SUPPORTED if there == len(blocks) else base.NOT_SUPPORTED
+    if blocks and n < 2:
+        verdict = base.INCONCLUSIVE
+    names = "; ".join(
+        f"{m} {d}: " + (", ".join(f"{p[0]} {p[1]:.0%}" for p in best) or "none") for (d, m), best in shown.items()
+    )
+    return Claim(
+        "pareto-front",
+        "EB Train is on the Pareto front of accuracy against total training FLOPs.",
+        "ours; the paper's Table 2 and abstract imply it",
+        "over the paper's methods, means over seeds: supported if in every block that has run at least one point of EB "
+        "Train, LF or LL is on the front; inconclusive with a single seed",
+        verdict,
+        names,
+        n,
+    )
+
+
+def dominates(scale: Scale, table: Any) -> Claim:
+    """Every baseline dominated: some EB Train point costs no more and is, within the margin, no worse for certain."""
+    beaten, total, n = 0, 0, 0
+    lost: list[str] = []
+    for (dataset, model), found in _blocks(table).items():
+        ours = [p for p in found if p[0] in EB]
+        n = max(n, max(p[3].n for p in ours))
+        for method, ratio, flops, accuracy in found:
+            if method in EB:
+                continue
+            total += 1
+            margin = accuracy_margin(accuracy.mean, base.test_images(scale, dataset))
+            if any(p[2] <= flops and p[3].mean >= accuracy.mean - margin for p in ours):
+                beaten += 1
+            else:
+                lost.append(f"{model} {dataset} {method} {ratio:.0%}")
+    verdict = base.NOT_RUN if not total else base.SUPPORTED if beaten == total else base.NOT_SUPPORTED
+    if total and n < 2:
+        verdict = base.INCONCLUSIVE
+    evidence = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "") if total else ""
+    return Claim(
+        "pareto-dominates",
+        "For every baseline there is an EB Train that costs no more in training FLOPs and is as accurate.",
+        "ours; the paper's abstract",
+        "per block over the unpruned network, the paper's baselines and its re-init row, any ratio: a point is matched "
+        "if some EB Train, LF or LL costs at most as much and its mean accuracy is not below by more than the noise "
+        "margin (two standard errors of the test accuracy); supported if all are, inconclusive with a single seed",
+        verdict,
+        evidence,
+        n,
+    )
