@@ -39,6 +39,7 @@ TINY = Scale(
         "preresnet101": {"name": "preresnet20", "width": 0.25},
         "resnet18": {"name": "resnet18", "width": 0.125},
         "resnet50": {"name": "resnet50", "width": 0.0625},
+        "mobilenet": {"name": "mobilenet", "width": 0.125},
         "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
         "lenet300": {"name": "lenet300", "width": 0.1},
         **{name: {"name": name, "width": 0.0625} for name in ("conv2", "conv4", "conv6", "vgg19")},

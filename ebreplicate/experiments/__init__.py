@@ -17,5 +17,6 @@ EXPERIMENTS = Registry(
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
         "lottery_tickets": "ebreplicate.experiments.lottery_tickets:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
+        "rigl_imagenet": "ebreplicate.experiments.rigl_imagenet:EXPERIMENT",
     },
 )

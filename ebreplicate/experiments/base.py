@@ -204,6 +204,7 @@ TITLES = {
     "wideresnet22x2": "WRN-22-2",
     "resnet18": "ResNet18",
     "resnet50": "ResNet50",
+    "mobilenet": "MobileNet-v1",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "imagenet": "ImageNet",
@@ -224,6 +225,11 @@ def title(scale: Scale, model: str, dataset: str) -> str:
         size = f", {data['train_size']:,} images" if "train_size" in data else ""
         stand_ins.append(data["name"] + size)
     return text + (f"\n({'; '.join(stand_ins)})" if stand_ins else "")
+
+
+def count(number: int, noun: str) -> str:
+    """The number and its noun: "1 seed", "2 seeds"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def panels() -> list[tuple[str, str]]:

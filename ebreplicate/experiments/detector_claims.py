@@ -93,7 +93,7 @@ def _eb_train_costs_less(table: Any) -> Claim:
         base.NOT_RUN if not i.n else base.SUPPORTED if found.eb_train_flops_ratio.max() < 1 else base.NOT_SUPPORTED
     )
     evidence = f"EB Train / dense: mean {i.mean:.2f}, range {found.eb_train_flops_ratio.min():.2f} to "
-    evidence += f"{found.eb_train_flops_ratio.max():.2f} ({len(found)} runs, {i.n} seeds)"
+    evidence += f"{found.eb_train_flops_ratio.max():.2f} ({base.count(len(found), 'run')}, {base.count(i.n, 'seed')})"
     return Claim(
         "eb-train-costs-less",
         "EB Train needs fewer training FLOPs, search and detector included, than dense training.",

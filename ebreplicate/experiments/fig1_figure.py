@@ -23,13 +23,13 @@ def draw(scale: Scale, table: Any) -> Any:
     handles.append(plt.Line2D([], [], c="0.3", marker="o", label=f"paper, digitised{where}", **style.PUBLISHED))
     handles.append(plt.Line2D([], [], c="0.3", ls="--", label="dense network, no pruning"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    n = len(scale.seeds)
+    n = base.count(len(scale.seeds), "seed")
     if scale.comparable:
-        style.stamp(figure, f"scale {scale.name}, {n} seeds, accuracy of the last retrain epoch on the test set")
+        style.stamp(figure, f"scale {scale.name}, {n}, accuracy of the last retrain epoch on the test set")
     else:
         style.stamp(
             figure,
-            f"scale {scale.name}, up to {n} seeds, accuracy of the last retrain epoch; the paper's points are of "
+            f"scale {scale.name}, up to {n}, accuracy of the last retrain epoch; the paper's points are of "
             "full scale: compare shapes, not heights.",
         )
     return figure

@@ -1,48 +1,54 @@
 """RigL's printed relative FLOPs, from arithmetic alone: networks, layer distributions and the cost formulas."""
 
 import math
-import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments.base import Cell
-from ebreplicate.models import MODELS
+from ebreplicate.experiments.rigl_imagenet_cells import METHODS, MODELS, README
 from ebreplicate.stats import Interval
 
-NETWORKS = {"ResNet-50": "resnet50", "MobileNet-v1": "mobilenet"}
-DISTRIBUTIONS = {"ERK": "erk-kernel", "Uniform": "uniform"}
 INTERVAL = 100
 """Steps between mask updates on ImageNet (RigL's code, maskupdate_frequency)."""
 CLASSES, SHAPE = 1000, (3, 224, 224)
 DIGIT = 0.01
-"""Last printed digit; the README rounds some numbers up (0.224 to 0.23), so a whole digit is allowed."""
-METHOD = re.compile(r"RigL (no-label-smoothing )?(ERK|Uniform) (\d+)x")
-NOTES = {
-    ("resnet50", 0.99): "printed at about twice the count of 99 % sparse layers",
+"""Last printed digit; both sources round some numbers up (0.224 to 0.23), so a whole digit is allowed."""
+COUNTED = ("static", "set", "snfs", "rigl")
+"""Methods whose layers have the distribution's densities. SNIP's do not; the widths of small networks and the schedule
+of gradual pruning are not printed."""
+METRICS = ("train_flops", "inference_flops")
+README_NOTES = {
+    ("resnet50", 0.99): "the README keeps the first layer dense at 99 %, which about doubles the count",
     ("mobilenet", 0.89): "printed rows disagree among themselves: 10 x training falls below 10 x inference (ERK)",
+}
+PAPER_NOTES = {
+    ("resnet50", 0.9): "where this table prints 0.10 and 0.52 the README prints 0.13 and 0.66",
+    ("mobilenet", 0.75): "first layer and depthwise convolutions dense, as the paper says",
+    ("mobilenet", 0.9): "first layer and depthwise convolutions dense, as the paper says; the README has other numbers",
 }
 
 
 @cache
-def relative_flops(model: str, sparsity: float, distribution: str) -> tuple[float, float]:
-    """(inference, training) FLOPs of RigL relative to the dense network, trained once, as RigL's code counts."""
+def relative_flops(model: str, sparsity: float, distribution: str, method: str = "rigl") -> tuple[float, float]:
+    """(inference, training) FLOPs relative to the dense network, trained once, as RigL's code and appendix H count."""
     import torch
 
     from ebreplicate.models import build
     from ebreplicate.plan.spec import Sparse
     from ebreplicate.sparse_flops import layer_costs, rigl_forward
-    from ebreplicate.training.dynamic import RigL
     from ebreplicate.training.sparse import sparse_layers, target_counts
+    from ebreplicate.training.sparsifiers import SPARSIFIERS
 
-    spec = Sparse(model, "cifar10", sparsity=sparsity, distribution=distribution, interval=INTERVAL)
+    spec = Sparse(model, "cifar10", method=method, sparsity=sparsity, distribution=distribution, interval=INTERVAL)
     with torch.device("meta"):  # shapes alone: nothing is allocated
         network = build(model, CLASSES)
     layers, counts = sparse_layers(network), target_counts(network, spec)
     costs = layer_costs(network, SHAPE)
     density = {name: counts[name] / layer.weight.numel() for name, layer in layers.items()}  # type: ignore[operator]
     sparse, dense = rigl_forward(costs, density), rigl_forward(costs)
-    return sparse / dense, RigL(spec).training_flops(sparse, dense) / (3 * dense)
+    return sparse / dense, SPARSIFIERS.load(method)(spec).training_flops(sparse, dense) / (3 * dense)
 
 
 def _exact(value: float) -> Interval:
@@ -50,27 +56,43 @@ def _exact(value: float) -> Interval:
 
 
 def cells() -> list[Cell]:
-    """Every printed FLOPs number of RigL's README for a network that is registered here."""
-    rows = published.read("rigl_readme")
-    out = []
-    for row in rows[rows.metric.isin(("train_flops", "inference_flops"))].itertuples():
-        printed_name = row.model if row.model in NETWORKS else {v: k for k, v in NETWORKS.items()}.get(row.model, "")
-        model, how = NETWORKS.get(printed_name, ""), METHOD.fullmatch(row.method)
-        if model not in MODELS or not how:
-            continue
-        sparsity, training = float(row.prune_ratio), row.metric == "train_flops"
-        inference, train = relative_flops(model, sparsity, DISTRIBUTIONS[how[2]])
-        value = train * int(how[3]) if training else inference
-        out.append(_cell(row, printed_name, sparsity, value, NOTES.get((model, sparsity), "")))
-    return out
+    """Every printed relative FLOPs number that follows from a network, a distribution and a formula."""
+    return [*_of_paper(), *_of_readme()]
 
 
-def _cell(row: Any, network: str, sparsity: float, value: float, note: str) -> Cell:
-    what = "training" if row.metric == "train_flops" else "inference"
+def _rows(file: str) -> Iterator[tuple[Any, str, float]]:
+    """Rows of FLOPs of registered networks: (row, network, sparsity)."""
+    rows = published.read(file)
+    for row in rows[rows.metric.isin(METRICS) & rows.model.isin(MODELS)].itertuples():
+        yield row, MODELS[row.model], float(row.prune_ratio)
+
+
+def _of_readme() -> Iterator[Cell]:
+    for row, model, sparsity in _rows("rigl_readme"):
+        if how := README.fullmatch(row.method):
+            distribution = {"ERK": "erk-kernel", "Uniform": "uniform"}[how[2]]
+            name = f"{row.model}, {row.method}, sparsity {sparsity:g}"
+            value = relative_flops(model, sparsity, distribution)
+            yield _cell(row, name, value, int(how[3]), README_NOTES.get((model, sparsity), ""))
+
+
+def _of_paper() -> Iterator[Cell]:
+    for row, model, sparsity in _rows("rigl_paper_tables"):
+        method, distribution = METHODS.get(row.method, ("", ""))
+        if method in COUNTED and not row.method.startswith("Big"):
+            times = float(row.lr_schedule.split("x")[0])
+            name = f"{row.item}: {row.model}, {row.method} {times:g}x, sparsity {sparsity:g}"
+            value = relative_flops(model, sparsity, distribution, method)
+            note = PAPER_NOTES.get((model, sparsity), "") if distribution == "uniform" or model == "mobilenet" else ""
+            yield _cell(row, name, value, times, note)
+
+
+def _cell(row: Any, name: str, relative: tuple[float, float], times: float, note: str) -> Cell:
+    training = row.metric == "train_flops"
     return Cell(
-        f"{network}, {row.method}, sparsity {sparsity:g}: {what} FLOPs",
+        f"{name}: {'training' if training else 'inference'} FLOPs",
         float(row.value),
-        _exact(value),
+        _exact(relative[1] * times if training else relative[0]),
         row.unit,
         row.source,
         "arithmetic",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments import base, rigl_costs
+from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, accuracies, by_seed, interval
 from ebreplicate.experiments.rigl_claims import all_claims
 from ebreplicate.plan.fields import need
@@ -121,22 +121,22 @@ class RigLFamily(Experiment):
                 names = {"model": model, "dataset": DATASET, "seed": seed}
                 dense = dense_run(scale, grid, model, seed)
                 more = {"method": "dense", "distribution": "", "longer": False, "sparsity": 0.0}
-                rows.append(_row(dense, store, store.read(dense), **names, **more))
+                rows.append(run_row(dense, store, store.read(dense), **names, **more))
                 for sparsity in grid.sparsities:
                     for (method, spread, longer), spec in sparse_runs(scale, grid, model, seed, sparsity).items():
                         more = {"method": method, "distribution": spread, "longer": longer, "sparsity": sparsity}
-                        rows.append(_row(spec, store, store.read(dense), **names, **more))
+                        rows.append(run_row(spec, store, store.read(dense), **names, **more))
         return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
     def figure(self, scale: Scale, table: Any) -> Any:
-        """Accuracy against sparsity and against training FLOPs, a row a network; RigL's published curves beside."""
+        """Accuracy against sparsity and against training FLOPs, a row a network."""
         from ebreplicate.experiments.rigl_figure import draw
 
         return draw(scale, grid_of(scale), table)
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
-        """WRN-22-2 at 80 % beside the reproducibility report; the README's FLOPs, by arithmetic."""
-        return [*_accuracy_cells(table), *rigl_costs.cells()]
+        """WRN-22-2 at 80 % beside the reproducibility report."""
+        return _accuracy_cells(table)
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """RigL over SET over static, ERK over uniform, longer training, nearness to dense and to pruning."""
@@ -148,7 +148,7 @@ COLUMNS += ["best_accuracy", "reached_sparsity", "mask_updates", "relative_train
 COLUMNS += ["training_flops", "seconds", "key"]
 
 
-def _row(spec: Search | Sparse, store: Any, dense: dict[str, Any] | None, **names: Any) -> dict[str, Any]:
+def run_row(spec: Search | Sparse, store: Any, dense: dict[str, Any] | None, **names: Any) -> dict[str, Any]:
     """Table row of a run; costs relative to the dense network trained once."""
     record = store.read(spec)
     row = {**names, "key": key(spec), "status": record["status"] if record else base.NOT_RUN}
@@ -193,7 +193,7 @@ EXPERIMENT = RigLFamily(
     caption=(
         "Instead of training a dense network and pruning it, these methods train a network that is sparse from the "
         "first step. Static masks never change; SET, SNFS and RigL move weights to better places while training; "
-        "gradual pruning starts dense. Left: accuracy against the fraction of zero weights. Middle: accuracy against "
-        "training FLOPs relative to the dense network. Right: the published curves on ImageNet."
+        "gradual pruning starts dense. Left: accuracy against the fraction of zero weights. Right: accuracy against "
+        "training FLOPs relative to the dense network."
     ),
 )

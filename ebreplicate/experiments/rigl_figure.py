@@ -1,4 +1,4 @@
-"""The figure of the RigL family: accuracy against sparsity and FLOPs, and the published curves."""
+"""The figure of the RigL family: accuracy against sparsity and against training FLOPs."""
 
 import math
 from typing import Any
@@ -11,8 +11,6 @@ from ebreplicate.plan.scale import Scale
 METHODS = ("small-dense", "static", "snip", "set", "snfs", "rigl", "gmp")
 NAMES = {"small-dense": "Small-Dense", "static": "Static", "snip": "SNIP", "set": "SET", "snfs": "SNFS"}
 NAMES |= {"rigl": "RigL", "gmp": "Gradual pruning"}
-PAPER = {"Small-Dense": "small-dense", "Static": "static", "SET": "set", "SNFS": "snfs", "RigL": "rigl"}
-PAPER |= {"Pruning": "gmp"}
 COLOURS = dict(zip(METHODS, ("0.45", "#56B4E9", "#CC79A7", "#009E73", "#E69F00", "#D55E00", "#0072B2"), strict=True))
 """Okabe-Ito and a grey."""
 MARKERS = {"uniform": "o", "erk": "s", "erk-kernel": "^"}
@@ -25,18 +23,15 @@ def _look(series: tuple[str, str, bool]) -> dict[str, Any]:
 
 
 def draw(scale: Scale, grid: Any, table: Any) -> Any:
-    """A row a network: accuracy against sparsity, accuracy against relative training FLOPs; published at the right."""
+    """A row a network: accuracy against sparsity, accuracy against relative training FLOPs."""
     from ebreplicate import style
 
     plt = style.use()
     rows = len(grid.models)
-    figure, axes = plt.subplots(rows, 3, figsize=(12.5, 0.9 + 3.4 * rows), squeeze=False, width_ratios=(5, 4, 4))
-    for (left, middle, right), model in zip(axes, grid.models, strict=True):
+    figure, axes = plt.subplots(rows, 2, figsize=(10.5, 1.1 + 3.4 * rows), squeeze=False, width_ratios=(5, 4))
+    for (left, right), model in zip(axes, grid.models, strict=True):
         _sparsity_panel(left, scale, grid, table, model)
-        _flops_panel(middle, scale, grid, table, model)
-        right.axis("off")
-    axes[0, 2].axis("on")
-    _published_panel(axes[0, 2])
+        _flops_panel(right, scale, grid, table, model)
     line = plt.Line2D
     handles = [line([], [], c=COLOURS[m], marker="o", ls="", label=NAMES[m]) for m in METHODS]
     names = {"uniform": "uniform", "erk": "ERK", "erk-kernel": "ERK-Kernel"}
@@ -45,9 +40,9 @@ def draw(scale: Scale, grid: Any, table: Any) -> Any:
     handles.append(line([], [], label="dense", **DENSE))
     where = "" if scale.comparable else " (right axis)"
     handles.append(line([], [], c="0.3", marker="o", label=f"published{where}", **style.PUBLISHED))
-    figure.legend(handles=handles, loc="outside upper center", ncols=7, fontsize="small")
-    n = len(scale.seeds[: grid.seeds])
-    text = f"scale {scale.name}, {n} seed{'s' * (n > 1)}, last epoch on the test set, mean and 95 % t-interval (cut at "
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize="small")
+    n = base.count(len(scale.seeds[: grid.seeds]), "seed")
+    text = f"scale {scale.name}, {n}, last epoch on the test set, mean and 95 % t-interval (cut at "
     style.stamp(figure, text + "the frame); FLOPs of the masked network, 3 x forward by RigL's formulas")
     return figure
 
@@ -118,18 +113,3 @@ def _flops_panel(axis: Any, scale: Scale, grid: Any, table: Any, model: str) -> 
     if not scale.comparable:
         style.frame(axis, seen)
     axis.set(xlabel="training FLOPs / dense training FLOPs", ylabel="test accuracy (%)")
-
-
-def _published_panel(axis: Any) -> None:
-    """RigL's Figure 2-left: ResNet-50 on ImageNet, 80 % sparse and uniform, against training steps."""
-    from ebreplicate import style
-
-    rows = published.read("rigl_fig_flops80_digitised")
-    for name, method in PAPER.items():
-        here = rows[rows.method == name]
-        steps = [float(str(s).split("x")[0]) for s in here.lr_schedule]
-        axis.plot(steps, here.value, c=COLOURS[method], marker="o", **style.PUBLISHED)
-    axis.set(xlabel="training steps / steps of the usual schedule", ylabel="top-1 accuracy (%)")
-    axis.set_title(
-        "Published: ResNet-50 on ImageNet, 80 % zeros,\nuniform (RigL, Fig. 2-left, digitised)", fontsize="small"
-    )

@@ -116,8 +116,8 @@ class Table1(Experiment):
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
         style.stamp(
             figure,
-            f"scale {scale.name}, {len(seeds_of(scale))} seeds, mean and 95 % t-interval (cut at the frame), last "
-            f"retrain epoch, {RATIO:.0%} of the channels removed",
+            f"scale {scale.name}, {base.count(len(seeds_of(scale)), 'seed')}, mean and 95 % t-interval (cut at the "
+            f"frame), last retrain epoch, {RATIO:.0%} of the channels removed",
         )
         return figure
 

@@ -28,7 +28,7 @@ def draw(scale: Scale, table: Any) -> Any:
     more = "" if scale.comparable else "; the paper's points are of ImageNet: compare the pattern, not the numbers"
     style.stamp(
         figure,
-        f"scale {scale.name}, {n} seed{'s' * (n > 1)}, last epoch, mean and 95 % t-interval; labels: fraction of "
+        f"scale {scale.name}, {base.count(n, 'seed')}, last epoch, mean and 95 % t-interval; labels: fraction of "
         f"the channels removed{more}",
     )
     return figure

@@ -27,7 +27,7 @@ def draw(scale: Scale, table: Any) -> Any:
     style.stamp(
         figure,
         f"scale {scale.name}; curves: seed {scale.seeds[0]}, the state after the last epoch is not asked; right: "
-        f"{count} seed{'s' * (count > 1)}, one point each, full retrain where the indicator fires against the best "
+        f"{base.count(count, 'seed')}, one point each, full retrain where the indicator fires against the best "
         "draw of the grid",
     )
     return figure

@@ -279,7 +279,7 @@ class Sparse(Training):
         need(self.interval >= 1, "Sparse.interval", f"must be at least 1 step, got {self.interval}")
         need(0 < self.alpha <= 1, "Sparse.alpha", f"must lie in (0, 1], got {self.alpha}")
         need(0 < self.stop <= 1, "Sparse.stop", f"must lie in (0, 1], got {self.stop}")
-        need(0 < self.multiplier <= 10, "Sparse.multiplier", f"must lie in (0, 10], got {self.multiplier}")
+        need(0 < self.multiplier <= 100, "Sparse.multiplier", f"must lie in (0, 100], got {self.multiplier}")
 
     @property
     def slug(self) -> str:

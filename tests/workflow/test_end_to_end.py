@@ -33,6 +33,7 @@ models:
     for name in (
         "resnet18",
         "resnet50",
+        "mobilenet",
         "lenet300",
         "conv2",
         "conv4",
