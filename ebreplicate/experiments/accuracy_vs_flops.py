@@ -3,39 +3,35 @@
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments import base, rigl_family
+from ebreplicate.experiments import base
+from ebreplicate.experiments.accuracy_vs_flops_runs import Planned, lottery_tickets, sparse_trainings
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, interval
-from ebreplicate.experiments.pareto import SPARSE, dominates, on_front
+from ebreplicate.experiments.pareto import dominates, dominates_lottery, on_front
 from ebreplicate.experiments.table2 import EXPERIMENT as TABLE2
-from ebreplicate.experiments.table2_methods import BLOCKS, IMPROVEMENT
+from ebreplicate.experiments.table2_methods import IMPROVEMENT
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Spec
+from ebreplicate.plan.spec import Sparse, Spec, key
 
 COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "last_accuracy", "best_accuracy"]
 COLUMNS += ["training_flops", "flops_ratio", "key"]
 
 
 class AccuracyVsFlops(Experiment):
-    """Four panels over the runs of Table 2: no training of its own."""
+    """Four panels: the runs of Table 2, RigL and its family, and iterative lottery tickets of the same networks."""
 
     def runs(self, scale: Scale) -> list[Spec]:
-        """Those of Table 2, and sparse training of the same networks."""
-        grid = rigl_family.grid_of(scale)
-        return TABLE2.runs(scale) + [
-            rigl_family.sparse_runs(scale, grid, model, seed, sparsity)[series]
-            for model in _shared(grid)
-            for seed in scale.seeds[: grid.seeds]
-            for sparsity in grid.sparsities
-            for series in SPARSE.values()
-        ]
+        """Those of Table 2 first: they are shared."""
+        return TABLE2.runs(scale) + [run.spec for run in (*sparse_trainings(scale), *lottery_tickets(scale))]
 
     def table(self, scale: Scale, store: Any) -> Any:
-        """Table 2's rows, accuracy and cost only, and those of sparse training."""
+        """Table 2's rows, accuracy and cost only, and those of the other methods."""
         import pandas as pd
 
         table = TABLE2.table(scale, store)
-        parts = [table[table.method != IMPROVEMENT].reindex(columns=COLUMNS), *_sparse_rows(scale, store)]
-        return pd.concat([p for p in parts if len(p)], ignore_index=True)
+        rows = [_row(run, store, "sparse") for run in sparse_trainings(scale)]
+        rows += [_row(run, store, "lottery") for run in lottery_tickets(scale)]
+        parts = [table[table.method != IMPROVEMENT], pd.DataFrame(rows)]
+        return pd.concat([p.reindex(columns=COLUMNS) for p in parts if len(p)], ignore_index=True)
 
     def figure(self, scale: Scale, table: Any) -> Any:
         """Accuracy (mean, t-interval) against training FLOPs on a log axis; the Pareto front is drawn."""
@@ -64,24 +60,24 @@ class AccuracyVsFlops(Experiment):
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """EB Train on the Pareto front, and against the points that cost more."""
-        return [on_front(table), dominates(scale, table)]
+        return [on_front(table), dominates(scale, table), dominates_lottery(scale, table)]
 
 
-def _shared(grid: rigl_family.Grid) -> list[str]:
-    """Networks of this item that sparse training runs at the scale."""
-    return [m for m in dict.fromkeys(model for _, model in BLOCKS) if m in grid.models]
-
-
-def _sparse_rows(scale: Scale, store: Any) -> list[Any]:
-    """Rows of `rigl_family` under this item's columns, a frame a method."""
-    table = rigl_family.EXPERIMENT.table(scale, store)
-    table = table[table.model.isin(_shared(rigl_family.grid_of(scale)))]
-    table = table.rename(columns={"sparsity": "ratio", "relative_training": "flops_ratio"})
-    out = []
-    for name, (method, distribution, longer) in SPARSE.items():
-        here = table[(table.method == method) & (table.distribution == distribution) & (table.longer == longer)]
-        out.append(here.assign(method=name, group="sparse").reindex(columns=COLUMNS))
-    return out
+def _row(run: Planned, store: Any, group: str) -> dict[str, Any]:
+    """Accuracy and cost of a run. A sparse training's FLOPs are those of its non-zero weights, relative to the dense
+    network trained once by its recipe; a lottery ticket pays for the dense search and every round before it."""
+    row = {**run._asdict(), "group": group, "key": key(run.spec)}
+    spec, record = row.pop("spec"), store.read(run.spec)
+    if record is None:
+        return {**row, "status": base.NOT_RUN}
+    cost = record["cost"]
+    row |= {"status": record["status"], **base.accuracies(record)}
+    row |= {"training_flops": cost.get("training_flops", {}).get("authors")}
+    if isinstance(spec, Sparse):
+        return row | {"flops_ratio": cost.get("relative_training", {}).get("authors")}
+    search = store.read(spec.ticket.search)
+    dense = search["cost"]["training_flops"]["authors"] if search else None
+    return row | ({"flops_ratio": row["training_flops"] / dense} if dense and row["training_flops"] else {})
 
 
 EXPERIMENT = AccuracyVsFlops(
@@ -92,6 +88,6 @@ EXPERIMENT = AccuracyVsFlops(
         "What a trained small network costs in all, search included (horizontal, logarithmic), and how accurate it is "
         "(vertical). The line joins the points that nothing else beats at their cost. Hollow points are controls that "
         "the paper does not have; grey ones are sparse from the first step, and their FLOPs count non-zero weights "
-        "only, which dense hardware does not."
+        "only, which dense hardware does not. Iterative lottery tickets pay for the dense network once a round."
     ),
 )

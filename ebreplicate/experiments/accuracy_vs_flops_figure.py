@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from ebreplicate.experiments import base
-from ebreplicate.experiments.pareto import EB, SPARSE, Point, front, points
+from ebreplicate.experiments.accuracy_vs_flops_runs import LOTTERY, SPARSE
+from ebreplicate.experiments.pareto import EB, Point, front, points
 from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.plan.scale import Scale
 
@@ -49,6 +50,7 @@ def looks() -> Looks:
         out[name] = {"c": colours[i + 2], "marker": "osD^v"[i], "ms": 5.5, "mfc": "white"}
     for i, name in enumerate(SPARSE):
         out[name] = {"c": "0.45", "marker": "x+1234|"[i], "ms": 6.5}
+    out[LOTTERY] = {"c": out["LT (one-shot)"]["c"], "marker": "d", "ms": 5.5}
     return out
 
 

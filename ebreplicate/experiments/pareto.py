@@ -4,22 +4,14 @@ import math
 from typing import Any
 
 from ebreplicate.experiments import base
+from ebreplicate.experiments.accuracy_vs_flops_runs import LOTTERY, SPARSE
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.experiments.verdicts import Judged
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import Interval, accuracy_margin
 
 EB = ("EB Train", "EB Train (LF)", "EB Train (LL)")
-SPARSE = {
-    "Small-Dense": ("small-dense", "uniform", False),
-    "Static": ("static", "erk-kernel", False),
-    "SET": ("set", "erk-kernel", False),
-    "SNFS": ("snfs", "erk-kernel", False),
-    "RigL": ("rigl", "erk-kernel", False),
-    "RigL, longer": ("rigl", "erk-kernel", True),
-    "Gradual pruning": ("gmp", "uniform", False),
-}
-"""Sparse trainings from scratch, by name, as series of `rigl_family`; their ratio is the sparsity."""
 Point = tuple[str, float, float, Interval]
 """(method, ratio, mean training FLOPs, accuracy)."""
 
@@ -28,7 +20,7 @@ def points(table: Any, dataset: str, model: str, controls: bool = True) -> list[
     """Every method and ratio of a block that has finished runs, cheapest first."""
     here = table[(table.dataset == dataset) & (table.model == model)]
     out = []
-    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE) if controls else ())):
+    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE, LOTTERY) if controls else ())):
         for ratio in sorted(set(here[here.method == method].ratio)):
             where = {"method": method, "ratio": float(ratio)}
             accuracy, cost = by_seed(here, **where), by_seed(here, "training_flops", **where)
@@ -83,33 +75,58 @@ def on_front(table: Any) -> Claim:
     )
 
 
-def dominates(scale: Scale, table: Any) -> Claim:
-    """Every baseline dominated: some EB Train point costs no more and is, within the margin, no worse for certain."""
+def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
+    """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
+    accuracy is not below by more than the noise margin."""
     beaten, total, n = 0, 0, 0
     lost: list[str] = []
-    for (dataset, model), found in _blocks(table).items():
+    for dataset, model in _blocks(table):
+        found = points(table, dataset, model)
         ours = [p for p in found if p[0] in EB]
-        n = max(n, max(p[3].n for p in ours))
-        for method, ratio, flops, accuracy in found:
-            if method in EB:
-                continue
+        for method, ratio, flops, accuracy in (p for p in found if p[0] in methods):
             total += 1
+            n = max(n, max(p[3].n for p in ours))
             margin = accuracy_margin(accuracy.mean, base.test_images(scale, dataset))
             if any(p[2] <= flops and p[3].mean >= accuracy.mean - margin for p in ours):
                 beaten += 1
             else:
                 lost.append(f"{model} {dataset} {method} {ratio:.0%}")
-    verdict = base.NOT_RUN if not total else base.SUPPORTED if beaten == total else base.NOT_SUPPORTED
-    if total and n < 2:
-        verdict = base.INCONCLUSIVE
-    evidence = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "") if total else ""
+    if not total:
+        return base.NOT_RUN, "", 0
+    verdict = base.INCONCLUSIVE if n < 2 else base.SUPPORTED if beaten == total else base.NOT_SUPPORTED
+    return verdict, f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else ""), n
+
+
+MATCHED = (
+    "a point is matched if some EB Train, LF or LL costs at most as much and its mean accuracy is not below by more "
+    "than the noise margin (two standard errors of the test accuracy); supported if all are, inconclusive with a "
+    "single seed"
+)
+
+
+def dominates(scale: Scale, table: Any) -> Claim:
+    """Every baseline of the paper is matched by an EB Train."""
+    verdict, evidence, n = _matched(scale, table, (DENSE, *(m for m in PAPER if m not in EB)))
     return Claim(
         "pareto-dominates",
         "For every baseline there is an EB Train that costs no more in training FLOPs and is as accurate.",
         "ours; the paper's abstract",
-        "per block over the unpruned network, the paper's baselines and its re-init row, any ratio: a point is matched "
-        "if some EB Train, LF or LL costs at most as much and its mean accuracy is not below by more than the noise "
-        "margin (two standard errors of the test accuracy); supported if all are, inconclusive with a single seed",
+        f"per block over the unpruned network, the paper's baselines and its re-init row, any ratio: {MATCHED}",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def dominates_lottery(scale: Scale, table: Any) -> Claim:
+    """Every iterative lottery ticket is matched by an EB Train."""
+    verdict, evidence, n = _matched(scale, table, (LOTTERY,))
+    return Claim(
+        "pareto-dominates-lottery",
+        "For every lottery ticket of iterative pruning there is an EB Train that costs no more in training FLOPs and "
+        "is as accurate.",
+        "paper, Fig. 4 (progressive pruning and training, against drawing one ticket early)",
+        f"per block, any ratio of channels against any ratio of weights: {MATCHED}",
         verdict,
         evidence,
         n,

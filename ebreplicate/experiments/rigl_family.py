@@ -78,13 +78,13 @@ def dense_run(scale: Scale, grid: Grid, model: str, seed: int) -> Search:
 
 
 def sparse_runs(
-    scale: Scale, grid: Grid, model: str, seed: int, sparsity: float
-) -> dict[tuple[str, str, bool], Sparse]:
+    scale: Scale, grid: Grid, model: str, seed: int, sparsity: float, dataset: str = DATASET
+) -> dict[Series, Sparse]:
     """One sparse training a series."""
     return {
         (method, distribution, longer): scale.sparse(
             model,
-            DATASET,
+            dataset,
             seed,
             grid.recipe,
             method=method,

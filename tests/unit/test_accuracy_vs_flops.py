@@ -1,0 +1,128 @@
+"""Accuracy against FLOPs beyond Table 2: which networks carry which methods, and what lottery tickets are charged."""
+
+import os
+from dataclasses import replace
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+from synthetic import COMPARABLE, Outcome, claims, tabulated, write
+
+from ebreplicate.errors import UserError
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.accuracy_vs_flops_runs import (
+    LOTTERY,
+    SPARSE,
+    Grid,
+    grid_of,
+    lottery_tickets,
+    sparse_trainings,
+)
+from ebreplicate.experiments.pareto import points
+from ebreplicate.experiments.table2_methods import BLOCKS, METHODS
+from ebreplicate.plan.plan import Plan, parents
+from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.spec import Retrain, Search, Sparse, key
+from ebreplicate.records import Store
+
+ITEM = "accuracy_vs_flops"
+SMOKE = replace(COMPARABLE, name="smoke")
+
+
+def outcome(spec):
+    """Dense training costs 100; a ticket of iterative pruning another 100 a round; EB Train 60."""
+    if isinstance(spec, Sparse):
+        return Outcome(50.0, flops=30.0)
+    if isinstance(spec, Search):
+        return Outcome(50.0, flops=100.0)
+    if spec.ticket.over_weights:
+        return Outcome(50.0, flops=100.0 * (1 + spec.ticket.round))
+    return Outcome(50.0, flops=60.0)
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    write(Store(tmp_path), EXPERIMENTS.load(ITEM).runs(SMOKE), outcome)
+    return tabulated(ITEM, SMOKE, tmp_path)
+
+
+def test_at_paper_scale_every_block_has_every_method():
+    """The paper's rows, the controls, RigL's family and iterative lottery tickets, on four networks and datasets."""
+    scale = load_scale("paper")
+    table = EXPERIMENTS.load(ITEM).table(scale, Store("/nonexistent"))
+    for dataset, model in BLOCKS:
+        here = table[(table.dataset == dataset) & (table.model == model)]
+        assert set(here.method) == {"Unpruned", *METHODS, *SPARSE, LOTTERY}
+        assert set(here.groupby("method").seed.nunique()) == {3}
+    runs = EXPERIMENTS.load(ITEM).runs(scale)
+    assert {key(s) for s in runs} == set(table.key)
+
+
+def test_lottery_tickets_are_rounds_of_train_prune_and_rewind():
+    for run in lottery_tickets(load_scale("paper")):
+        ticket = run.spec.ticket
+        assert run.ratio == pytest.approx(1 - 0.8**ticket.round)
+        assert (run.spec.init, run.spec.rewind, ticket.method) == ("rewind", 0, "magnitude")
+        assert run.spec.recipe == ticket.search.recipe == load_scale("paper").recipe
+    rounds = [r.spec for r in lottery_tickets(load_scale("paper"))][:7]
+    assert [s.ticket.round for s in rounds] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(later.ticket.after == earlier for earlier, later in pairwise(rounds))
+    chain, spec = 0, rounds[-1]
+    while not isinstance(spec, Search):
+        (spec,), chain = parents(spec), chain + 1
+    assert chain == 14  # a ticket and a training a round
+
+
+def test_the_first_round_at_table_2s_ratio_is_its_one_shot_ticket():
+    """Smoke removes half a round: the run is shared, and only the second round is trained for this item."""
+    scale = load_scale("smoke")
+    first, second = (r.spec for r in lottery_tickets(scale))
+    others = {n for i in EXPERIMENTS if i != ITEM for n in Plan(EXPERIMENTS.load(i).runs(scale)).runs}
+    assert key(first) in others
+    assert key(second) not in others
+
+
+def test_sparse_trainings_of_rigl_family_are_shared_and_further_blocks_follow():
+    scale = load_scale("smoke")
+    family = {key(s) for s in EXPERIMENTS.load("rigl_family").runs(scale)}
+    runs = sparse_trainings(scale)
+    shared = {(r.dataset, r.model) for r in runs if key(r.spec) in family}
+    own = {(r.dataset, r.model) for r in runs if key(r.spec) not in family}
+    assert (shared, own) == ({("cifar10", "vgg16")}, {("cifar10", "preresnet101")})
+    assert {r.method for r in runs} == set(SPARSE)
+
+
+def test_a_lottery_ticket_costs_a_dense_training_a_round(table):
+    tickets = table[table.method == LOTTERY]
+    assert tickets.ratio.tolist() == [0.5, 0.75]
+    assert tickets.flops_ratio.tolist() == [2.0, 3.0]
+    assert set(tickets.group) == {"lottery"}
+    found = {p[:2]: p[2] for p in points(table, "cifar10", "vgg16")}
+    assert (found[LOTTERY, 0.5], found[LOTTERY, 0.75]) == (200, 300)
+
+
+def test_eb_train_against_iterative_lottery_tickets(table):
+    two = pd.concat([table, table.assign(seed=1)])  # a second seed with the same outcomes, so that a verdict is due
+    claim = claims(ITEM, SMOKE, two)["pareto-dominates-lottery"]
+    assert (claim.verdict, claim.evidence) == ("supported", "2 of 2 points")
+    two.loc[(two.method == LOTTERY) & (two.ratio == 0.75), "last_accuracy"] = 90.0
+    claim = claims(ITEM, SMOKE, two)["pareto-dominates-lottery"]
+    assert (claim.verdict, claim.evidence) == ("not supported", "1 of 2 points; not: vgg16 cifar10 LT (iterative) 75%")
+    assert claims(ITEM, SMOKE, table)["pareto-dominates-lottery"].verdict == "inconclusive"  # one seed
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seeds", 0), ("sparse", ["vgg16"]), ("lottery", ["vgg_cifar10"]), ("lottery_ratio", 1.0), ("lottery_rounds", 0)],
+)
+def test_a_bad_setting_is_named(field, value):
+    good = grid_of(SMOKE)
+    body = {name: getattr(good, name) for name in Grid.__dataclass_fields__} | {field: value}
+    with pytest.raises(UserError, match=rf"Grid\.{field}"):
+        Grid(**body)
+
+
+def test_every_retrain_of_the_item_starts_from_a_search_of_the_same_recipe():
+    retrains = [s for s in EXPERIMENTS.load(ITEM).runs(load_scale("quick")) if isinstance(s, Retrain)]
+    assert all(s.ticket.search.recipe == s.recipe for s in retrains)
