@@ -48,6 +48,7 @@ class DetectorStudy(Experiment):
             kind(scale, dataset, model, ratio, seed)
             for seed in scale.seeds
             for dataset, model in base.panels()
+            if seed in scale.seeds_for(model)
             for ratio in RATIOS[dataset, model]
             for kind in (*whole, eb_train)
         ]
@@ -59,7 +60,7 @@ class DetectorStudy(Experiment):
         rows = []
         whole = scale.grid("detector_study", Grid).at_emergence
         for dataset, model in base.panels():
-            for seed in scale.seeds:
+            for seed in scale.seeds_for(model):
                 grid = retrains(scale, dataset, model, seed)
                 for ratio in RATIOS[dataset, model]:
                     spec = (emergence_retrain if whole else eb_train)(scale, dataset, model, ratio, seed)

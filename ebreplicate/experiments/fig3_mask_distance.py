@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, interval
-from ebreplicate.experiments.verdicts import greater
+from ebreplicate.experiments.verdicts import greater, pooled
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec, key
 from ebreplicate.stats import t_interval
@@ -29,7 +29,7 @@ class Fig3(Experiment):
 
     def runs(self, scale: Scale) -> list[Spec]:
         """The dense searches alone: scores of every epoch give any ratio's masks."""
-        return [scale.search(model, DATASET, seed) for seed in scale.seeds for model in MODELS]
+        return [scale.search(model, DATASET, seed) for model in MODELS for seed in scale.seeds_for(model)]
 
     def table(self, scale: Scale, store: Any) -> Any:
         """Curves of every seed, and for the first seed the matrix: columns d1 ... dE, one row an epoch."""
@@ -37,7 +37,7 @@ class Fig3(Experiment):
 
         rows = []
         for model in MODELS:
-            for seed in scale.seeds:
+            for seed in scale.seeds_for(model):
                 spec = scale.search(model, DATASET, seed)
                 names = {"model": model, "dataset": DATASET, "seed": seed, "key": key(spec)}
                 record = store.read(spec)
@@ -144,14 +144,15 @@ def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
 
 def _masks_settle(scale: Scale, table: Any) -> Claim:
     early, decay = scale.epoch(10), scale.recipe.milestones[0]
-    drops = []
-    for seed in scale.seeds:
-        here = table[(table.seed == seed) & table.epoch.notna()]
+    drops: dict[Any, dict[int, float]] = {}
+    there = table[table.epoch.notna()]
+    for (model, ratio, seed), here in there.groupby(["model", "ratio", "seed"]):
         first, second = here[here.epoch == early], here[here.epoch == decay]
         if len(first) and len(second):
-            drops.append(float(first.to_final.mean() - second.to_final.mean()))
+            drops.setdefault((model, ratio), {})[int(seed)] = float(first.to_final.mean() - second.to_final.mean())
+    difference, series = pooled(drops)
     text = f"distance to the final mask at epoch {early} minus at epoch {decay}"
-    verdict, evidence, n = greater(t_interval(drops), text, unit="")
+    verdict, evidence, n = greater(difference, text, series, unit="")
     return Claim(
         "masks-settle",
         "Masks approach the final mask while the learning rate is still at its first value.",

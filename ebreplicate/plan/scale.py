@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ class Scale:
     datasets: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     precision: str = "fp32"
+    seeds_of: dict[str, int] = field(default_factory=dict)
+
+    def seeds_for(self, model: str) -> tuple[int, ...]:
+        """The seeds that the paper's `model` is run with: all, or the first `seeds_of[model]` of them."""
+        return self.seeds[: self.seeds_of.get(model, len(self.seeds))]
 
     def epoch(self, paper_epoch: int) -> int:
         """The epoch that stands for the paper's `paper_epoch`; raises UserError if the scale schedules none."""
@@ -136,10 +141,10 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
     data = _yaml(_read(name), where)
-    for field, value in (overrides or {}).items():
-        if field not in data:
-            raise unknown("--config", field, data)
-        data[field] = value
+    for name_of, value in (overrides or {}).items():
+        if name_of not in data:
+            raise unknown("--config", name_of, data)
+        data[name_of] = value
     _check(data, where)
     recipe = from_dict(Recipe, data["recipe"])
     retrain = from_dict(Recipe, {**data["recipe"], **data["retrain_recipe"]})
@@ -150,6 +155,9 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     for draw in data["draw_epochs"]:
         if draw not in epochs:
             raise UserError(f"{where}: draw_epochs: {draw} is unscheduled; add it to epochs, or use one of {[*epochs]}")
+    for model in data["seeds_of"]:
+        if model not in data["models"]:
+            raise unknown(f"{where} seeds_of", model, data["models"])
     scale = Scale(
         name=name,
         note=data["note"],
@@ -162,6 +170,7 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
         datasets=data["datasets"],
         models=data["models"],
         precision=data["precision"],
+        seeds_of=data["seeds_of"],
     )
     for model in scale.models:  # every spec is built once, so a bad name or size is refused here
         for dataset in scale.datasets:
