@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import warm
-from ebreplicate.errors import UserError
+from ebreplicate import machine, warm
+from ebreplicate.errors import UserError, shown
+from ebreplicate.locking import BUSY
 from ebreplicate.training import interruption
 from ebreplicate.training.interruption import CONTINUE, Interrupted
 
@@ -24,6 +25,11 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
         metavar="SECONDS",
         help=f"checkpoint and exit with code {CONTINUE} after this long, as on SIGTERM (default: no limit)",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help=f"exit with code {BUSY} if another process is at this run",
     )
 
 
@@ -104,11 +110,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _stage(args: argparse.Namespace) -> None:
-    """Run one training stage; a finished run is left alone."""
+def _stage(args: argparse.Namespace) -> int:
+    """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
     from ebreplicate.plan import spec as specs
-    from ebreplicate.plan.keep import Keep
-    from ebreplicate.records import ReadOnlyStore, Store
+    from ebreplicate.records import Store
 
     text = args.spec if args.spec.lstrip().startswith("{") else _read_text(args.spec)
     spec = specs.from_json(text)
@@ -120,13 +125,35 @@ def _stage(args: argparse.Namespace) -> None:
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results)
-    store.check_writable()
     if store.read(spec) is not None:
-        print(f"{specs.key(spec)}: already done", file=sys.stderr)
-        return
+        return _already_done(spec)
+    store.check_writable()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
+        _train(args, spec, store, processes)
+        return 0
+    with store.claim(spec, wait=not args.no_wait, inherited=processes > 1) as mine:
+        if not mine:
+            return BUSY
+        if store.read(spec) is not None:  # whom we waited for has run it
+            return _already_done(spec)
+        _train(args, spec, store, processes)
+    return 0
+
+
+def _already_done(spec: Any) -> int:
+    from ebreplicate.plan.spec import key
+
+    print(f"{key(spec)}: already done", file=sys.stderr)
+    return 0
+
+
+def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
+    """Run one training stage, whose lock is ours."""
     import torch
 
     from ebreplicate import stages
+    from ebreplicate.plan.keep import Keep
+    from ebreplicate.records import ReadOnlyStore
     from ebreplicate.training import distributed
     from ebreplicate.training.device import slot, tune_allocator
 
@@ -152,10 +179,13 @@ def _stage(args: argparse.Namespace) -> None:
 
 
 def _read_text(path: str) -> str:
+    from ebreplicate.reading import regular_text
+
     try:
-        return Path(path).read_text()
-    except OSError as e:
-        raise UserError(f"spec: {path!r} is neither JSON nor a readable file ({e.strerror})") from None
+        return regular_text(Path(path))
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else e
+        raise UserError(f"spec: {shown(path)} is neither JSON nor a readable file ({reason})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -262,8 +292,9 @@ WARM = ("search", "draw", "retrain", "sparse", "tabulate", "plot", "compare", "r
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; 0 on success, 2 with one line on stderr for bad input, 75 for "continue me" (a training that
-    was stopped and has left its checkpoint). A bug is a traceback."""
+    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine that gave out (disk,
+    memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
+    at it". A bug is a traceback."""
     args = parser().parse_args(argv)
     args.argv = sys.argv[1:] if argv is None else argv
     alone = getattr(args, "processes", 1) == 1  # several processes are fresh ones
@@ -281,6 +312,15 @@ def main(argv: list[str] | None = None) -> int:
         return CONTINUE
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        return 130
+    except Exception as e:
+        said = machine.gave_out(e)
+        if said is None:
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return 2
     return 0
 
 

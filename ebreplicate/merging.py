@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
+from ebreplicate.reading import regular_text
 from ebreplicate.records import Store
 
 TAKEN = ("spec.json", "history.csv", "scores.npy", "taylor.npy", "mask.npy", "weights", "record.json")
@@ -20,8 +21,8 @@ def runs_under(root: Path) -> list[Path]:
 def checked_run(folder: Path) -> specs.Spec:
     """The spec of a run folder, its name, key and record agreeing; raises UserError naming what does not."""
     try:
-        spec = specs.from_json((folder / "spec.json").read_text())
-    except (OSError, UnicodeDecodeError) as e:
+        spec = specs.from_json(regular_text(folder / "spec.json"))
+    except (OSError, ValueError) as e:
         raise UserError(f"{folder}: no readable spec.json ({e})") from None
     if folder.name != specs.key(spec) or folder.parent.name != spec.stage:
         raise UserError(f"{folder}: its spec.json is of another run, {spec.stage}/{specs.key(spec)}")

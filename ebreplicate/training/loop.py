@@ -195,6 +195,15 @@ def check_trainable(model: nn.Module, device: torch.device) -> None:
             )
 
 
+def _take_up(resume: dict[str, Any], state: State, trainer: Trainer) -> None:
+    """Continue where the snapshot `resume` was taken."""
+    state.model.load_state_dict(resume["model"])
+    trainer.optimizer.load_state_dict(resume["optimizer"])
+    for hook, saved in zip(trainer.hooks, resume.get("hooks", ()), strict=True):
+        hook.load_state_dict(saved)
+    state.epoch, state.history = resume["epoch"], resume["history"]
+
+
 def fit(
     model: nn.Module,
     data: Data,
@@ -228,11 +237,11 @@ def fit(
         for observer in observers:
             observer(state)
     else:
-        model.load_state_dict(resume["model"])
-        trainer.optimizer.load_state_dict(resume["optimizer"])
-        for hook, saved in zip(hooks, resume.get("hooks", ()), strict=True):
-            hook.load_state_dict(saved)
-        state.epoch, state.history = resume["epoch"], resume["history"]
+        try:
+            _take_up(resume, state, trainer)
+        except (KeyError, ValueError, TypeError, RuntimeError) as e:
+            said = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise UserError(f"checkpoint: does not fit this run ({said}); delete checkpoint.pt in its folder") from None
     while state.epoch < (recipe.epochs if until is None else until):
         began = time.perf_counter()
         loss = trainer.epoch(batches, state.epoch)
