@@ -20,6 +20,11 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
+def clipped(text: str, length: int = 300) -> str:
+    """A text that a message quotes, of bounded length."""
+    return text if len(text) <= length else f"{text[:length]} ..."
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not in `known`, with the nearest spelling first."""
     names = sorted(known)

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from ebreplicate.errors import UserError, unknown
+from ebreplicate.errors import UserError, clipped, shown, unknown
 from ebreplicate.plan.fields import Spec, from_dict
 from ebreplicate.plan.spec import Recipe, Search, Sparse
+from ebreplicate.reading import strict_json
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
@@ -82,17 +83,27 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UserError(f"--config: expected KEY=VALUE, got {pair!r}")
+            raise UserError(f"--config: expected KEY=VALUE, got {shown(pair)}")
         out[name] = _yaml(text, f"--config {name}")
     return out
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without objects, where a key that stands twice is an error instead of the last one winning."""
+    """YAML without objects and aliases, where a key that stands twice is an error instead of the last one winning.
+
+    Aliases make a short text a huge value, or one that contains itself.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a plain value", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
@@ -103,6 +114,10 @@ def _yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as e:
+        raise UserError(f"{where}: not YAML ({' '.join(str(e).split())})") from None
+    except RecursionError:
+        raise UserError(f"{where}: not YAML (nested too deeply)") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as e:  # for a scalar that is not what its tag says
         raise UserError(f"{where}: not YAML ({e})") from None
 
 
@@ -110,12 +125,15 @@ def _check(data: dict[str, Any], where: str) -> None:
     """Check against the JSON schema; one message that names the field."""
     import jsonschema
 
-    plain = json.loads(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
+    try:
+        plain = strict_json(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
+    except (TypeError, ValueError, RecursionError) as e:  # a date, bytes, infinity
+        raise UserError(f"{where}: not what JSON can hold ({e})") from None
     validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
     error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path) or "(top level)"
-        raise UserError(f"{where}: {field}: {error.message}")
+        raise UserError(f"{where}: {field}: {clipped(error.message)}")
 
 
 @cache
@@ -137,6 +155,15 @@ def _grid(item: str, scale: str, kind: type[Spec]) -> Any:
         raise UserError(f"{where}: {scale}: {e}") from None
 
 
+def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
+    """The mapping of epochs with keys as the schema saw them; 1 and "1" are one key."""
+    plain = {str(k): v for k, v in epochs.items()}
+    for paper, ours in plain.items():
+        if isinstance(ours, bool) or not isinstance(ours, int) or len(paper) > 9:
+            raise UserError(f"{where}: epochs.{clipped(paper)}: expected int, got {shown(ours)}")
+    return plain
+
+
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
@@ -148,12 +175,12 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     _check(data, where)
     recipe = from_dict(Recipe, data["recipe"])
     retrain = from_dict(Recipe, {**data["recipe"], **data["retrain_recipe"]})
-    epochs = {int(k): v for k, v in data["epochs"].items()}
+    epochs = {int(k): v for k, v in _plain_keys(data["epochs"], where).items()}
     for paper, ours in epochs.items():
         if not 1 <= ours <= recipe.epochs:
             raise UserError(f"{where}: epochs.{paper}: must lie in 1..{recipe.epochs} (recipe.epochs), got {ours}")
     for draw in data["draw_epochs"]:
-        if draw not in epochs:
+        if not isinstance(draw, int) or draw not in epochs:
             raise UserError(f"{where}: draw_epochs: {draw} is unscheduled; add it to epochs, or use one of {[*epochs]}")
     for model in data["seeds_of"]:
         if model not in data["models"]:

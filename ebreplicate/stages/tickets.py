@@ -126,7 +126,7 @@ def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[di
 def facts(
     spec: specs.Ticket, dense: nn.Module, mask: Tensor, found: dict[str, Any], epoch: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics and cost of a draw: they follow from its mask, its epoch and the record `found` of what it is drawn from."""
+    """Metrics and cost of a draw: they follow from its mask, its epoch and the record `found` of what it is from."""
     metrics, ledger = (weight_facts if spec.over_weights else channel_facts)(spec, dense, mask)
     # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
     checks = {"eb": epoch + 1, "epi": epoch}.get(spec.at, 1)  # type: ignore[call-overload]

@@ -121,8 +121,9 @@ def tree(root):
 def same(one, other):
     """Assert that two results roots hold the same files with the same content."""
     a, b = tree(one), tree(other)
-    assert sorted(a) == sorted(b)
-    assert [name for name in a if a[name] != b[name]] == []
+    assert sorted(a) == sorted(b), sorted({*a} ^ {*b})
+    different = [name for name in a if a[name] != b[name]]
+    assert not different, [(name, str(a[name])[:2000], str(b[name])[:2000]) for name in different]
 
 
 def nothing_half(root, specs=()):

@@ -93,7 +93,7 @@ def test_a_damaged_run_is_refused_by_name_and_the_rest_is_taken(stores, damage):
 def test_a_copy_that_fails_leaves_nothing_behind(stores, monkeypatch):
     ours, theirs = stores
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", full)
