@@ -1,6 +1,7 @@
 """Command line: one subcommand per stage. Parse, call one function, write one record."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -126,7 +127,7 @@ def _stage(args: argparse.Namespace) -> int:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results)
     if store.read(spec) is not None:
-        return _already_done(spec)
+        return _already_done(spec, store)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
         _train(args, spec, store, processes)
@@ -135,14 +136,16 @@ def _stage(args: argparse.Namespace) -> int:
         if not mine:
             return BUSY
         if store.read(spec) is not None:  # whom we waited for has run it
-            return _already_done(spec)
+            return _already_done(spec, store)
         _train(args, spec, store, processes)
     return 0
 
 
-def _already_done(spec: Any) -> int:
+def _already_done(spec: Any, store: Any) -> int:
     from ebreplicate.plan.spec import key
 
+    with contextlib.suppress(OSError):  # on a read-only disk, say
+        store.tidy(spec)
     print(f"{key(spec)}: already done", file=sys.stderr)
     return 0
 

@@ -22,7 +22,7 @@ from ebreplicate.record_fields import STATUSES, field_problem
 FIELDS = {"key", "stage", "status", "metrics", "cost", "provenance"}
 DIGESTED = ("history.csv", "scores.npy", "taylor.npy", "mask.npy")
 """What a record vouches for by SHA-256, where it is there when the record is written."""
-TEMPORARY = ".part-"
+TEMPORARY, CHECKPOINT = ".part-", "checkpoint.pt"
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
@@ -86,10 +86,18 @@ class Store:
         """
         folder = self.folder(spec)
         with locking.held(folder, wait, inherited) as mine:
-            if mine and not self.done(spec):
+            if mine and self.done(spec):
+                (folder / CHECKPOINT).unlink(missing_ok=True)  # killed between the record and this
+            elif mine:
                 for half in (*folder.glob(f"{TEMPORARY}*"), *(folder / "weights").glob(f"{TEMPORARY}*")):
                     half.unlink(missing_ok=True)
             yield mine
+
+    def tidy(self, spec: specs.Spec) -> None:
+        """Remove the checkpoint of a finished run, if its process was killed between the record and that."""
+        if (self.folder(spec) / CHECKPOINT).exists():
+            with self.claim(spec, wait=False):
+                pass
 
     def check_writable(self) -> None:
         """Raise UserError unless run folders can be made here, before anything is trained."""

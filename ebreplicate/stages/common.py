@@ -16,7 +16,7 @@ from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.plan import spec as specs
-from ebreplicate.records import Store, atomic_write
+from ebreplicate.records import CHECKPOINT, Store, atomic_write
 from ebreplicate.training import data as datasets
 from ebreplicate.training import distributed, lowprecision, snapshots
 from ebreplicate.training.averaging import WeightAverage
@@ -115,7 +115,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, key: str, every: float | None = None):
-        self.path, self.key, self.told = folder / "checkpoint.pt", key, time.monotonic()
+        self.path, self.key, self.told = folder / CHECKPOINT, key, time.monotonic()
         self.every = checkpoint_seconds() if every is None else every
 
     def load(self) -> dict[str, Any] | None:

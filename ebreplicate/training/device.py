@@ -87,7 +87,7 @@ def provenance(device: torch.device, started: float) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "command": " ".join(["ebreplicate", *sys.argv[1:2]]),
         "started": utc(started),
-        "ended": utc(time.time()),
+        "ended": utc(max(started, time.time())),  # a clock that is set back ends no run before it began
     }
 
 
