@@ -10,6 +10,8 @@ from ebreplicate.plan.scale import Scale
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import compare as comparison
 
+TABULATE = "delete it and run `python -m ebreplicate tabulate`, or snakemake, for"
+
 
 def table_path(results: Path, scale: str, item: str) -> Path:
     """Where an item's table lies."""
@@ -29,7 +31,20 @@ def read_table(item: str, scale: Scale, results: Path) -> Any:
     path = table_path(results, scale.name, item)
     if not path.is_file():
         raise UserError(f"{path}: no such table; run `snakemake {path}` first")
-    return pd.read_csv(path)
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as e:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: not a table ({' '.join(str(e).split())}); {TABULATE} {item}") from None
+    return table
+
+
+def _check_columns(scale: Scale, results: Path, tables: dict[str, Any]) -> None:
+    """Raise UserError for a table that has not its item's columns. Asked only when something went wrong with one."""
+    for item, table in tables.items():
+        fresh = EXPERIMENTS.load(item).table(scale, Store(results))
+        if list(fresh.columns) != list(table.columns):
+            path = table_path(results, scale.name, item)
+            raise UserError(f"{path}: not the table of {item} (it has other columns); {TABULATE} {item}") from None
 
 
 def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
@@ -37,7 +52,12 @@ def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
     formats = (".svg", ".png", ".pdf")
     if output.suffix not in formats:
         raise UserError(f"--output: expected one of {', '.join(formats)}, got {output.name!r}")
-    figure = EXPERIMENTS.load(item).figure(scale, read_table(item, scale, results))
+    table = read_table(item, scale, results)
+    try:
+        figure = EXPERIMENTS.load(item).figure(scale, table)
+    except Exception:
+        _check_columns(scale, results, {item: table})
+        raise
     buffer = io.BytesIO()
     # No date: the same table gives the same bytes.
     metadata = {"Date": None} if output.suffix == ".svg" else {}
@@ -48,7 +68,11 @@ def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
 def compare(scale: Scale, results: Path) -> None:
     """Write the comparison: `<scale>.csv` (cells), `<scale>_claims.csv` (claims) and `<scale>.md` (to read)."""
     tables = {item: read_table(item, scale, results) for item in EXPERIMENTS}
-    cells, claims = comparison.collect(scale, tables)
+    try:
+        cells, claims = comparison.collect(scale, tables)
+    except Exception:
+        _check_columns(scale, results, tables)
+        raise
     folder = results / "comparison"
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
     atomic_write(folder / f"{scale.name}.md", comparison.page(scale, cells, claims))

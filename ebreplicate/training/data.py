@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import io
 import pickle
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -208,7 +209,7 @@ def _fetch(name: str, root: Path) -> None:
                 download_and_extract_archive(cifar.url, str(root), filename=cifar.filename, md5=cifar.tgz_md5)
             else:
                 mnist(str(root), download=True)
-    except (OSError, RuntimeError) as e:
+    except (OSError, RuntimeError, tarfile.TarError) as e:
         files = ", ".join(FILES[name])
         raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {files}") from e
 

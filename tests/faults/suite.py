@@ -45,6 +45,11 @@ def fault(what, outcome):
     return pytest.mark.faults(what=what, outcome=outcome)
 
 
+def fast_fault(what, outcome):
+    """Say the same of a test that takes seconds and is part of the default suite."""
+    return lambda test: test
+
+
 class Forker:
     """Sends jobs to the forking process."""
 
