@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test lint report requirements environment clean help
+.PHONY: all venv smoke test faults lint report requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -34,6 +34,11 @@ smoke: venv ## every run, table and figure at smoke scale
 
 test: venv ## the test suite
 	$(ACTIVE) $(BIN)/python -m pytest
+
+faults: venv ## kills, full disks, damaged files, fuzzing: everything in docs/faults.md, which is rewritten
+	@mkdir -p build
+	EBREPLICATE_FAULTS_RECORD=build/faults.json $(ACTIVE) $(BIN)/python -m pytest -m "faults or not faults" tests/faults
+	$(BIN)/python workflow/scripts/faults.py build/faults.json
 
 lint: venv ## formatting, lint, and generated files up to date
 	$(BIN)/ruff check .

@@ -67,9 +67,8 @@ def calls():
 def test_no_call_unpickles_or_evaluates():
     seen = {name: [] for name in ("torch.load", "np.load", "yaml.load")}
     forbidden = r"(pickle|marshal|shelve|joblib|dill)\.loads?|pickle\.Unpickler|eval|exec"
-    forbidden += (
-        r"|yaml\.(unsafe|full)_load(_all)?|pd\.read_pickle|os\.system|shutil\.unpack_archive|.*\.extractall|.*\.extract"
-    )
+    forbidden += r"|yaml\.(unsafe|full)_load(_all)?|pd\.read_pickle|os\.system"
+    forbidden += r"|shutil\.unpack_archive|.*\.extractall|.*\.extract"
     for place, name, named in calls():
         assert not re.fullmatch(forbidden, name), place
         assert named.get("shell") != "True", place
