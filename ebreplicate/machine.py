@@ -16,7 +16,7 @@ REMEDIES = {
     errno.ENOMEM: f"free memory or use a larger machine, {AGAIN}",
     errno.ENAMETOOLONG: "choose a shorter path",
 }
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "cannot allocate memory", "is killed by signal")
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "cannot allocate memory", "dataloader worker")
 """What torch says, in a RuntimeError, when the system or a GPU refuses memory, or has ended a decoding process."""
 
 

@@ -30,7 +30,8 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
         return
     importance = load_taylor(spec.search, store) if taylor else scores
     emergence = tickets.detections(spec, importance)
-    yield from differences(metrics["emergence"], emergence, ", which is what the scores give")
+    for line in differences(metrics["emergence"], emergence, ", which is what the scores give"):
+        yield f"emergence under {line}"
     epoch = tickets.draw_epoch(spec, found, emergence)
     if metrics["epoch"] != epoch:
         yield f"epoch {metrics['epoch']} against {epoch}, which {spec.at!r} is"

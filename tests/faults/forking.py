@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -39,6 +40,18 @@ def count_calls(job, counts):
         setattr(os, name, wrapped(name))
 
 
+def kill_first_child():
+    """Wait for a process that this one starts to decode images, and kill it."""
+    import psutil
+
+    while True:
+        for process in psutil.Process().children():
+            if process.status() != psutil.STATUS_ZOMBIE and process.cmdline() == psutil.Process().cmdline():
+                process.kill()
+                return
+        time.sleep(0.01)
+
+
 def prepare(job):
     """Bring about the fault that a job asks for, in its child."""
     # Without git, records name no commit: one made while the tests run would tell two runs apart.
@@ -56,6 +69,8 @@ def prepare(job):
             return real() - (job["clock"] if looks[0] > 1 else 0)
 
         time.time = late
+    if job.get("kill_child"):  # as the kernel does when memory runs out
+        threading.Thread(target=kill_first_child, daemon=True).start()
     if "uid" in job:
         os.setgid(job["uid"])
         os.setuid(job["uid"])

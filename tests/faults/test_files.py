@@ -1,8 +1,10 @@
 """Files that are not what they should be: cut short, flipped, edited by hand, of another run. In the default suite."""
 
+import hashlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from ebreplicate.records import TEMPORARY, Store
 from ebreplicate.report import pipeline
 from ebreplicate.report.verify import verify
 from ebreplicate.stages import common
-from ebreplicate.training import interruption, snapshots
+from ebreplicate.training import data, interruption, snapshots
 from faults.suite import fast_fault, same, tensors_equal
 
 SEARCH = tiny_search(Recipe(epochs=3, batch_size=20, milestones=(2,), augment="none"))
@@ -204,6 +206,26 @@ def test_damaged_arrays(store, name, damage):
     }[damage]()
     with pytest.raises(UserError, match=rf"^{name} of .*{key(spec)}: .*; delete its folder to run it again$"):
         _ = stages.load_scores(spec, store) if spec is SEARCH else stages.load_mask(spec, store, 264)
+
+
+@fast_fault(
+    "A CIFAR file with one flipped byte",
+    "exit 2 and one line that says what to delete, before anything is unpickled or trained",
+)
+def test_a_flipped_byte_of_cifar(tmp_path, capsys, monkeypatch):
+    contents = {name: name.encode() for name in data.FILES["cifar10"]}
+    monkeypatch.setitem(data.FILES, "cifar10", {n: hashlib.md5(c).hexdigest() for n, c in contents.items()})
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    path = tmp_path / "cifar-10-batches-py" / "data_batch_3"
+    path.write_bytes(path.read_bytes().replace(b"h", b"i"))
+    spec = replace(SEARCH, dataset="cifar10")
+    argv = ["search", canonical(spec), "--results", str(tmp_path / "results"), "--data", str(tmp_path)]
+    assert command_line.main([*argv, "--device", "cpu"]) == 2
+    said = f"error: {path}: corrupted (its MD5 differs from torchvision's list); delete it and fetch it again\n"
+    assert capsys.readouterr().err == said
+    assert not Store(tmp_path / "results").done(spec)
 
 
 def changed(path, **fields):

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ebreplicate.plan.spec import Search
 from ebreplicate.records import Store
 from faults.suite import EARLY, RETRAIN, SEARCH, SPARSE, fault, nothing_half, ok, one_line, same, training
 from faults.test_kills import COMMANDS, SPECS, undone
@@ -128,6 +130,24 @@ def test_out_of_memory(forker, calm, tmp_path, spec):
     nothing_half(project / "results", [spec])
     ok(forker.run(project, *training(spec, "results")))
     same(calm / "results", project / "results")
+
+
+STREAMED = Search("resnet18", "folders", replace(SEARCH.recipe, epochs=2), width=0.125, train_size=60, test_size=40)
+
+
+@fault(
+    "A process that decodes images is killed, as the kernel does when memory runs out",
+    "exit 2 and one line; with memory again, the same command goes on",
+)
+def test_a_killed_decoding_process(forker, tmp_path):
+    argv = [*training(STREAMED, "results"), "--data", "data"]
+    one_line(forker.run(tmp_path, *argv, kill_child=True, env={"EBREPLICATE_WORKERS": "1"}), "DataLoader worker")
+    nothing_half(tmp_path / "results", [STREAMED])
+    ok(forker.run(tmp_path, *argv, env={"EBREPLICATE_WORKERS": "1"}))
+    again = tmp_path / "undisturbed"
+    again.mkdir()
+    ok(forker.run(again, *training(STREAMED, "results"), "--data", "../data"))
+    same(again / "results", tmp_path / "results")
 
 
 @fault(

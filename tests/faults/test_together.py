@@ -5,10 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
-from snake import linked, snakemake
+import pytest
+from snake import ROOT, linked, snakemake
 
 from ebreplicate import campaign
 from ebreplicate.locking import BUSY
@@ -65,10 +67,55 @@ def test_a_campaign_beside_a_command(forker, calm, tmp_path, monkeypatch):
     same(calm / "results", project / "results")
 
 
-def project_with_one_run(calm, folder):
+@fault(
+    "A campaign's run is killed, as the kernel does when memory runs out",
+    "the campaign says so, with the log's name, and goes on with other runs; taken again, the run ends the same",
+)
+def test_a_campaigns_run_is_killed(calm, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("EBREPLICATE_WARM", "0")
+    monkeypatch.setenv("GIT_DIR", os.devnull)
+    project = undone(calm, tmp_path / "project", "search")
+    store, plan = Store(project / "results"), Plan([SEARCH])
+    plan.keep[key(SEARCH)] = Keep({int(KEEP[1]), int(KEEP[2])}, {float(KEEP[4])})
+    arguments = (SEARCH, plan, store, project, "cpu", 1, time.monotonic() + 600)
+    codes = []
+    worker = threading.Thread(target=lambda: codes.append(campaign._attempt(*arguments)))
+    worker.start()
+    until(lambda: any("--no-wait" in p.cmdline() for p in psutil.Process().children()))
+    next(p for p in psutil.Process().children() if "--no-wait" in p.cmdline()).kill()
+    worker.join(60)
+    assert codes == [-signal.SIGKILL]
+    assert "FAILED (killed: out of memory, if nobody did it), see " in capsys.readouterr().out
+    assert campaign._attempt(*arguments) == 0
+    same(calm / "results", project / "results")
+
+
+@fault(
+    "Targets asked of Snakemake that lead out of `results/`, or name no run",
+    "no rule makes them, or there is no run of that name; nothing is made",
+)
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/runs/search/../../x/record.json",
+        "results/runs/search/..%2f..%2fx/record.json",
+        "results/runs/retrain/-rf/record.json",
+        "figures/smoke/../../x.svg",
+        "../outside/results/runs/search/a/record.json",
+    ],
+)
+def test_targets_outside(tmp_path, target):
+    project = project_at(tmp_path / "project")
+    done = snakemake(project, "--cores", "1", target, PYTHONPATH=str(ROOT))
+    assert done.returncode != 0
+    assert "No rule to produce" in done.stdout or "run is called" in done.stdout
+    assert {p.name for p in tmp_path.iterdir()} == {"project"}
+    assert not [p for p in project.rglob("*record.json")]
+
+
+def project_at(folder):
     folder.mkdir()
-    linked(folder)
-    return folder
+    return linked(folder)
 
 
 TARGET = "results/tables/smoke/structural_costs.csv"
@@ -77,8 +124,8 @@ TARGET = "results/tables/smoke/structural_costs.csv"
 
 @fault("Two Snakemakes in one folder", "the second says at once that the folder is locked; the first is not disturbed")
 def test_two_snakemakes(calm, tmp_path):
-    project = project_with_one_run(calm, tmp_path / "project")
-    environment = {**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(linked_package(project))}
+    project = project_at(tmp_path / "project")
+    environment = {**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(ROOT)}
     first = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "1", TARGET],
         cwd=project,
@@ -95,12 +142,6 @@ def test_two_snakemakes(calm, tmp_path):
     assert (project / TARGET).read_bytes() == (calm / TARGET).read_bytes()
 
 
-def linked_package(project):
-    from snake import ROOT
-
-    return ROOT if not (project / "ebreplicate").exists() else project
-
-
 def until(condition, seconds=300.0):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -113,8 +154,8 @@ def until(condition, seconds=300.0):
     "Snakemake asks for `--unlock`, then the same command finishes the work; the same table",
 )
 def test_a_killed_snakemake(calm, tmp_path):
-    project = project_with_one_run(calm, tmp_path / "project")
-    environment = {**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(linked_package(project))}
+    project = project_at(tmp_path / "project")
+    environment = {**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(ROOT)}
     first = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "1", TARGET],
         cwd=project,
