@@ -110,7 +110,7 @@ def test_targets_outside(tmp_path, target):
     assert done.returncode != 0
     assert "No rule to produce" in done.stdout or "run is called" in done.stdout
     assert {p.name for p in tmp_path.iterdir()} == {"project"}
-    assert not [p for p in project.rglob("*record.json")]
+    assert not list(project.rglob("*record.json"))
 
 
 def project_at(folder):
