@@ -168,7 +168,8 @@ def by_seed(
     for name, value in where.items():
         found = table[name].to_numpy()
         keep = keep & (abs(found - value) < 1e-9 if isinstance(value, float) else found == value)
-    seeds, values, records = (table[name].to_numpy()[keep] for name in ("seed", column, keys))
+    seeds, values = (table[name].to_numpy()[keep] for name in ("seed", column))
+    records = table[keys].to_numpy()[keep] if keys in table else [""] * len(seeds)
     return {int(s): Traced(v, str(k).split()) for s, v, k in zip(seeds, values, records, strict=True)}
 
 

@@ -31,9 +31,9 @@ def outcome(spec):
 
 
 def drifting(spec):
-    """Scores of ten channels that settle towards an order over eight epochs, by a walk of the run's own."""
-    noise = np.random.default_rng(own(spec)).normal(size=(9, 10))
-    return np.arange(1.0, 11.0) + 4 * noise * np.linspace(1, 0, 9)[:, None]
+    """Scores of a hundred channels that settle towards an order over eight epochs, by noise of the run's own."""
+    noise = np.random.default_rng(own(spec)).normal(size=(9, 100))
+    return np.arange(100.0) + 40 * noise * np.linspace(1, 0, 9)[:, None]
 
 
 def numbers(item, store):
