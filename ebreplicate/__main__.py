@@ -98,7 +98,9 @@ def parser() -> argparse.ArgumentParser:
     site.add_argument("--scale", nargs="+", default=[], help="scales to show (default: every one with a finished run)")
     site.add_argument("--results", default="results", help="results folder (default: results)")
     site.add_argument(
-        "--figures", metavar="DIR", help="take drawn figures from DIR/<scale>/<item>.svg (default: draw from the records)"
+        "--figures",
+        metavar="DIR",
+        help="take drawn figures from DIR/<scale>/<item>.svg (default: draw from the records)",
     )
     site.add_argument("--output", default="site", metavar="DIR", help="folder to write (default: site)")
     site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")

@@ -1,6 +1,7 @@
 """What every test runs under: one thread, and hypothesis examples that are the same on every machine."""
 
 import pytest
+import sites
 import torch
 from hypothesis import settings
 
@@ -18,3 +19,9 @@ COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector
 def counted_items(monkeypatch):
     """Only the items whose runs are counted by hand in more than one test; further ones count their own."""
     monkeypatch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in COUNTED})
+
+
+@pytest.fixture(scope="session")
+def small_site(tmp_path_factory):
+    """Folder of a site over a few hundred synthetic records; do not modify."""
+    return sites.make(tmp_path_factory.mktemp("small"))

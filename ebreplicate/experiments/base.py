@@ -156,9 +156,7 @@ def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
-def by_seed(
-    table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "key", **where: Any
-) -> dict[int, Traced]:
+def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "key", **where: Any) -> dict[int, Traced]:
     """Values of `column` per seed in the rows that match `where`; rows without a value are left out.
 
     Each value carries the keys of its records, from the column `keys` (several are parted by spaces), so that what is

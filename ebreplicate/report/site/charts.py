@@ -33,7 +33,7 @@ class Chart:
     frame: tuple[int, int, int, int] = field(default=(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM), init=False)
 
 
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most `most` + 1 round numbers (1, 2 or 5 times a power of ten apart) that lie in low..high."""
     span = (high - low) / most
     if not span > 0 or not math.isfinite(span):
@@ -81,7 +81,9 @@ def _chart(rows: list[Row], title: str, unit: str, columns: dict[str, str]) -> C
     xs = [across * e + start for e in epochs]
     steps = sorted(set(values))
     if log:
-        steps = steps if len(steps) <= 4 else [10.0**e for e in range(math.ceil(low), math.floor(high) + 1)] or steps[-1:]
+        steps = (
+            steps if len(steps) <= 4 else [10.0**e for e in range(math.ceil(low), math.floor(high) + 1)] or steps[-1:]
+        )
     else:
         steps = ticks(low - pad, high + pad)
     lines = [
@@ -97,6 +99,34 @@ def _chart(rows: list[Row], title: str, unit: str, columns: dict[str, str]) -> C
     summary = f"{title} over epochs {epochs[0]:g} to {epochs[-1]:g}: {', '.join(told)}."
     marks_x = [(across * e + start, f"{e:g}") for e in ticks(epochs[0], epochs[-1]) if e == int(e)]
     return Chart(title, unit, summary, marks_x, [(slope * at(s) + offset, f"{s:g}") for s in steps], lines, mark)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A bar a layer: `bars` are (x, y, width, height); the frame is 100 %."""
+
+    title: str
+    summary: str
+    bars: list[tuple[float, float, float, float]]
+    y_ticks: list[tuple[float, str]]
+    width: int = field(default=WIDTH, init=False)
+    height: int = field(default=HEIGHT, init=False)
+    frame: tuple[int, int, int, int] = field(default=(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM), init=False)
+
+
+def kept_by_layer(channels: object, widths: object) -> Bars | None:
+    """Share of every layer's channels that a draw keeps; None unless both lists have a sensible number a layer."""
+    if not (isinstance(channels, list) and isinstance(widths, list) and 0 < len(channels) == len(widths)):
+        return None
+    if not all(isinstance(v, int) and v > 0 for v in [*channels, *widths]):
+        return None
+    shares = [min(1.0, c / w) for c, w in zip(channels, widths, strict=True)]
+    step, floor, full = (WIDTH - RIGHT - LEFT) / len(shares), HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
+    bars = [(LEFT + (i + 0.15) * step, floor - full * s, 0.7 * step, full * s) for i, s in enumerate(shares)]
+    least = min(range(len(shares)), key=shares.__getitem__)
+    summary = f"Channels kept in {len(shares)} layers: {sum(channels)} of {sum(widths)}, least in layer {least + 1} "
+    summary += f"({channels[least]} of {widths[least]})."
+    return Bars("Channels kept, by layer", summary, bars, [(floor - full * s, f"{s:.0%}") for s in (0.0, 0.5, 1.0)])
 
 
 def _last(series: list[float | None]) -> float:

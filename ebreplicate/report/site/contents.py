@@ -20,6 +20,9 @@ from ebreplicate.records import Store
 from ebreplicate.report import pipeline
 from ebreplicate.report.compare import cell_row
 
+FEW = 5
+"""Seeds whose runs are linked beside a number, one by one; more runs are listed on the item's page."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -42,11 +45,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Judged:
-    """A cell (`row`: the columns of the comparison) or a claim, the runs behind it, and its place on its item's page."""
+    """A cell (the columns of the comparison) or a claim (`of`), its place on its item's page, the runs behind it."""
 
     of: Any
     anchor: str
     runs: list[Run]
+
+    @property
+    def by_seed(self) -> list[tuple[int, Run]]:
+        """(seed, run) of a number over a few seeds, one run each; nothing where the runs are others or many."""
+        seeds = [search_of(run.spec).seed for run in self.runs]
+        few = len(seeds) == len(set(seeds)) <= FEW
+        return list(zip(seeds, self.runs, strict=True)) if few else []
 
 
 @dataclass
@@ -120,7 +130,11 @@ def read_runs(results: Path) -> dict[str, Run]:
     store, runs = Store(results), {}
     for folder in runs_under(results):
         spec = checked_run(folder)
-        runs[key(spec)] = Run(spec, store.read(spec) or {}, folder)
+        record = store.read(spec) or {}
+        wrong = [name for name in ("metrics", "cost", "provenance") if not isinstance(record[name], dict)]
+        if wrong:
+            raise UserError(f"{folder}: {wrong[0]} of its record is no object; delete the folder to run it again")
+        runs[key(spec)] = Run(spec, record, folder)
     if not runs:
         raise UserError(f"--results: {str(results)!r} has no finished run; expected runs/<stage>/<key>/record.json")
     return runs
@@ -165,4 +179,3 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
         return  # a figure of nothing
     path = figures / scale.name / f"{item.name}.svg" if figures else None
     item.figure = path.read_bytes() if path and path.is_file() else pipeline.drawn(item.name, scale, table)
-

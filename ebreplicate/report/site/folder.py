@@ -43,7 +43,9 @@ def replace(output: Path, build: Callable[[Path], int]) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as e:
-        raise UserError(f"--output: cannot write beside {str(output)!r} ({e.strerror}); choose another folder") from None
+        raise UserError(
+            f"--output: cannot write beside {str(output)!r} ({e.strerror}); choose another folder"
+        ) from None
     try:
         new = scratch / "new"
         new.mkdir()

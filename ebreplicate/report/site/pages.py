@@ -15,7 +15,7 @@ from ebreplicate.plan.plan import parents
 from ebreplicate.plan.spec import canonical, key
 from ebreplicate.report import compare
 from ebreplicate.report.site import words
-from ebreplicate.report.site.charts import Row, charts
+from ebreplicate.report.site.charts import Row, charts, kept_by_layer
 from ebreplicate.report.site.contents import Item, Run, Site
 from ebreplicate.report.site.notes import Note, notes
 
@@ -24,8 +24,6 @@ MARKS = {SUPPORTED: "yes", "agrees": "yes", NOT_SUPPORTED: "no", "differs": "no"
 MARKS |= {"ok": "yes", "diverged": "no", "no-ticket": "open", NOT_RUN: "none"}
 """Shape and colour of a verdict's or status' mark; what is not here (a number not comparable) is "apart"."""
 CLAIM_VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN)
-FEW = 5
-"""Runs behind a number that are linked beside it, one by one; more are listed on the item's page."""
 
 
 def environment() -> Environment:
@@ -38,17 +36,19 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
-        "number": lambda v, unit: compare.number(v, compare.digits(unit)),
-        "printed": compare.number,
-        "measured": lambda row: compare.measured_text(row, compare.digits(row.unit)),
+        "number": lambda v, unit: words.typeset(compare.number(v, compare.digits(unit))),
+        "printed": lambda v: words.typeset(compare.number(v)),
+        "measured": lambda row: words.typeset(compare.measured_text(row, compare.digits(row.unit))),
         "mark": lambda verdict: MARKS.get(verdict, "apart"),
         "zip_self": lambda values: [(v, v) for v in values],
         "finite": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v),
         "sortable": lambda v: "" if not isinstance(v, (int, float)) or math.isnan(v) else f"{v:.6g}",
     }
-    env.filters |= {f.__name__: f for f in (words.label, words.plain, words.power, words.duration, words.detail)}
+    env.filters |= {
+        f.__name__: f for f in (words.label, words.typeset, words.plain, words.power, words.duration, words.detail)
+    }
     env.filters |= {f.__name__: f for f in (words.network, words.dataset, words.flat, words.ledger)}
-    env.globals |= {"stages": words.STAGES, "units": words.UNITS, "few": FEW, "seed_of": _seed}
+    env.globals |= {"stages": words.STAGES, "units": words.UNITS, "seed_of": _seed}
     env.globals |= {"claim_verdicts": CLAIM_VERDICTS}
     return env
 
@@ -116,7 +116,8 @@ class Pages:
 
     def overview(self) -> None:
         """The pages that list everything."""
-        site, runs = self.site, list(self.site.runs.values())
+        site = self.site
+        runs = sorted(site.runs.values(), key=lambda r: list(words.STAGES).index(r.spec.stage))
         planned = {name: {k for item in items for k in item.planned} for name, items in site.items.items()}
         progress = {name: (len(keys & site.runs.keys()), len(keys)) for name, keys in planned.items()}
         seen = {field: Counter(words.plain(r.record["provenance"].get(field)) for r in runs) for field in PROVENANCE}
@@ -151,6 +152,7 @@ class Pages:
             columns=columns,
             rows=rows,
             charts=charts(rows),
+            bars=self._kept(run),
             above=above,
             below=self.children[run.key],
             needed=self.needed[run.key],
@@ -158,6 +160,13 @@ class Pages:
             spec=json.loads(canonical(run.spec))["spec"],
             record=json.dumps(run.record, indent=1, ensure_ascii=False),
         )
+
+    def _kept(self, run: Run) -> Any:
+        """Bars of a draw over channels whose search is here; None for other runs."""
+        search = self.site.runs.get(key(words.search_of(run.spec)))
+        if run.spec.stage != "draw" or search is None:
+            return None
+        return kept_by_layer(run.record["metrics"].get("channels"), search.record["metrics"].get("bn_widths"))
 
 
 PROVENANCE = ("commit", "device", "system", "python")

@@ -1,6 +1,7 @@
 """Runs and values in words: what a spec is called, and how numbers of a ledger are written. Plain text only."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +9,9 @@ from ebreplicate.experiments.base import TITLES
 from ebreplicate.plan.plan import search_of
 
 STAGES = {"search": "Search", "draw": "Draw", "retrain": "Retrain", "sparse": "Sparse training"}
-DRAWS = {"eb": "where the mask distance settles", "epi": "where the pruning indicator fires", "best": "best epoch"}
+DRAWS = {"eb": "where the mask distance settles", "epi": "where EPI fires", "best": "at the best epoch"}
 UNITS = {"seconds": "s", "peak_memory_mb": "MB", "energy_j": "J"}
+LABELS = {"seconds": "time", "peak_memory_mb": "peak memory", "energy_j": "energy"}
 FOUND = {"preresnet20": "PreResNet20"}  # as itself, not as what it stands in for in one item
 
 
@@ -31,7 +33,8 @@ def ticket(spec: Any) -> str:
     """What a draw takes, and when."""
     what = "weights" if spec.over_weights else "channels"
     number = f", round {spec.round}" if spec.round > 1 else ""
-    return f"{spec.ratio:.3g} of the {what} removed by {spec.method}, at {DRAWS.get(spec.at, f'epoch {spec.at}')}{number}"
+    at = DRAWS.get(spec.at, f"at epoch {spec.at}")
+    return f"{100 * spec.ratio:.3g} % of the {what} removed by {spec.method}, drawn {at}{number}"
 
 
 def detail(spec: Any) -> str:
@@ -51,14 +54,23 @@ def detail(spec: Any) -> str:
 
 def label(name: object) -> str:
     """A field's name for a reader."""
-    return str(name).replace("_", " ")
+    return LABELS.get(str(name)) or str(name).replace("_", " ").replace("flops", "FLOPs")
+
+
+def typeset(text: str) -> str:
+    """Numbers in a text with the signs of print: a true minus, and plus-minus for +-."""
+    return re.sub(r"(?<![\w.)])-(?=\d)", "\N{MINUS SIGN}", text.replace("+-", "±"))
 
 
 def power(value: float) -> tuple[str, int]:
     """Mantissa with three digits and decimal exponent."""
     exponent = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
     mantissa = f"{value / 10**exponent:.2f}"
-    return (f"{value / 10 ** (exponent + 1):.2f}", exponent + 1) if mantissa in ("10.00", "-10.00") else (mantissa, exponent)
+    return (
+        (f"{value / 10 ** (exponent + 1):.2f}", exponent + 1)
+        if mantissa in ("10.00", "-10.00")
+        else (mantissa, exponent)
+    )
 
 
 def plain(value: Any) -> str:
