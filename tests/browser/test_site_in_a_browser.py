@@ -187,10 +187,10 @@ def test_a_number_can_be_followed_to_its_record(browser):
     assert browser.here == "items/tiny/fig1_existence.html#cell-vgg16-cifar-10-ratio-0.5-draw-20"
     row = browser.one("#cell-vgg16-cifar-10-ratio-0\\.5-draw-20")
     assert browser.js("(b => b.top >= 0 && b.bottom <= innerHeight)(arguments[0].getBoundingClientRect())", row)
+    assert browser.js("arguments[0].matches(':target')", row)
     row.find_elements(By.CSS_SELECTOR, "a.run")[1].click()
     assert browser.here == RUN
-    back = browser.one('a[href$="#cell-vgg16-cifar-10-ratio-0.5-draw-20"]')
-    browser.js("arguments[0].click()", back)
+    browser.one('a[href$="#cell-vgg16-cifar-10-ratio-0.5-draw-20"]').click()
     assert browser.here.endswith("fig1_existence.html#cell-vgg16-cifar-10-ratio-0.5-draw-20")
 
 

@@ -4,12 +4,14 @@ import posixpath
 import re
 import shutil
 from collections import Counter
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 import pytest
 import sites
 from sites import HOSTILE, ITEMS, SCALE, Page, victim
 
+from ebreplicate.__main__ import main
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.fig1_existence import retrains
@@ -212,6 +214,20 @@ def test_a_failure_leaves_the_old_site_and_no_rest(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         folder.replace(tmp_path / "site", fails)
     assert sorted(p.name for p in tmp_path.rglob("*")) == [MANIFEST, "a.html", "site"]
+
+
+def test_the_command_makes_a_site_of_the_committed_records(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(EXPERIMENTS, "_targets", {"table1_schedules": EXPERIMENTS._targets["table1_schedules"]})
+    results, out = Path(__file__).parents[2] / "results", tmp_path / "out"
+    command = ["site", "--results", str(results), "--figures", str(tmp_path), "--output", str(out)]
+    assert main(command) == 0
+    runs = len(list((results / "runs").glob("*/*/record.json")))
+    notes = len(list((results.parent / "docs").glob("*.md")))
+    assert capsys.readouterr().out == f"{5 + 1 + runs + notes} pages; open {out / 'index.html'}\n"
+    assert "Scale quick" in Page(out / "index.html").text  # of the three scales, the one that has runs
+    assert main([*command, "--scale", "paper"]) == 2
+    assert "error: --scale: no run of paper is finished in" in capsys.readouterr().err
+    assert main([*command, "--scale", "papr"]) == 2
 
 
 def test_results_without_runs_and_damaged_runs_are_named(tmp_path, store):

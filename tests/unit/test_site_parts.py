@@ -9,6 +9,8 @@ from sites import SCALE
 from ebreplicate.plan.spec import Retrain, Sparse, Ticket
 from ebreplicate.report.site import charts, notes, words
 
+DASH = "\N{EN DASH}"
+
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
@@ -93,9 +95,9 @@ def test_powers(value, text):
         (0.25, "0.2 s"),
         (61, "1 min 1 s"),
         (7325, "2 h 2 min"),
-        (None, "-"),
-        (math.nan, "-"),
-        ("<b>", "-"),
+        (None, DASH),
+        (math.nan, DASH),
+        ("<b>", DASH),
         (59.99, "60.0 s"),
     ],
 )
@@ -108,6 +110,7 @@ def test_numbers_are_set_with_the_signs_of_print():
         words.typeset("early minus final: -3.47 +- 4.1 pp (2-seed)")
         == "early minus final: \N{MINUS SIGN}3.47 ± 4.1 pp (2-seed)"
     )
+    assert words.typeset("-") == words.plain(None) == words.plain([]) == DASH
     assert words.typeset("10-epoch retrains, CIFAR-10, -") == "10-epoch retrains, CIFAR-10, -"
 
 

@@ -11,6 +11,8 @@ from ebreplicate.plan.plan import search_of
 STAGES = {"search": "Search", "draw": "Draw", "retrain": "Retrain", "sparse": "Sparse training"}
 DRAWS = {"eb": "where the mask distance settles", "epi": "where EPI fires", "best": "at the best epoch"}
 UNITS = {"seconds": "s", "peak_memory_mb": "MB", "energy_j": "J"}
+DASH = "\N{EN DASH}"
+"""What nobody has."""
 LABELS = {"seconds": "time", "peak_memory_mb": "peak memory", "energy_j": "energy"}
 FOUND = {"preresnet20": "PreResNet20"}  # as itself, not as what it stands in for in one item
 
@@ -58,8 +60,8 @@ def label(name: object) -> str:
 
 
 def typeset(text: str) -> str:
-    """Numbers in a text with the signs of print: a true minus, and plus-minus for +-."""
-    return re.sub(r"(?<![\w.)])-(?=\d)", "\N{MINUS SIGN}", text.replace("+-", "±"))
+    """Numbers in a text with the signs of print: a true minus, plus-minus for +-, a dash for a blank."""
+    return DASH if text == "-" else re.sub(r"(?<![\w.)])-(?=\d)", "\N{MINUS SIGN}", text.replace("+-", "±"))
 
 
 def power(value: float) -> tuple[str, int]:
@@ -76,13 +78,13 @@ def power(value: float) -> tuple[str, int]:
 def plain(value: Any) -> str:
     """A value of a record or spec in words, whatever it is."""
     if value is None or value == "":
-        return "-"
+        return DASH
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return typeset(f"{value:.6g}")
     if isinstance(value, (list, tuple)):
-        return ", ".join(plain(v) for v in value) or "-"
+        return ", ".join(plain(v) for v in value) or DASH
     return str(value)
 
 
@@ -98,7 +100,7 @@ def flat(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
 def duration(seconds: Any) -> str:
     """Seconds as hours, minutes and seconds; a dash for what is not a number."""
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
-        return "-"
+        return DASH
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, hours = divmod(round(seconds), 60)[0], round(seconds) // 3600

@@ -54,7 +54,12 @@ class Ledger {
     this.form.hidden = false;
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => this.changed());
-    this.form.addEventListener("reset", () => setTimeout(() => { this.sort = { key: "", direction: "" }; this.changed(); }));
+    this.form.addEventListener("reset", (event) => {
+      event.preventDefault(); // the browser's own reset comes after this event, and would not be shown
+      for (const field of this.fields()) field.value = "";
+      this.sort = { key: "", direction: "" };
+      this.changed();
+    });
   }
 
   /** Ascending, descending, as written. */
@@ -120,7 +125,9 @@ class Ledger {
       found.sort((a, b) => compare(a.cells[column], b.cells[column], numeric, sign) || a.place - b.place);
     }
     const shown = this.everything ? found : found.slice(0, this.limit);
-    this.table.tBodies[0].replaceChildren(...shown.map((row) => row.element));
+    const [body, next] = [this.table.tBodies[0], shown.map((row) => row.element)];
+    const same = body.rows.length === next.length && next.every((element, i) => element === body.rows[i]);
+    if (!same) body.replaceChildren(...next); // a row that is taken out and put back is no longer the link's target
     this.tell(shown.length, found.length);
   }
 
@@ -148,7 +155,7 @@ for (const table of document.querySelectorAll("table.ledger")) if (table.tHead?.
 
 /** A link to something inside a closed list opens it. */
 function reveal() {
-  const target = location.hash.length > 1 && !location.hash.includes("=") && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(location.hash.slice(1)); // ids are plain: letters, digits, dots, hyphens
   if (!target) return;
   target.querySelectorAll("details").forEach((d) => { d.open = true; });
   target.scrollIntoView();
