@@ -1,7 +1,6 @@
 """What every test runs under: one thread, and hypothesis examples that are the same on every machine."""
 
 import pytest
-import sites
 import torch
 from hypothesis import settings
 
@@ -24,4 +23,6 @@ def counted_items(monkeypatch):
 @pytest.fixture(scope="session")
 def small_site(tmp_path_factory):
     """Folder of a site over a few hundred synthetic records; do not modify."""
+    import sites
+
     return sites.make(tmp_path_factory.mktemp("small"))
