@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test faults lint report requirements environment clean help
+.PHONY: all venv smoke test faults lint report site requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -49,6 +49,9 @@ lint: venv ## formatting, lint, and generated files up to date
 
 report: smoke ## report.zip: the self-contained report of what has been run
 	$(SNAKEMAKE) --cores all --report report.zip
+
+site: venv ## site/: the results as static pages, to be opened from disk
+	$(BIN)/python -m ebreplicate site
 
 requirements: venv ## resolve requirements.txt anew (newest versions that pyproject.toml allows), then environment.yml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade \

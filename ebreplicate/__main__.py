@@ -101,6 +101,17 @@ def parser() -> argparse.ArgumentParser:
     verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
     verify.add_argument("--results", default="results", help="results folder (default: results)")
 
+    site = sub.add_parser("site", help="write a folder of static pages: comparison, claims, figures, every run")
+    site.add_argument("--scale", nargs="+", default=[], help="scales to show (default: every one with a finished run)")
+    site.add_argument("--results", default="results", help="results folder (default: results)")
+    site.add_argument(
+        "--figures",
+        metavar="DIR",
+        help="take drawn figures from DIR/<scale>/<item>.svg (default: draw from the records)",
+    )
+    site.add_argument("--output", default="site", metavar="DIR", help="folder to write (default: site)")
+    site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
+
     data = sub.add_parser("data", help="download, make or verify a dataset")
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
@@ -233,6 +244,16 @@ def _data(args: argparse.Namespace) -> None:
         print(f"{name}: verified in {args.data}")
 
 
+def _site(args: argparse.Namespace) -> None:
+    from ebreplicate.plan.scale import SCALES, load_scale, parse_overrides
+    from ebreplicate.report import site
+
+    overrides = parse_overrides(args.config)
+    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or SCALES)]
+    pages = site.write(scales, Path(args.results), Path(args.output), Path(args.figures) if args.figures else None)
+    print(f"{pages} pages; open {Path(args.output) / 'index.html'}")
+
+
 def _readme(args: argparse.Namespace) -> None:
     from ebreplicate.report import readme
 
@@ -287,6 +308,7 @@ COMMANDS = {
     "merge": _merge,
     "verify": _verify,
     "readme": _readme,
+    "site": _site,
 }
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
+from ebreplicate.lineage import Evidence
 from ebreplicate.stats import Interval, t_interval
 
 Judged = tuple[str, str, int]
@@ -27,11 +28,11 @@ def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> tuple[Interval, i
     return t_interval([sum(v[s] for v in series) / len(series) for s in sorted(seeds)]), len(series)
 
 
-def _evidence(i: Interval, what: str, unit: str, groups: int) -> str:
+def _evidence(i: Interval, what: str, unit: str, groups: int) -> Evidence:
     over = f", over {groups} series" if groups > 1 else ""
     seeds = "1 seed, no interval" if i.n == 1 else f"{i.n} seeds"
     half = "" if math.isnan(i.half) else f" +- {i.half:.2f}"
-    return f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over})"
+    return Evidence(f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over})", i.records)
 
 
 def at_least(i: Interval, bound: float, what: str, groups: int = 1, unit: str = "pp") -> Judged:

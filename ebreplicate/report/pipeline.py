@@ -20,8 +20,19 @@ def table_path(results: Path, scale: str, item: str) -> Path:
 
 def tabulate(item: str, scale: Scale, results: Path) -> None:
     """Write one item's table from whatever records there are; a missing run is a row that says so."""
+    atomic_write(table_path(results, scale.name, item), _table_text(item, scale, results))
+
+
+def _table_text(item: str, scale: Scale, results: Path) -> str:
     table = EXPERIMENTS.load(item).table(scale, Store(results))
-    atomic_write(table_path(results, scale.name, item), table.to_csv(index=False, lineterminator="\n"))
+    return table.to_csv(index=False, lineterminator="\n")  # type: ignore[no-any-return]
+
+
+def fresh_table(item: str, scale: Scale, results: Path) -> Any:
+    """One item's table from the records, as it reads from its file; nothing is written."""
+    import pandas as pd
+
+    return pd.read_csv(io.StringIO(_table_text(item, scale, results)))
 
 
 def read_table(item: str, scale: Scale, results: Path) -> Any:
@@ -54,15 +65,22 @@ def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
         raise UserError(f"--output: expected one of {', '.join(formats)}, got {output.name!r}")
     table = read_table(item, scale, results)
     try:
-        figure = EXPERIMENTS.load(item).figure(scale, table)
+        content = drawn(item, scale, table, output.suffix[1:])
     except Exception:
         _check_columns(scale, results, {item: table})
         raise
-    buffer = io.BytesIO()
-    # No date: the same table gives the same bytes.
-    metadata = {"Date": None} if output.suffix == ".svg" else {}
-    figure.savefig(buffer, format=output.suffix[1:], metadata=metadata)
-    atomic_write(output, buffer.getvalue())
+    atomic_write(output, content)
+
+
+def drawn(item: str, scale: Scale, table: Any, kind: str = "svg") -> bytes:
+    """One item's figure as a file of `kind` (svg, png, pdf); the same table gives the same bytes."""
+    from matplotlib import pyplot as plt
+
+    figure, buffer = EXPERIMENTS.load(item).figure(scale, table), io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {}
+    figure.savefig(buffer, format=kind, metadata=metadata)
+    plt.close(figure)
+    return buffer.getvalue()
 
 
 def compare(scale: Scale, results: Path) -> None:
