@@ -249,7 +249,7 @@ def _site(args: argparse.Namespace) -> None:
     from ebreplicate.report import site
 
     overrides = parse_overrides(args.config)
-    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or SCALES)]
+    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or reversed(SCALES))]
     pages = site.write(scales, Path(args.results), Path(args.output), Path(args.figures) if args.figures else None)
     print(f"{pages} pages; open {Path(args.output) / 'index.html'}")
 
