@@ -72,10 +72,20 @@ def test_work_of_a_network_for_gray_images():
 
 
 def record(epochs, forward=None, energy_j=None, status="ok", **cost_fields):
-    ledger = {"energy_j": energy_j, "energy_source": None if energy_j is None else "nvml", **cost_fields}
+    ledger = {
+        "seconds": 1.0,
+        "energy_j": energy_j,
+        "energy_source": None if energy_j is None else "nvml",
+        **cost_fields,
+    }
     if forward:
-        ledger["forward_flops"] = forward
-    return {"status": status, "metrics": {"epochs": epochs}, "cost": ledger, "provenance": {}}
+        ledger |= {"forward_flops": forward, "training_flops": forward}
+    return {
+        "status": status,
+        "metrics": {"epochs": epochs, "last_accuracy": 50.0, "best_accuracy": 50.0},
+        "cost": ledger,
+        "provenance": {},
+    }
 
 
 @pytest.fixture
