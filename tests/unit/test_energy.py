@@ -12,6 +12,7 @@ from ebreplicate import cost, energy
 from ebreplicate.energy import Work, measured, modelled, picojoules, training_joules, work_of
 from ebreplicate.models import build
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket
+from ebreplicate.pruning.earlybird import RULES
 from ebreplicate.records import Store
 
 WORK = Work(multiply_adds=1000, others=100, activations=50, weights=20)
@@ -96,7 +97,7 @@ def store(tmp_path):
     store.write(SEARCH, record(3, dense, 30.0))
     ticket = Ticket(SEARCH, 0.5, 2)
     drawn = record(None, small, search_flops={"authors": 3 * 1000.0 * 60 * 2})
-    drawn["metrics"] = {"epoch": 2, "channels": [2] * 13}
+    drawn["metrics"] = {"epoch": 2, "channels": [2] * 13, "emergence": dict.fromkeys(RULES)}
     store.write(ticket, drawn)
     store.write(Retrain(ticket, SEARCH.recipe), record(1, small, 4.0))
     store.write(Retrain(ticket, SEARCH.recipe, precision="bf16"), record(1, small))
@@ -138,7 +139,7 @@ def test_a_mask_over_weights_saves_no_modelled_energy(store):
     assert modelled(sparse, store) == modelled(SEARCH, store)
     ticket = Ticket(SEARCH, 0.5, "final", "magnitude")
     drawn = record(None, forward, search_flops={"authors": 3 * 1000.0 * 60 * 3})
-    drawn["metrics"] = {"epoch": 3}
+    drawn["metrics"] = {"epoch": 3, "emergence": dict.fromkeys(RULES)}
     store.write(ticket, drawn)
     store.write(spec := Retrain(ticket, SEARCH.recipe, init="rewind"), record(3, forward))
     assert modelled(spec, store) == pytest.approx(2 * modelled(SEARCH, store))
