@@ -29,6 +29,8 @@ PRECISIONS = ("fp32", "tf32", "bf16", "bfp8", "fp8")
 """fp32 is IEEE single precision on every device; tf32 lets a GPU round the factors of a product to 10 bits; bf16 is
 autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp8 is E4M3 forward and E5M2 backward."""
 LOW_PRECISIONS = ("bfp8", "fp8")
+KERNELS = ("torch", "taps")
+"""Convolutions on a CPU: torch's, or small maps tap by tap, which is faster and sums in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
@@ -52,6 +54,7 @@ class Recipe(Spec):
     label_smoothing: float = 0.0
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
+    kernels: str = "torch"
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -68,6 +71,8 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
+        if self.kernels not in KERNELS:
+            raise unknown("Recipe.kernels", self.kernels, KERNELS)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
         swa = self.swa_start

@@ -14,6 +14,7 @@ from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import distributed, interruption
 from ebreplicate.training.data import Batches, Data
+from ebreplicate.training.kernels import arithmetic
 
 
 @dataclass
@@ -37,11 +38,6 @@ class State:
 Observer = Callable[[State], None]
 
 
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Autocast context of a precision: a no-op for fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 class Evaluation(NamedTuple):
     """Mean cross-entropy and exact accuracies (correct / total, in percent) on the test split."""
 
@@ -54,14 +50,15 @@ class Evaluation(NamedTuple):
 def measure(model: nn.Module, data: Data, precision: str = "fp32") -> Evaluation:
     """Evaluate `model` on the test split, each process on its share. Top-5 of fewer than five classes is top-all."""
     model.eval()
-    loss, correct, near = 0.0, 0, 0
+    sums = torch.zeros(3, dtype=torch.float64, device=data.device)
     for x, y in data.evaluation():
-        with autocast(precision, data.device):
+        with arithmetic(precision, data.device):
             logits = model(x)
-        loss += nn.functional.cross_entropy(logits.float(), y, reduction="sum").item()
-        correct += int((logits.argmax(1) == y).sum())
-        near += int((logits.topk(min(5, logits.shape[1])).indices == y[:, None]).sum())
-    loss, correct, near = (distributed.total_float(v, data.device) for v in (loss, correct, near))
+        top = logits.topk(min(5, logits.shape[1])).indices
+        sums[0] += nn.functional.cross_entropy(logits.float(), y, reduction="sum")
+        sums[1] += (logits.argmax(1) == y).sum()
+        sums[2] += (top == y[:, None]).sum()
+    loss, correct, near = distributed.total(sums).tolist()  # the only wait for the device
     return Evaluation(loss / data.test_images, 100.0 * correct / data.test_images, 100.0 * near / data.test_images)
 
 
@@ -147,7 +144,7 @@ class Trainer:
         """Optimiser step number `step` on a batch; returns the detached mean loss, without synchronising."""
         for hook in self.hooks:
             hook.begin_step(step)
-        with autocast(self.precision, x.device):
+        with arithmetic(self.precision, x.device, self.recipe.kernels):
             loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         (loss if self.weight == 1 else loss * self.weight).backward()
