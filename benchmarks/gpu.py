@@ -61,7 +61,7 @@ def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
 
     interleave({str(on): lambda on=on: timed(on) for on in seconds}, rounds)
     kept = {on: values[1:] for on, values in seconds.items()}
-    target = SECONDS.get(name, "") if setting.images == EPOCH else ""
+    target = SECONDS.get(name, "") if setting.images == EPOCH and setting.standard else ""
     rows = [row(name, f"epoch, bf16, graphs {'on' if on else 'off'}", spread(v), "s", target) for on, v in kept.items()]
     return [*rows, row(name, "epoch: graphs off / on", ratios(kept[False], kept[True]), "x")]
 

@@ -30,7 +30,7 @@ def watching(name: str, setting: Setting, seconds_per_image: float, repeats: int
 
         def watch() -> None:
             for bn in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-                bn.weight.data.uniform_()  # masks far apart: nothing emerges, so every distance is computed every time
+                bn.weight.data.uniform_()  # masks far apart: no ticket emerges, so every detector goes on
             scores(state)
             keeper(state)
 

@@ -30,7 +30,7 @@ PRECISIONS = ("fp32", "tf32", "bf16", "bfp8", "fp8")
 autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp8 is E4M3 forward and E5M2 backward."""
 LOW_PRECISIONS = ("bfp8", "fp8")
 KERNELS = ("torch", "taps")
-"""Convolutions on a CPU: torch's, or small maps tap by tap, which is faster and sums in another order (docs/speed.md)."""
+"""Convolutions on a CPU: torch's, or small maps tap by tap, faster and summed in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
