@@ -32,6 +32,8 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
+KERNELS = ("torch", "taps")
+"""Convolutions on a CPU: torch's, or small maps tap by tap, faster and summed in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
@@ -55,6 +57,7 @@ class Recipe(Spec):
     label_smoothing: float = 0.0
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
+    kernels: str = "torch"
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -71,6 +74,8 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
+        if self.kernels not in KERNELS:
+            raise unknown("Recipe.kernels", self.kernels, KERNELS)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
         swa = self.swa_start
