@@ -1,8 +1,10 @@
 """How specs check themselves: types at construction, one message that names the field. No torch."""
 
+import json
 import math
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import Any, Union, get_args, get_origin
 
 from ebreplicate.errors import UserError, shown, unknown
@@ -62,22 +64,26 @@ class Spec:
     def _validate(self) -> None: ...
 
 
-def to_dict(spec: Spec) -> dict[str, Any]:
-    """Canonical nested dict of `spec`: fields at their default are left out, tuples become lists.
+@cache
+def _by_name(kind: type[Spec]) -> list[Field[Any]]:
+    return sorted(fields(kind), key=lambda f: f.name)  # type: ignore[arg-type]
 
-    Remembered in the spec, which is frozen: a chain of tickets would be walked once per link otherwise. Do not modify
-    the result.
+
+def to_json(spec: Spec) -> str:
+    """Canonical JSON of `spec`: names sorted, no spaces, fields at their default left out, tuples as lists.
+
+    Remembered in the spec, which is frozen: a plan names thousands of runs, and most are nested of the same specs.
     """
-    if "_dict" in spec.__dict__:
-        return spec.__dict__["_dict"]
-    out: dict[str, Any] = {}
-    for f in fields(spec):  # type: ignore[arg-type]
-        value = getattr(spec, f.name)
-        if f.default is not MISSING and value == f.default:
-            continue
-        out[f.name] = to_dict(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
-    object.__setattr__(spec, "_dict", out)
-    return out
+    if "_json" not in spec.__dict__:
+        parts = []
+        for f in _by_name(type(spec)):
+            value = getattr(spec, f.name)
+            if f.default is not MISSING and value == f.default:
+                continue
+            text = to_json(value) if is_dataclass(value) else json.dumps(value, allow_nan=False, separators=(",", ":"))
+            parts.append(f'"{f.name}":{text}')
+        object.__setattr__(spec, "_json", "{" + ",".join(parts) + "}")
+    return spec.__dict__["_json"]
 
 
 def from_dict(kind: type[Spec], data: Any) -> Any:

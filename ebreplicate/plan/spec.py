@@ -13,7 +13,7 @@ from typing import Any
 
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.models import MODELS
-from ebreplicate.plan.fields import Spec, from_dict, need, to_dict
+from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
 from ebreplicate.training.datasets import DATASETS
@@ -304,8 +304,7 @@ STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Re
 
 def canonical(spec: Spec) -> str:
     """Canonical JSON of a run: what the key hashes."""
-    body = {"stage": spec.stage, "numerics": NUMERICS, "spec": to_dict(spec)}  # type: ignore[attr-defined]
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f'{{"numerics":{NUMERICS},"spec":{to_json(spec)},"stage":"{spec.stage}"}}'  # type: ignore[attr-defined]
 
 
 def key(spec: Spec) -> str:

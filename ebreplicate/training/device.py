@@ -66,17 +66,27 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+def _code() -> tuple[str | None, bool | None]:
+    """Commit of this code, and whether its Python files are as committed; None, None outside a checkout."""
+    told = _git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
+    if told is None:
+        return None, None
+    lines = told.splitlines()
+    (commit,) = (line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
+    return commit, all(line.startswith("#") for line in lines)
+
+
 def provenance(device: torch.device, started: float) -> dict[str, Any]:
     """Where a record comes from: code, versions, machine class. Never a host name, user name or path."""
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
+    commit, clean = _code()
     on_gpu = device.type == "cuda"
 
     def utc(t: float) -> str:
         return datetime.datetime.fromtimestamp(t, datetime.UTC).isoformat(timespec="seconds")
 
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "clean": None if status is None else status == "",
+        "commit": commit,
+        "clean": clean,
         "versions": {p: metadata.version(p) for p in ("ebreplicate", "torch", "numpy", "fvcore")},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
