@@ -6,7 +6,6 @@ moves no existing key; for the same reason a default is never edited.
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import Any
