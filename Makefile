@@ -35,9 +35,11 @@ smoke: venv ## every run, table and figure at smoke scale
 test: venv ## the test suite
 	$(ACTIVE) $(BIN)/python -m pytest
 
-lint: venv ## formatting, lint, and generated files up to date
+lint: venv ## formatting, lint, types, spelling, and generated files up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 	$(BIN)/python workflow/scripts/environment.py --check
@@ -54,7 +56,7 @@ environment: venv ## rewrite environment.yml from requirements.txt
 	$(BIN)/python workflow/scripts/environment.py
 
 clean: ## remove caches and build products; results, figures, data and .venv stay
-	rm -rf .pytest_cache .ruff_cache .hypothesis build report.zip
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build report.zip
 	find . -name .venv -prune -o -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## list the targets

@@ -43,7 +43,7 @@ class Store:
 
     def folder(self, spec: specs.Spec) -> Path:
         """Folder of the run `spec`."""
-        return self.root / "runs" / spec.stage / specs.key(spec)  # type: ignore[attr-defined]
+        return self.root / "runs" / spec.stage / specs.key(spec)
 
     def record_path(self, spec: specs.Spec) -> Path:
         """Path of the record that marks the run as done."""
@@ -81,7 +81,7 @@ class Store:
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
             atomic_write(folder / "history.csv", text.getvalue())
-        body = {"key": specs.key(spec), "stage": spec.stage, **record}  # type: ignore[attr-defined]
+        body = {"key": specs.key(spec), "stage": spec.stage, **record}
         atomic_write(folder / "record.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
 
 

@@ -23,6 +23,7 @@ import time
 import warnings
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 IDLE_SECONDS = 20
 START_SECONDS = 120
@@ -154,7 +155,7 @@ def _preload() -> None:
             import_module(name)
 
 
-def _child(connection: socket.socket, fds: list[int], request: dict[str, object]) -> None:
+def _child(connection: socket.socket, fds: list[int], request: dict[str, Any]) -> None:
     """Work in a forked child; never returns."""
     from ebreplicate.__main__ import main
 
@@ -171,9 +172,9 @@ def _child(connection: socket.socket, fds: list[int], request: dict[str, object]
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.chdir(str(request["cwd"]))
         os.environ.clear()
-        os.environ.update(request["env"])  # type: ignore[call-overload]
+        os.environ.update(request["env"])
         os.environ["EBREPLICATE_WARM"] = "0"
-        argv = list(request["argv"])  # type: ignore[call-overload]
+        argv = list(request["argv"])
         sys.argv = ["ebreplicate", *argv]
         threading.Thread(target=watch, daemon=True).start()
         code = main(argv)

@@ -155,7 +155,7 @@ def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
-def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", **where: Any) -> dict[int, float]:
+def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", /, **where: Any) -> dict[int, float]:
     """Values of `column` per seed in the rows that match `where`; rows without a value are left out."""
     keep = table[column].notna().to_numpy()
     for name, value in where.items():

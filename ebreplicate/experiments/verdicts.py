@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
 from ebreplicate.stats import Interval, t_interval
@@ -9,7 +10,7 @@ from ebreplicate.stats import Interval, t_interval
 Judged = tuple[str, str, int]
 
 
-def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> tuple[Interval, int]:
+def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> tuple[Interval, int]:
     """Average contrasts over series within each seed, then a t-interval over seeds: seeds are the independent unit.
 
     `contrasts`: per series (panel, ratio, draw), difference by seed. Series must share their seeds, or a missing run

@@ -45,7 +45,8 @@ def prune_softly(model: nn.Module, ratio: float) -> None:
     for conv, bn in prunable_filters(model):
         index = weakest(conv.weight, ratio)
         for tensor in (conv.weight, bn.bias, bn.running_mean):
-            tensor[index] = 0
+            if tensor is not None:
+                tensor[index] = 0
 
 
 def filter_mask(model: nn.Module) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 
 
-def prunable(model: nn.Module) -> list[nn.Parameter]:
+def prunable(model: nn.Module) -> list[Tensor]:
     """The weight of every convolution and linear layer, in forward order. Biases and batch norms are never pruned."""
     return [m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 

@@ -42,7 +42,8 @@ def results_table(results: Path) -> str:
 
 
 def _title(item: str) -> str:
-    return EXPERIMENTS.load(item).title.split(":")[0]  # type: ignore[no-any-return]
+    title: str = EXPERIMENTS.load(item).title
+    return title.split(":")[0]
 
 
 def update(readme: Path, results: Path, check: bool = False) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
+from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.training import data as datasets
@@ -23,7 +24,7 @@ from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
 
 
-def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> nn.Module:
+def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> Network:
     """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
     torch.manual_seed(search.seed if seed is None else seed)
     return build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
@@ -82,7 +83,7 @@ def hooks_of(recipe: specs.Recipe, precision: str, seed: int) -> list[StepHook]:
     return [*lowprecision.hooks(precision, seed), *averages]
 
 
-def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.Data, seed: int) -> dict[str, Any]:
+def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.ImageData, seed: int) -> dict[str, Any]:
     """Accuracy of the averaged weights beside that of the training, where the recipe averages; None if it diverged."""
     average = next((hook for hook in hooks if isinstance(hook, WeightAverage)), None)
     if average is None:
@@ -169,7 +170,7 @@ def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     """Record of a run that must have finished; raises UserError if it has not."""
     record = store.read(spec)
     if record is None:
-        raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")  # type: ignore[attr-defined]
+        raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")
     return record
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.records import Store
@@ -23,8 +23,8 @@ TOLERANCE = 1e-3
 
 
 def load_weights(
-    model: nn.Module, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device
-) -> nn.Module:
+    model: Network, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device
+) -> Network:
     """Load into `model` what the finished training `run` was after `epoch` epochs.
 
     A search is trained again if its weights are not on disk. Raises UserError where that does not reproduce the scores

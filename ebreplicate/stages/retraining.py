@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ebreplicate import cost
+from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
@@ -56,18 +57,18 @@ def _recipe(spec: specs.Retrain, store: Store, drawn: dict[str, Any]) -> specs.R
     return budget_recipe(spec.recipe, dense, drawn["cost"]["forward_flops"]["authors"])
 
 
-def _starting_weights(spec: specs.Retrain, store: Store, epoch: int, root: Path, device: torch.device) -> nn.Module:
+def _starting_weights(spec: specs.Retrain, store: Store, epoch: int, root: Path, device: torch.device) -> Network:
     """The dense network with the weights a retrain starts from: those of the draw, or the search's own early ones."""
     ticket = spec.ticket
     dense = network(ticket.search)
     if spec.init == "inherit":
-        return load_weights(dense, ticket.after or ticket.search, epoch, store, root, device)  # type: ignore[arg-type]
+        return load_weights(dense, ticket.after or ticket.search, epoch, store, root, device)
     return load_weights(dense, ticket.search, spec.rewind, store, root, device) if spec.rewind else dense
 
 
 def _ticket_network(
     spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int, root: Path, device: torch.device
-) -> nn.Module:
+) -> Network:
     """The network a retrain starts from: shrunk by a mask over channels, dense under a mask over weights."""
     search_spec = spec.ticket.search
     if spec.init == "reinit":

@@ -58,6 +58,8 @@ def _emergence(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
 def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
     """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
     data = datasets.load(spec.dataset, root, spec.train_size)
+    if not isinstance(data, datasets.Data):
+        raise UserError(f"Ticket.method: looks at images held in memory; {spec.dataset} is read file by file")
     some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
     return torch.cat([x for x, _ in datasets.normalised(some, data)])
 
@@ -72,9 +74,9 @@ def _context(
         raise UserError(f"Ticket.method: {spec.method!r} prunes batch-norm channels; {spec.search.model} has none")
     if spec.method in NEEDS_WEIGHTS:
         cpu = torch.device("cpu")
-        load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)  # type: ignore[arg-type]
+        load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)
     if spec.after is not None:
-        previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))  # type: ignore[attr-defined]
+        previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))
     return DrawContext(
         scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor, partial(_sample, spec.search, root)
     )
@@ -147,10 +149,10 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
         mask, more, ledger = (_weight_ticket if spec.over_weights else _channel_ticket)(spec, context)
         save_array(store.folder(spec) / "mask.npy", pack(mask))
         # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
-        checks = {"eb": epoch + 1, "epi": epoch}.get(spec.at, 1)  # type: ignore[call-overload]
+        checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
         metrics |= {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **more}
         ledger["search_flops"] = _searched(spec, found, epoch)
-        ledger["draw_flops"] = cost.detector_flops(len(mask), checks)
+        ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1))
     ledger["seconds"] = round(time.perf_counter() - began, 3)
     record = {
         "status": "ok" if epoch is not None else "no-ticket",

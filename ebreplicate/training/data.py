@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -45,6 +45,44 @@ FILES = {
         "MNIST/raw/t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
     },
 }
+
+
+class BatchSource(Protocol):
+    """Training batches of one split: what the training loop asks of them."""
+
+    batch_size: int
+    images_per_epoch: int
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches (images float (B, C, H, W) channels_last, labels int64 (B,)) of the 0-based `epoch`."""
+        ...
+
+
+class ImageData(Protocol):
+    """A training and a test split: what the training loop asks of a dataset."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are."""
+        ...
+
+    @property
+    def test_images(self) -> int:
+        """Size of the test split."""
+        ...
+
+    def batches(self, batch_size: int, augment: str, seed: int) -> BatchSource:
+        """Training batches."""
+        ...
+
+    def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Unaugmented batches of this process's share of the test split: images float (B, C, H, W), labels (B,)."""
+        ...
 
 
 @dataclass
@@ -119,7 +157,7 @@ def balanced_subset(split: Images, size: int | None, where: str) -> Images:
 
 def load(name: str, root: Path, train_size: int | None = None, test_size: int | None = None) -> "Data | FolderData":
     """Load dataset `name`, reduced to the given sizes. Raises UserError for missing or corrupted files."""
-    data: Data | FolderData = DATASETS.load(name)(root)
+    data = DATASETS.load(name)(root)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")
     data.test = balanced_subset(data.test, test_size, "Search.test_size")
     return data

@@ -13,7 +13,8 @@ from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import distributed, interruption
-from ebreplicate.training.data import Batches, Data
+from ebreplicate.training.data import BatchSource, ImageData
+from ebreplicate.training.gradients import gradients
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def measure(model: nn.Module, data: Data, precision: str = "fp32") -> Evaluation:
+def measure(model: nn.Module, data: ImageData, precision: str = "fp32") -> Evaluation:
     """Evaluate `model` on the test split, each process on its share. Top-5 of fewer than five classes is top-all."""
     model.eval()
     loss, correct, near = 0.0, 0, 0
@@ -61,11 +62,11 @@ def measure(model: nn.Module, data: Data, precision: str = "fp32") -> Evaluation
         loss += nn.functional.cross_entropy(logits.float(), y, reduction="sum").item()
         correct += int((logits.argmax(1) == y).sum())
         near += int((logits.topk(min(5, logits.shape[1])).indices == y[:, None]).sum())
-    loss, correct, near = (distributed.total_float(v, data.device) for v in (loss, correct, near))
-    return Evaluation(loss / data.test_images, 100.0 * correct / data.test_images, 100.0 * near / data.test_images)
+    total, n = [distributed.total_float(v, data.device) for v in (loss, correct, near)], data.test_images
+    return Evaluation(total[0] / n, 100.0 * total[1] / n, 100.0 * total[2] / n)
 
 
-def evaluate(model: nn.Module, data: Data, precision: str = "fp32") -> tuple[float, float]:
+def evaluate(model: nn.Module, data: ImageData, precision: str = "fp32") -> tuple[float, float]:
     """Loss and accuracy of `measure`."""
     return measure(model, data, precision)[:2]
 
@@ -105,10 +106,11 @@ class StepHook:
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over every parameter, weight decay on all of them (reference audit, section 2)."""
-    decay = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    lr, decay = recipe.lr, recipe.weight_decay
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), **decay)
-    return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, **decay)
+        return torch.optim.Adam(model.parameters(), lr, weight_decay=decay, fused=True)
+    momentum, nesterov = recipe.momentum, recipe.nesterov
+    return torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 class Trainer:
@@ -140,8 +142,8 @@ class Trainer:
 
     @torch.no_grad()
     def _add_l1(self) -> None:
-        grads = [g.grad for g in self.gammas]
-        torch._foreach_add_(grads, torch._foreach_sign([g.detach() for g in self.gammas]), alpha=self.recipe.l1)
+        signs = torch._foreach_sign([g.detach() for g in self.gammas])
+        torch._foreach_add_(gradients(self.gammas), signs, alpha=self.recipe.l1)
 
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
         """Optimiser step number `step` on a batch; returns the detached mean loss, without synchronising."""
@@ -164,7 +166,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(epoch)
 
-    def epoch(self, batches: Batches, epoch: int) -> float:
+    def epoch(self, batches: BatchSource, epoch: int) -> float:
         """Train the 0-based absolute `epoch`; returns the mean training loss over images."""
         self.model.train()
         self._set_rate(epoch)
@@ -197,7 +199,7 @@ def check_trainable(model: nn.Module, device: torch.device) -> None:
 
 def fit(
     model: nn.Module,
-    data: Data,
+    data: ImageData,
     recipe: Recipe,
     *,
     seed: int,
@@ -217,7 +219,7 @@ def fit(
     with `Interrupted`, the snapshot written, when the process was asked to stop.
     """
     check_trainable(model, data.device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     batches = data.batches(recipe.batch_size, recipe.augment, seed)
