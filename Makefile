@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test lint report requirements environment clean help
+.PHONY: all venv smoke test lint docs report requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -43,6 +43,9 @@ lint: venv ## formatting, lint, types, spelling, and generated files up to date
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 	$(BIN)/python workflow/scripts/environment.py --check
+
+docs: venv ## build/docs: the API reference, from the docstrings
+	$(BIN)/python workflow/scripts/apidocs.py
 
 report: smoke ## report.zip: the self-contained report of what has been run
 	$(SNAKEMAKE) --cores all --report report.zip

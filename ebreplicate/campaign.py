@@ -119,7 +119,10 @@ def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
 def run(
     scale: Scale, items: list[str], results: Path, data: Path, device: str, workers: int, threads: int, budget: float
 ) -> int:
-    """Work through a scale with `workers` processes for at most `budget` seconds; 0, CONTINUE or 1 as `work`."""
+    """Work through a scale with `workers` processes for at most `budget` seconds; 0, CONTINUE or 1 as `work`.
+
+    Raises UserError for a number of workers or a budget that is not positive.
+    """
     if workers < 1:
         raise UserError(f"--workers: must be at least 1, got {workers}")
     if not budget > 0:

@@ -15,12 +15,12 @@ class Interval:
 
     @property
     def low(self) -> float:
-        """Lower end."""
+        """Lower end, in the unit of the mean."""
         return self.mean - self.half
 
     @property
     def high(self) -> float:
-        """Upper end."""
+        """Upper end, in the unit of the mean."""
         return self.mean + self.half
 
 

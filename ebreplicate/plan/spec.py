@@ -313,7 +313,10 @@ def key(spec: Spec) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Read a run's spec back from its canonical JSON, with the same validation as one built in code."""
+    """Read a run's spec back from its canonical JSON, with the same validation as one built in code.
+
+    Raises UserError naming the field that is wrong.
+    """
     try:
         body = json.loads(text)
     except json.JSONDecodeError as e:

@@ -49,7 +49,7 @@ def split_mask(model: nn.Module, mask: Tensor) -> list[Tensor]:
 
 @torch.no_grad()
 def masked(model: Model, mask: Tensor) -> Model:
-    """Deep copy of `model` with gamma and beta of the dropped channels set to zero."""
+    """Deep copy of `model` with gamma and beta of the channels that `mask` (bool, (N,)) drops set to zero."""
     model = copy.deepcopy(model)
     for bn, keep in zip(batch_norms(model), split_mask(model, mask), strict=True):
         bn.weight.mul_(keep)
@@ -58,7 +58,7 @@ def masked(model: Model, mask: Tensor) -> Model:
 
 
 def kept_channels(model: nn.Module, mask: Tensor) -> list[int]:
-    """Channel configuration of the shrunk network: kept channels per batch norm, at least 1 each."""
+    """Channel configuration of the network shrunk by `mask` (bool, (N,)): kept channels per batch norm, at least 1."""
     return [max(1, int(m.sum())) for m in split_mask(model, mask)]
 
 

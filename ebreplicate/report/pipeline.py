@@ -33,7 +33,7 @@ def read_table(item: str, scale: Scale, results: Path) -> Any:
 
 
 def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
-    """Draw one item's figure from its table."""
+    """Draw one item's figure from its table. Raises UserError for an unknown format or without the table."""
     formats = (".svg", ".png", ".pdf")
     if output.suffix not in formats:
         raise UserError(f"--output: expected one of {', '.join(formats)}, got {output.name!r}")

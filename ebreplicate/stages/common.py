@@ -134,7 +134,7 @@ def seen(ledger: cost.Ledger, state: State, resume: dict[str, Any] | None) -> di
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write an array, atomically."""
+    """Write an array of any shape, atomically; of several processes, the first does."""
     if not distributed.leads():
         return
     buffer = io.BytesIO()
@@ -143,7 +143,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
-    """Scores (epochs + 1, N) that a search left."""
+    """Scores (epochs + 1, N) that a search left. Raises UserError where they cannot be read."""
     path = store.folder(search_spec) / "scores.npy"
     try:
         return torch.from_numpy(np.load(path, allow_pickle=False))
@@ -153,7 +153,7 @@ def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
 
 
 def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
-    """Taylor scores (epochs + 1, N) that a search left, if it was asked to."""
+    """Taylor scores (epochs + 1, N) that a search left if asked to. Raises UserError where they are not here."""
     path, key = store.folder(search_spec) / "taylor.npy", specs.key(search_spec)
     if not path.is_file():
         raise UserError(

@@ -100,7 +100,7 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
     def take(self, keep: Tensor) -> "Split":
-        """The images at the positions `keep`."""
+        """The images at the positions `keep`, int64 (k,)."""
         return Split(self.images[keep], self.labels[keep])
 
 
@@ -132,7 +132,8 @@ class Data:
         return Batches(self, batch_size, augment, seed)
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Unaugmented batches of the test split, or of this process's share of it."""
+        """Unaugmented batches (see `normalised`) of the test split, or of this process's share of it: images float
+        (B, C, H, W), labels int64 (B,)."""
         mine = self.test
         if distributed.world() > 1:
             mine = mine.take(torch.arange(len(mine))[distributed.share(0, len(mine))])
@@ -143,7 +144,10 @@ Images = TypeVar("Images", Split, "Files")
 
 
 def balanced_subset(split: Images, size: int | None, where: str) -> Images:
-    """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness."""
+    """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness.
+
+    Raises UserError, naming `where`, for more images than there are.
+    """
     if size is None or size == len(split):
         return split
     if size > len(split):
@@ -349,13 +353,13 @@ def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor)
 
 
 def normalisation(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Scale and shift, one per channel, that map uint8 pixels to normalised floats: x * scale + shift."""
+    """Scale and shift, float (C,) each, that map uint8 pixels to normalised floats: x * scale + shift."""
     mean, std = torch.tensor(data.mean), torch.tensor(data.std)
     return (1 / (255 * std)).to(device), (-mean / std).to(device)
 
 
 def normalised(split: Split, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
-    """Unaugmented batches of 500 for evaluation: images float channels_last, labels."""
+    """Unaugmented batches of 500 for evaluation: images float (B, C, H, W) channels_last, labels int64 (B,)."""
     scale, shift = normalisation(data, split.labels.device)
     for start in range(0, len(split), 500):
         part = slice(start, start + 500)

@@ -26,7 +26,7 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
 
     Snakemake's resources neither limit by default nor assign a GPU, so the slot is a file lock per visible device
     (EBREPLICATE_GPU_SLOTS of them, default 1): jobs beyond that wait. An assignment in CUDA_VISIBLE_DEVICES is honoured
-    because only visible devices are counted.
+    because only visible devices are counted. Raises UserError for a device that there is not.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device: expected auto, cpu or cuda, got {name!r}")

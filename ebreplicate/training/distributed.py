@@ -90,7 +90,7 @@ def parallel(model: nn.Module) -> nn.Module:
 
 
 def total(value: Tensor) -> Tensor:
-    """Sum of `value` over processes."""
+    """Sum of `value`, of any shape, over processes, in place."""
     if world() > 1:
         distributed.all_reduce(value)
     return value

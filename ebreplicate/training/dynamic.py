@@ -107,7 +107,7 @@ class RigL(Dynamic):
     replaces_step = True
 
     def growth(self, name: str, layer: int, step: int) -> Tensor:
-        """|gradient| of the dense weight on the current batch."""
+        """|gradient| of the dense weight on the current batch, flat."""
         return self.gradients[name].abs().flatten()
 
     def training_flops(self, sparse: float, dense: float) -> float:
@@ -142,7 +142,7 @@ class SNFS(Dynamic):
         return super().before_step(step)
 
     def growth(self, name: str, layer: int, step: int) -> Tensor:
-        """|momentum| of the dense gradient."""
+        """|momentum| of the dense gradient, flat."""
         return self.momentum[name].abs().flatten()
 
     def grows(self, drops: dict[str, int]) -> dict[str, int]:

@@ -146,7 +146,8 @@ class Trainer:
         torch._foreach_add_(gradients(self.gammas), signs, alpha=self.recipe.l1)
 
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
-        """Optimiser step number `step` on a batch; returns the detached mean loss, without synchronising."""
+        """Optimiser step number `step` on a batch: images x (B, C, H, W), labels y (B,). Returns the detached mean loss
+        (a scalar), without synchronising."""
         for hook in self.hooks:
             hook.begin_step(step)
         with autocast(self.precision, x.device):

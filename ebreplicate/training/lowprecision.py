@@ -44,7 +44,7 @@ class Rounding(Protocol):
         ...
 
     def all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Round every tensor."""
+        """Round every tensor; shapes stay."""
         ...
 
 
@@ -79,7 +79,7 @@ class BlockRounding:
         return block_floating_point(x, rounding="stochastic", generator=self.generator)
 
     def all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Round many tensors as if one by one: rows of one length, of whatever tensor, go together."""
+        """Round many tensors as if one by one: rows of one length, of whatever tensor, go together. Shapes stay."""
         out: list[Tensor] = [torch.empty(0)] * len(tensors)
         order = sorted(range(len(tensors)), key=lambda i: tensors[i][0].numel())
         for _, group in groupby(order, key=lambda i: tensors[i][0].numel()):
@@ -101,7 +101,7 @@ class FloatRounding:
         return float8(x, self.form, "stochastic", self.generator)
 
     def all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Round many tensors, each under its own scale, in one pass over all of them."""
+        """Round many tensors, each under its own scale, in one pass over all of them. Shapes stay."""
         amax = torch.stack(torch._foreach_norm(list(tensors), torch.inf))
         sizes = [t.numel() for t in tensors]
         scales = scale_of(amax, self.form)

@@ -175,7 +175,10 @@ class SmallDense(SparseHook):
     """A narrower dense network with as many parameters as the sparse one (RigL, section 4: Small-Dense)."""
 
     def width(self) -> float:
-        """The largest width whose parameters do not exceed the sparse network's, by bisection."""
+        """The largest width whose parameters do not exceed the sparse network's, by bisection.
+
+        Raises UserError where no width is small enough.
+        """
         spec = self.spec
         with torch.device("meta"):
             full = build(spec.model, INFO[spec.dataset].classes, spec.width)
