@@ -13,7 +13,10 @@ from ebreplicate.training.interruption import CONTINUE, Interrupted
 
 
 def _training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", help="canonical JSON of the run, as `plan --runs` prints it, or a path to a spec.json")
+    parser.add_argument(
+        "spec",
+        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or name of a run in --results",
+    )
     parser.add_argument("--results", default="results", help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -110,8 +113,7 @@ def _stage(args: argparse.Namespace) -> None:
     from ebreplicate.plan.keep import Keep
     from ebreplicate.records import ReadOnlyStore, Store
 
-    text = args.spec if args.spec.lstrip().startswith("{") else _read_text(args.spec)
-    spec = specs.from_json(text)
+    spec = specs.from_json(_spec_text(args))
     if spec.stage != args.command:
         raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
     if args.threads < 1:
@@ -151,11 +153,16 @@ def _stage(args: argparse.Namespace) -> None:
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
 
 
-def _read_text(path: str) -> str:
+def _spec_text(args: argparse.Namespace) -> str:
+    """The JSON of a run given as JSON, as a file, or by its name, which is that of its folder under the results."""
+    if args.spec.lstrip().startswith("{"):
+        return str(args.spec)
+    named = Path(args.results, "runs", args.command, Path(args.spec).name, "spec.json")
     try:
-        return Path(path).read_text()
+        path = named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec)
+        return path.read_text()
     except OSError as e:
-        raise UserError(f"spec: {path!r} is neither JSON nor a readable file ({e.strerror})") from None
+        raise UserError(f"spec: {args.spec!r} is neither JSON nor a readable file ({e.strerror})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:

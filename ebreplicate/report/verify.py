@@ -121,9 +121,18 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
 
 
 def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
-    """A record of code that nobody can look up. Stand-in data are let through: they say nothing about the paper."""
+    """A record of code that nobody can look up, or of another run's command, or one that tells a path.
+
+    Stand-in data are let through: they say nothing about the paper. Early records told the stage at most.
+    """
     if record["provenance"].get("clean") is False and search_of(spec).dataset not in STAND_INS:
         yield "was made from code that is not committed (provenance.clean is false)"
+    command = record["provenance"].get("command", "ebreplicate")
+    if "/" in command or "\\" in command:
+        yield f"provenance.command tells a path: {command!r}"
+    told = command.split()[1:3]
+    if told != [spec.stage, record.get("trained_as", key(spec))][: len(told)]:
+        yield f"provenance.command is of another run: {command!r}"
 
 
 def run_problems(folder: Path, store: Store) -> Iterator[str]:

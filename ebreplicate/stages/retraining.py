@@ -29,10 +29,10 @@ from ebreplicate.stages.common import (
     status_of,
 )
 from ebreplicate.stages.regrow import load_weights
-from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.masking import MaskWeights
 from ebreplicate.training.observers import KeepWeights, Progress
+from ebreplicate.training.provenance import provenance
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
@@ -156,7 +156,7 @@ def retrain(
         "status": status_of(state),
         "metrics": metrics_of(state) | averaged_metrics(hooks, state, data, seed) | _check_sparse(model, masking),
         "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
-        "provenance": provenance(device, started),
+        "provenance": provenance(spec, device, started),
     }
     store.write(spec, record, state.history)
     checkpoint.clear()
@@ -188,7 +188,7 @@ def _without_training(spec: specs.Retrain, store: Store, drawn: dict[str, Any], 
         "status": "no-ticket",
         "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None},
         "cost": {},
-        "provenance": provenance(torch.device("cpu"), started),
+        "provenance": provenance(spec, torch.device("cpu"), started),
     }
     store.write(spec, record)
     return record

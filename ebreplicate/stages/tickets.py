@@ -31,7 +31,7 @@ from ebreplicate.stages.common import (
 )
 from ebreplicate.stages.regrow import have_taylor, load_weights
 from ebreplicate.training import data as datasets
-from ebreplicate.training.device import provenance
+from ebreplicate.training.provenance import provenance
 
 
 def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
@@ -158,7 +158,7 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
         "status": "ok" if epoch is not None else "no-ticket",
         "metrics": metrics,
         "cost": ledger,
-        "provenance": provenance(torch.device("cpu"), started),
+        "provenance": provenance(spec, torch.device("cpu"), started),
     }
     store.write(spec, record)
     return record

@@ -1,23 +1,16 @@
-"""Choosing a device, taking a slot on it, and describing it for the record."""
+"""Choosing a device and taking a slot on it."""
 
 import contextlib
-import datetime
 import fcntl
 import os
-import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ebreplicate.errors import UserError
-from ebreplicate.training import distributed
 
 
 @contextlib.contextmanager
@@ -54,49 +47,6 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
                 yield torch.device("cuda", index)
                 return
         time.sleep(0.5)
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in this package's checkout, or None outside one."""
-    try:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def provenance(device: torch.device, started: float) -> dict[str, Any]:
-    """Where a record comes from: code, versions, machine class. Never a host name, user name or path."""
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
-    on_gpu = device.type == "cuda"
-
-    def utc(t: float) -> str:
-        return datetime.datetime.fromtimestamp(t, datetime.UTC).isoformat(timespec="seconds")
-
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "clean": None if status is None else status == "",
-        "versions": {p: metadata.version(p) for p in ("ebreplicate", "torch", "numpy", "fvcore")},
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
-        "cuda": torch.version.cuda if on_gpu else None,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "processes": distributed.world(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "command": " ".join(["ebreplicate", *sys.argv[1:2]]),
-        "started": utc(started),
-        "ended": utc(time.time()),
-    }
-
-
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def tune_allocator() -> None:

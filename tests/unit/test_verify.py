@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import stages
 from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Search, Ticket
+from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 from ebreplicate.records import Store
 from ebreplicate.report.verify import page_problems, provenance_problems, verify
 
@@ -88,6 +89,29 @@ def test_code_that_nobody_can_look_up_is_a_problem_except_on_stand_in_data():
     assert list(provenance_problems(Ticket(real, 0.5, 1), dirty)) != []
     assert list(provenance_problems(real, {"provenance": {"clean": True}})) == []
     assert list(provenance_problems(SEARCH, dirty)) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("ebreplicate", None),  # as the first records had it
+        ("ebreplicate search", None),
+        (f"ebreplicate search {key(SEARCH)} --device cuda --threads 4", None),
+        (f"ebreplicate search {key(RETRAIN)} --device cpu --threads 1", "of another run"),
+        ("ebreplicate retrain", "of another run"),
+        ("ebreplicate search /home/somebody/spec.json", "tells a path"),
+    ],
+)
+def test_the_command_is_the_runs_own_and_tells_no_path(told, said):
+    found = " ".join(provenance_problems(SEARCH, {"provenance": {"command": told}}))
+    assert said in found if said else not found
+
+
+def test_a_run_that_was_trained_under_another_name_tells_that_ones_command():
+    command = {"command": f"ebreplicate retrain {key(RETRAIN)} --device cpu --threads 1"}
+    twin = replace(RETRAIN, ticket=replace(TICKET, at="best"))
+    assert list(provenance_problems(twin, {"provenance": command, "trained_as": key(RETRAIN)})) == []
+    assert list(provenance_problems(twin, {"provenance": command})) != []
 
 
 def test_a_forged_history_is_caught_unless_it_is_a_whole_number_of_images(store):
