@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
-    readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
+    readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
     readme.add_argument("--results", default="results", help="results root to quote (default: results)")
     readme.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return top
@@ -210,7 +210,7 @@ def _data(args: argparse.Namespace) -> None:
 def _readme(args: argparse.Namespace) -> None:
     from ebreplicate.report import readme
 
-    readme.update(Path("README.md"), Path(args.results), check=args.check)
+    readme.update(Path(), Path(args.results), check=args.check)
 
 
 def _campaign(args: argparse.Namespace) -> int:

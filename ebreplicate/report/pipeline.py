@@ -9,6 +9,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.scale import Scale
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import compare as comparison
+from ebreplicate.report import selection
 
 
 def table_path(results: Path, scale: str, item: str) -> Path:
@@ -51,7 +52,9 @@ def compare(scale: Scale, results: Path) -> None:
     cells, claims = comparison.collect(scale, tables)
     folder = results / "comparison"
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
-    atomic_write(folder / f"{scale.name}.md", comparison.page(scale, cells, claims))
+    atomic_write(
+        folder / f"{scale.name}.md", comparison.page(scale, cells, claims, selection.table(scale, Store(results)))
+    )
     atomic_write(folder / f"{scale.name}.csv", cells.to_csv(index=False, lineterminator="\n"))
 
 

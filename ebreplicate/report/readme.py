@@ -1,4 +1,4 @@
-"""The generated table of README.md: what was measured, from the comparison, at the largest scale that has been run."""
+"""The generated tables of README.md (what was measured, at the largest scale that has been run) and of the docs."""
 
 import csv
 from collections import Counter
@@ -7,9 +7,12 @@ from pathlib import Path
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import NOT_RUN
-from ebreplicate.records import atomic_write
-from ebreplicate.report.compare import markdown_table
+from ebreplicate.plan.scale import load_scale
+from ebreplicate.records import Store, atomic_write
+from ebreplicate.report import selection
+from ebreplicate.report.markdown import between, markdown_table
 
+STATISTICS = Path("docs/statistics.md")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SCALES = ("paper", "quick")
 """Scales a README may quote, the weightier first; smoke says nothing about the paper."""
@@ -46,15 +49,30 @@ def _title(item: str) -> str:
     return title.split(":")[0]
 
 
-def update(readme: Path, results: Path, check: bool = False) -> None:
-    """Write the table between its markers, or with `check` raise UserError if it is not up to date."""
-    text = readme.read_text()
-    if BEGIN not in text or END not in text:
-        raise UserError(f"{readme}: the markers {BEGIN} and {END} are missing; put them where the table goes")
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    new = f"{head}{BEGIN}\n{results_table(results)}{END}{tail}"
+def selection_tables(results: Path) -> str:
+    """What choosing the best epoch adds, at every scale of which runs have finished."""
+    parts = []
+    for name in SCALES:
+        scale, store = load_scale(name), Store(results)
+        if selection.effects(scale, store):
+            parts.append(f"Scale `{name}`:\n\n{selection.table(scale, store)}")
+    return "\n".join(parts) or "Nothing has been run yet.\n"
+
+
+def rewrite(page: Path, begin: str, end: str, content: str, check: bool = False) -> None:
+    """Write `content` between the markers of `page`, or with `check` raise UserError if it is not what stands there."""
+    text = page.read_text()
+    new = between(text, begin, end, content)
+    if new is None:
+        raise UserError(f"{page}: the markers {begin} and {end} are missing; put them where the table goes")
     if check and new != text:
-        raise UserError(f"{readme}: the results table is stale; run `python -m ebreplicate readme`")
+        raise UserError(f"{page}: the results table is stale; run `python -m ebreplicate readme`")
     if not check:
-        atomic_write(readme, new)
+        atomic_write(page, new)
+
+
+def update(project: Path, results: Path, check: bool = False) -> None:
+    """Write the generated tables of a project's pages, or with `check` raise UserError if one is not up to date."""
+    rewrite(project / "README.md", BEGIN, END, results_table(results), check)
+    tables = "\n" + selection_tables(results) + "\n"
+    rewrite(project / STATISTICS, selection.BEGIN, selection.END, tables, check)
