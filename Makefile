@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test lint docs report requirements environment clean help
+.PHONY: all venv smoke test lint docs docs-test report requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -47,6 +47,9 @@ lint: venv ## formatting, lint, types, spelling, and generated files up to date
 docs: venv ## build/docs: the API reference, from the docstrings
 	$(BIN)/python workflow/scripts/apidocs.py
 
+docs-test: venv ## run the documentation's commands, in a copy of this folder
+	$(ACTIVE) $(BIN)/python -m pytest -m docs tests/docs
+
 report: smoke ## report.zip: the self-contained report of what has been run
 	$(SNAKEMAKE) --cores all --report report.zip
 
@@ -63,4 +66,4 @@ clean: ## remove caches and build products; results, figures, data and .venv sta
 	find . -name .venv -prune -o -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /  \1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1: /p' $(MAKEFILE_LIST)

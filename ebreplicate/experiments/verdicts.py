@@ -43,6 +43,11 @@ def told_p(evidence: str) -> float:
     return float(found[1]) if found else math.nan
 
 
+def told_margin(margin: float) -> str:
+    """A noise margin (percentage points) as a rule tells it: it follows from accuracies, so it waits for the first."""
+    return "not known before a run" if math.isnan(margin) else f"{margin:.2f} pp"
+
+
 def at_least(i: Interval, bound: float, what: str, groups: int = 1, unit: str = "pp") -> Judged:
     """Verdict on "the difference is at least `bound`": the whole interval must lie on one side of it."""
     if i.n == 0:
