@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test lint docs docs-test report requirements environment clean help
+.PHONY: all venv smoke test faults lint docs docs-test report site requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -35,6 +35,11 @@ smoke: venv ## every run, table and figure at smoke scale
 test: venv ## the test suite
 	$(ACTIVE) $(BIN)/python -m pytest
 
+faults: venv ## kills, full disks, damaged files, fuzzing: everything in docs/faults.md, which is rewritten
+	@mkdir -p build
+	EBREPLICATE_FAULTS_RECORD=build/faults.json $(ACTIVE) $(BIN)/python -m pytest -m "faults or not faults" tests/faults
+	$(BIN)/python workflow/scripts/faults.py build/faults.json
+
 lint: venv ## formatting, lint, types, spelling, and generated files up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +57,9 @@ docs-test: venv ## run the documentation's commands, in a copy of this folder
 
 report: smoke ## report.zip: the self-contained report of what has been run
 	$(SNAKEMAKE) --cores all --report report.zip
+
+site: venv ## site/: the results as static pages, to be opened from disk
+	$(BIN)/python -m ebreplicate site
 
 requirements: venv ## resolve requirements.txt anew (newest versions that pyproject.toml allows), then environment.yml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade \

@@ -1,13 +1,15 @@
 """Command line: one subcommand per stage. Parse, call one function, write one record."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import warm
-from ebreplicate.errors import UserError
+from ebreplicate import machine, warm
+from ebreplicate.errors import UserError, shown
+from ebreplicate.locking import BUSY
 from ebreplicate.training import interruption
 from ebreplicate.training.interruption import CONTINUE, Interrupted
 
@@ -27,6 +29,11 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
         metavar="SECONDS",
         help=f"checkpoint and exit with code {CONTINUE} after this long, as on SIGTERM (default: no limit)",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help=f"exit with code {BUSY} if another process is at this run",
     )
 
 
@@ -97,6 +104,17 @@ def parser() -> argparse.ArgumentParser:
     verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
     verify.add_argument("--results", default="results", help="results folder (default: results)")
 
+    site = sub.add_parser("site", help="write a folder of static pages: comparison, claims, figures, every run")
+    site.add_argument("--scale", nargs="+", default=[], help="scales to show (default: every one with a finished run)")
+    site.add_argument("--results", default="results", help="results folder (default: results)")
+    site.add_argument(
+        "--figures",
+        metavar="DIR",
+        help="take drawn figures from DIR/<scale>/<item>.svg (default: draw from the records)",
+    )
+    site.add_argument("--output", default="site", metavar="DIR", help="folder to write (default: site)")
+    site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
+
     data = sub.add_parser("data", help="download, make or verify a dataset")
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
@@ -107,11 +125,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _stage(args: argparse.Namespace) -> None:
-    """Run one training stage; a finished run is left alone."""
+def _stage(args: argparse.Namespace) -> int:
+    """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
     from ebreplicate.plan import spec as specs
-    from ebreplicate.plan.keep import Keep
-    from ebreplicate.records import ReadOnlyStore, Store
+    from ebreplicate.records import Store
 
     spec = specs.from_json(_spec_text(args))
     if spec.stage != args.command:
@@ -122,13 +139,37 @@ def _stage(args: argparse.Namespace) -> None:
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results)
-    store.check_writable()
     if store.read(spec) is not None:
-        print(f"{specs.key(spec)}: already done", file=sys.stderr)
-        return
+        return _already_done(spec, store)
+    store.check_writable()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
+        _train(args, spec, store, processes)
+        return 0
+    with store.claim(spec, wait=not args.no_wait, inherited=processes > 1) as mine:
+        if not mine:
+            return BUSY
+        if store.read(spec) is not None:  # whom we waited for has run it
+            return _already_done(spec, store)
+        _train(args, spec, store, processes)
+    return 0
+
+
+def _already_done(spec: Any, store: Any) -> int:
+    from ebreplicate.plan.spec import key
+
+    with contextlib.suppress(OSError):  # on a read-only disk, say
+        store.tidy(spec)
+    print(f"{key(spec)}: already done", file=sys.stderr)
+    return 0
+
+
+def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
+    """Run one training stage, whose lock is ours."""
     import torch
 
     from ebreplicate import stages
+    from ebreplicate.plan.keep import Keep
+    from ebreplicate.records import ReadOnlyStore
     from ebreplicate.training import distributed
     from ebreplicate.training.device import slot, tune_allocator
 
@@ -155,14 +196,16 @@ def _stage(args: argparse.Namespace) -> None:
 
 def _spec_text(args: argparse.Namespace) -> str:
     """The JSON of a run given as JSON, as a file, or by its name, which is that of its folder under the results."""
+    from ebreplicate.reading import regular_text
+
     if args.spec.lstrip().startswith("{"):
         return str(args.spec)
     named = Path(args.results, "runs", args.command, Path(args.spec).name, "spec.json")
     try:
-        path = named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec)
-        return path.read_text()
-    except OSError as e:
-        raise UserError(f"spec: {args.spec!r} is neither JSON nor a readable file ({e.strerror})") from None
+        return regular_text(named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec))
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else e
+        raise UserError(f"spec: {shown(args.spec)} is neither JSON nor a readable file ({reason})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -205,6 +248,16 @@ def _data(args: argparse.Namespace) -> None:
             raise unknown("data", name, ON_DISK)
         data.prepare(name, Path(args.data))
         print(f"{name}: verified in {args.data}")
+
+
+def _site(args: argparse.Namespace) -> None:
+    from ebreplicate.plan.scale import SCALES, load_scale, parse_overrides
+    from ebreplicate.report import site
+
+    overrides = parse_overrides(args.config)
+    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or SCALES)]
+    pages = site.write(scales, Path(args.results), Path(args.output), Path(args.figures) if args.figures else None)
+    print(f"{pages} pages; open {Path(args.output) / 'index.html'}")
 
 
 def _readme(args: argparse.Namespace) -> None:
@@ -261,6 +314,7 @@ COMMANDS = {
     "merge": _merge,
     "verify": _verify,
     "readme": _readme,
+    "site": _site,
 }
 
 
@@ -269,8 +323,9 @@ WARM = ("search", "draw", "retrain", "sparse", "tabulate", "plot", "compare", "r
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; 0 on success, 2 with one line on stderr for bad input, 75 for "continue me" (a training that
-    was stopped and has left its checkpoint). A bug is a traceback."""
+    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine that gave out (disk,
+    memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
+    at it". A bug is a traceback."""
     args = parser().parse_args(argv)
     args.argv = sys.argv[1:] if argv is None else argv
     alone = getattr(args, "processes", 1) == 1  # several processes are fresh ones
@@ -288,6 +343,15 @@ def main(argv: list[str] | None = None) -> int:
         return CONTINUE
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        return 130
+    except Exception as e:
+        said = machine.gave_out(e)
+        if said is None:
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -5,16 +5,17 @@ limited time. Runs are taken one after another by each worker, in the same resul
 go on where the other stopped. Several campaigns may share a folder: a run belongs to whoever holds its lock.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ebreplicate import locking, machine
 from ebreplicate.errors import UserError
 from ebreplicate.plan.plan import Plan, parents, requests, search_of
 from ebreplicate.plan.scale import Scale
@@ -47,7 +48,7 @@ def ordered(scale: Scale, items: Iterable[str]) -> tuple[Plan, list[Spec]]:
 
 
 def work(scale: Scale, items: list[str], results: Path, data: Path, device: str, threads: int, until: float) -> int:
-    """One worker: take the first run that is ready, until the time `until` (seconds of the clock) or the end.
+    """One worker: take the first run that is ready, until `until` (of the monotonic clock, in seconds) or the end.
 
     Returns 0 when everything is done, CONTINUE when time ran out, 1 when a run failed.
     """
@@ -60,7 +61,7 @@ def work(scale: Scale, items: list[str], results: Path, data: Path, device: str,
             name = key(spec)
             if name in failed or store.done(spec):
                 continue
-            if time.time() >= until or interruption.wanted():
+            if time.monotonic() >= until or interruption.wanted():
                 return CONTINUE
             if any(key(p) in failed for p in parents(spec)):
                 failed.add(name)
@@ -69,8 +70,8 @@ def work(scale: Scale, items: list[str], results: Path, data: Path, device: str,
             if any(not store.done(p) for p in parents(spec)):
                 waiting = True
                 continue
-            outcome = _locked(spec, plan, store, data, device, threads, until)
-            if outcome is None:  # another worker has it
+            outcome = _attempt(spec, plan, store, data, device, threads, until)
+            if outcome == locking.BUSY:  # another worker has it
                 waiting = True
                 continue
             if outcome == CONTINUE:
@@ -84,24 +85,17 @@ def work(scale: Scale, items: list[str], results: Path, data: Path, device: str,
             time.sleep(POLL_SECONDS)
 
 
-def _locked(spec: Spec, plan: Plan, store: Store, data: Path, device: str, threads: int, until: float) -> int | None:
-    """Run one spec as its own command while holding its lock; its exit code, or None if the lock is taken."""
-    folder = store.folder(spec)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return None
-        if store.done(spec):
-            return 0
-        return _command(spec, plan, store, data, device, threads, until)
+def _attempt(spec: Spec, plan: Plan, store: Store, data: Path, device: str, threads: int, until: float) -> int:
+    """Run one spec as its own command, which takes its lock; its exit code, BUSY if another process is at it."""
+    if not locking.free(store.folder(spec)):  # asked here as well, because starting a command takes seconds
+        return locking.BUSY
+    return _command(spec, plan, store, data, device, threads, until)
 
 
 def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, threads: int, until: float) -> int:
     name = key(spec)
     argv = [spec.stage, canonical(spec), "--results", str(store.root), "--data", str(data), "--device", device]
-    argv += ["--threads", str(threads), "--time-limit", f"{max(1.0, until - time.time()):.0f}"]
+    argv += ["--threads", str(threads), "--time-limit", f"{max(1.0, until - time.monotonic()):.0f}", "--no-wait"]
     if name in plan.keep:
         argv += plan.keep[name].flags.split()
     log = store.root / "logs" / spec.stage / f"{name}.log"
@@ -111,9 +105,31 @@ def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
         code = subprocess.run(
             [sys.executable, "-m", "ebreplicate", *argv], stdout=out, stderr=out, check=False
         ).returncode
-    word = {0: "done", CONTINUE: "stopped, to be continued"}.get(code, f"FAILED ({code}), see {log}")
+    if code == locking.BUSY:
+        return code
+    word = {0: "done", CONTINUE: "stopped, to be continued"}.get(code, f"FAILED ({_ended(code)}), see {log}")
     print(f"{time.strftime('%H:%M:%S')} {spec.stage} {name}: {word}, {time.monotonic() - began:.0f} s", flush=True)
     return code
+
+
+def _ended(code: int) -> str:
+    """How a failed command ended, in words where the system ended it."""
+    if code != -signal.SIGKILL:
+        return str(code)
+    return "killed: out of memory, if nobody did it"
+
+
+def _worker(*arguments: Any) -> int:
+    """`work` in a forked process: what goes wrong is said here, not where the process was forked."""
+    try:
+        return work(*arguments)
+    except Exception as e:
+        said = str(e) if isinstance(e, UserError) else machine.gave_out(e)
+        if said is None:
+            traceback.print_exc()
+        else:
+            print(f"error: {said}", file=sys.stderr, flush=True)
+        return 1
 
 
 def run(
@@ -128,14 +144,14 @@ def run(
     if not budget > 0:
         raise UserError(f"--budget: must be positive, got {budget:g} hours")
     Store(results).check_writable()
-    until = time.time() + budget
+    until = time.monotonic() + budget  # a clock that is set back makes no budget longer
     os.environ["EBREPLICATE_WARM"] = os.environ.get("EBREPLICATE_WARM", "1")
     children = []
     for _ in range(workers):
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGTERM, lambda *_: interruption.request())
-            os._exit(work(scale, items, results, data, device, threads, until))
+            os._exit(_worker(scale, items, results, data, device, threads, until))
         children.append(child)
 
     def stop(*_: object) -> None:

@@ -1,16 +1,33 @@
 """The one exception a user is meant to read."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(Exception):
     """Bad input: the message names the field and the fix; the command line prints it alone and exits with 2."""
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+_SHORT.maxlong, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxtuple = 60, 8, 12, 12
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: its repr, of bounded length whatever the value is."""
+    return _SHORT.repr(value)
+
+
+def clipped(text: str, length: int = 300) -> str:
+    """A text that a message quotes, of bounded length."""
+    return text if len(text) <= length else f"{text[:length]} ..."
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not in `known`, with the nearest spelling first."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
+    near = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) and len(name) < 200 else ()
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"{kind}: unknown name {name!r}; {hint}known: {', '.join(names)}")
+    return UserError(f"{kind}: unknown name {shown(name)}; {hint}known: {', '.join(names)}")

@@ -3,36 +3,64 @@
 `record.json` is written last and atomically: a folder without it is an unfinished run, never a broken one.
 """
 
+import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ebreplicate.errors import UserError
+from ebreplicate import locking, reading
+from ebreplicate.errors import UserError, shown
 from ebreplicate.plan import spec as specs
+from ebreplicate.record_fields import STATUSES, field_problem
 
-STATUSES = ("ok", "diverged", "no-ticket")
 FIELDS = {"key", "stage", "status", "metrics", "cost", "provenance"}
+DIGESTED = ("history.csv", "scores.npy", "taylor.npy", "mask.npy")
+"""What a record vouches for by SHA-256, where it is there when the record is written."""
+TEMPORARY, CHECKPOINT = ".part-", "checkpoint.pt"
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.")
         with os.fdopen(handle, "wb") as f:
             f.write(content.encode() if isinstance(content, str) else content)
             f.flush()
             os.fsync(f.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        _sync(path.parent)
+    except BaseException as e:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if isinstance(e, OSError) and e.errno is not None:
+            raise OSError(e.errno, e.strerror, str(path)) from None  # name the file, not its temporary
         raise
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder survive a power cut, where the file system knows how."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 class Store:
@@ -48,6 +76,28 @@ class Store:
     def record_path(self, spec: specs.Spec) -> Path:
         """Path of the record that marks the run as done."""
         return self.folder(spec) / "record.json"
+
+    @contextlib.contextmanager
+    def claim(self, spec: specs.Spec, wait: bool = True, inherited: bool = False) -> Iterator[bool]:
+        """Hold the lock of the run until the block ends; False if another process has it (see `locking.held`).
+
+        Whoever holds it is the only writer of an unfinished run, so what killed predecessors left half-written is
+        removed.
+        """
+        folder = self.folder(spec)
+        with locking.held(folder, wait, inherited) as mine:
+            if mine and self.done(spec):
+                (folder / CHECKPOINT).unlink(missing_ok=True)  # killed between the record and this
+            elif mine:
+                for half in (*folder.glob(f"{TEMPORARY}*"), *(folder / "weights").glob(f"{TEMPORARY}*")):
+                    half.unlink(missing_ok=True)
+            yield mine
+
+    def tidy(self, spec: specs.Spec) -> None:
+        """Remove the checkpoint of a finished run, if its process was killed between the record and that."""
+        if (self.folder(spec) / CHECKPOINT).exists():
+            with self.claim(spec, wait=False):
+                pass
 
     def check_writable(self) -> None:
         """Raise UserError unless run folders can be made here, before anything is trained."""
@@ -67,7 +117,22 @@ class Store:
         path = self.record_path(spec)
         if not path.is_file():
             return None
-        return read_record(path, specs.key(spec))
+        record = read_record(path, specs.key(spec))
+        if record["stage"] != spec.stage:
+            raise UserError(f"{path}: record of a {record['stage']!r}; delete the folder to run it again")
+        return record
+
+    def part(self, spec: specs.Spec, name: str, axes: int) -> Any:
+        """Array `name` that the run left, as its record vouches for it; raises UserError if it is not."""
+        path, record = self.folder(spec) / name, self.read(spec) or {}
+        try:
+            said = record.get("files", {}).get(name)
+            if said is not None and digest(path) != said:
+                raise ValueError("its SHA-256 is not the record's")
+            return reading.array(path, axes)
+        except (OSError, ValueError) as e:
+            what = f"{name} of {spec.stage} {specs.key(spec)}"
+            raise UserError(f"{what}: unreadable ({e}); delete its folder to run it again") from None
 
     def write(self, spec: specs.Spec, record: dict[str, Any], history: Iterable[dict[str, Any]] = ()) -> None:
         """Write spec, history and, last, the record."""
@@ -81,7 +146,11 @@ class Store:
             writer.writeheader()
             writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
             atomic_write(folder / "history.csv", text.getvalue())
+        else:
+            (folder / "history.csv").unlink(missing_ok=True)
+        files = {name: digest(folder / name) for name in DIGESTED if (folder / name).is_file()}
         body = {"key": specs.key(spec), "stage": spec.stage, **record}
+        body |= {"files": files} if files else {}
         atomic_write(folder / "record.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
 
 
@@ -95,13 +164,17 @@ class ReadOnlyStore(Store):
 def read_record(path: Path, key: str) -> dict[str, Any]:
     """Read and check one record; raises UserError naming the file and what is wrong with it."""
     try:
-        record = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+        record = reading.strict_json(reading.regular_text(path))
+    except (OSError, ValueError) as e:
         raise UserError(f"{path}: unreadable record ({e}); delete the folder to run it again") from None
     if not isinstance(record, dict) or not set(record) >= FIELDS:
         raise UserError(f"{path}: not a record (fields {sorted(FIELDS)} expected); delete the folder to run it again")
     if record["key"] != key:
-        raise UserError(f"{path}: record of another run, {record['key']!r}; delete the folder to run it again")
-    if record["status"] not in STATUSES:
-        raise UserError(f"{path}: status {record['status']!r} is none of {', '.join(STATUSES)}")
+        other = shown(record["key"])
+        raise UserError(f"{path}: record of another run, {other}; delete the folder to run it again")
+    if record["status"] not in list(STATUSES):  # a list: any JSON value may stand here, hashable or not
+        raise UserError(f"{path}: status {shown(record['status'])} is none of {', '.join(STATUSES)}")
+    problem = field_problem(record)
+    if problem:
+        raise UserError(f"{path}: {problem}; delete the folder to run it again")
     return record

@@ -2,16 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ebreplicate.lineage import records_of
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean of n values with the half-width of its 95 % t-interval; nan where n does not allow one."""
+    """Mean of n values with the half-width of its 95 % t-interval; nan where n does not allow one.
+
+    `records`: keys of the records behind the values, where these are `lineage.Traced`.
+    """
 
     mean: float
     half: float
     n: int
+    records: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @property
     def low(self) -> float:
@@ -26,17 +32,18 @@ class Interval:
 
 def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Mean and t-interval of independent values (seeds). n = 1 has no interval (half-width nan), n = 0 no mean."""
-    finite = [float(v) for v in values if v is not None and math.isfinite(v)]
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    finite, records = [float(v) for v in known], records_of(*known)
     n = len(finite)
     if n == 0:
         return Interval(math.nan, math.nan, 0)
     mean = math.fsum(finite) / n
     if n == 1:
-        return Interval(mean, math.nan, 1)
+        return Interval(mean, math.nan, 1, records)
     from scipy.stats import t
 
     variance = math.fsum((v - mean) ** 2 for v in finite) / (n - 1)
-    return Interval(mean, float(t.ppf(0.5 + confidence / 2, n - 1)) * math.sqrt(variance / n), n)
+    return Interval(mean, float(t.ppf(0.5 + confidence / 2, n - 1)) * math.sqrt(variance / n), n, records)
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:

@@ -18,3 +18,11 @@ COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector
 def counted_items(monkeypatch):
     """Only the items whose runs are counted by hand in more than one test; further ones count their own."""
     monkeypatch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in COUNTED})
+
+
+@pytest.fixture(scope="session")
+def small_site(tmp_path_factory):
+    """Folder of a site over a few hundred synthetic records; do not modify."""
+    import sites
+
+    return sites.make(tmp_path_factory.mktemp("small"))

@@ -1,9 +1,11 @@
 """What an experiment is: runs, table, figure, cells beside the paper's, claims. No torch."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ebreplicate.lineage import Evidence, Traced, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, key
 from ebreplicate.stats import Interval, t_interval
@@ -155,17 +157,24 @@ def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
-def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", /, **where: Any) -> dict[int, float]:
-    """Values of `column` per seed in the rows that match `where`; rows without a value are left out."""
+def by_seed(
+    table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "key", /, **where: Any
+) -> dict[int, float]:
+    """Values of `column` per seed in the rows that match `where`; rows without a value are left out.
+
+    Each value carries the keys of its records, from the column `keys` (several are parted by spaces), so that what is
+    computed from it can be traced to them.
+    """
     keep = table[column].notna().to_numpy()
     for name, value in where.items():
         found = table[name].to_numpy()
         keep = keep & (abs(found - value) < 1e-9 if isinstance(value, float) else found == value)
     seeds, values = (table[name].to_numpy()[keep] for name in ("seed", column))
-    return {int(s): float(v) for s, v in zip(seeds, values, strict=True)}
+    records = table[keys].to_numpy()[keep] if keys in table else [""] * len(seeds)
+    return {int(s): Traced(v, str(k).split()) for s, v, k in zip(seeds, values, records, strict=True)}
 
 
-def interval(values: dict[int, float]) -> Interval:
+def interval(values: Mapping[int, float]) -> Interval:
     """t-interval over seeds."""
     return t_interval(list(values.values()))
 
@@ -190,7 +199,7 @@ def confounded(scale: Scale, verdict: str, evidence: str) -> tuple[str, str]:
         f"{scale.retrain_recipe.epochs}-epoch retrains after a {scale.recipe.epochs}-epoch search: late tickets "
         "inherit more training, so this scale cannot judge it"
     )
-    return INCONCLUSIVE, f"{evidence}; {reason}"
+    return INCONCLUSIVE, Evidence(f"{evidence}; {reason}", records_of(evidence))
 
 
 def ticket(search: Search, ratio: float, at: int | str) -> Ticket:

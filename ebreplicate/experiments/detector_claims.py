@@ -7,6 +7,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.experiments.verdicts import at_least, pooled, told_margin
+from ebreplicate.lineage import Evidence
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin, t_interval
 
@@ -27,7 +28,7 @@ def _before_decay(scale: Scale, table: Any) -> Claim:
         f"count of (search, ratio) pairs that emerge, under the authors' rule, within the {scale.recipe.milestones[0]} "
         "epochs trained at the first rate; supported if all, not supported if none",
         verdict,
-        evidence if total else "",
+        Evidence(evidence if total else "", known.draw_key),
         known.seed.nunique() if total else 0,
     )
 
@@ -37,7 +38,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
     for (dataset, model), ratios in RATIOS.items():
         for ratio in ratios:
             where = {"dataset": dataset, "model": model, "ratio": ratio}
-            at_eb, final = by_seed(table, **where), by_seed(table, "final_draw_accuracy", **where)
+            at_eb, final = by_seed(table, **where), by_seed(table, "final_draw_accuracy", "final_draw_key", **where)
             seeds = sorted(set(at_eb) & set(final))
             if seeds:
                 contrasts[dataset, model, ratio] = {s: at_eb[s] - final[s] for s in seeds}
@@ -64,7 +65,8 @@ def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
     for (dataset, model), ratios in RATIOS.items():
         for ratio in ratios:
             where = {"dataset": dataset, "model": model, "ratio": ratio}
-            ours, dense = by_seed(table, "eb_train_accuracy", **where), by_seed(table, "dense_accuracy", **where)
+            ours = by_seed(table, "eb_train_accuracy", "eb_train_key", **where)
+            dense = by_seed(table, "dense_accuracy", "dense_key", **where)
             seeds = sorted(set(ours) & set(dense))
             if seeds:
                 contrasts[dataset, model, ratio] = {s: ours[s] - dense[s] for s in seeds}
@@ -100,7 +102,7 @@ def _eb_train_costs_less(table: Any) -> Claim:
         "paper, Table 2",
         "supported if every run's total is below its dense network's (FLOPs are counted, not sampled: no interval)",
         verdict,
-        evidence if i.n else "",
+        Evidence(evidence if i.n else "", [*found.eb_train_key, *found.dense_key]),
         i.n,
     )
 

@@ -8,6 +8,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment
 from ebreplicate.experiments.detector_claims import all_claims
 from ebreplicate.experiments.fig1_runs import RATIOS, retrains
+from ebreplicate.lineage import Traced
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Spec, key
 from ebreplicate.stats import t_interval
@@ -48,6 +49,7 @@ class DetectorStudy(Experiment):
             kind(scale, dataset, model, ratio, seed)
             for seed in scale.seeds
             for dataset, model in base.panels()
+            if seed in scale.seeds_for(model)
             for ratio in RATIOS[dataset, model]
             for kind in (*whole, eb_train)
         ]
@@ -59,7 +61,7 @@ class DetectorStudy(Experiment):
         rows = []
         whole = scale.grid("detector_study", Grid).at_emergence
         for dataset, model in base.panels():
-            for seed in scale.seeds:
+            for seed in scale.seeds_for(model):
                 grid = retrains(scale, dataset, model, seed)
                 for ratio in RATIOS[dataset, model]:
                     spec = (emergence_retrain if whole else eb_train)(scale, dataset, model, ratio, seed)
@@ -69,14 +71,14 @@ class DetectorStudy(Experiment):
                     drawn = store.read(spec.ticket)
                     emergence = drawn["metrics"]["emergence"] if drawn else {}
                     row |= {f"emergence_{rule}": emergence.get(rule) for rule in RULES}
-                    row |= {"emergence_known": drawn is not None}
+                    row |= {"emergence_known": drawn is not None, "draw_key": key(spec.ticket)}
                     row |= _grid(grid, ratio, store)
                     row["first_decay"] = scale.recipe.milestones[0]
                     row |= _eb_train_columns(scale, eb_train(scale, dataset, model, ratio, seed), store)
                     rows.append(row)
         extra = [*(f"emergence_{r}" for r in RULES), "emergence_known", "best_draw", "best_draw_accuracy"]
         extra += ["final_draw_accuracy", "first_decay", "dense_accuracy", "eb_train_accuracy", "eb_train_flops_ratio"]
-        extra += ["eb_train_key"]
+        extra += ["eb_train_key", "dense_key", "draw_key", "final_draw_key"]
         return pd.DataFrame(rows).reindex(columns=[*base.COLUMNS, *extra])
 
     def figure(self, scale: Scale, table: Any) -> Any:
@@ -89,7 +91,8 @@ class DetectorStudy(Experiment):
         """The second-hand N_EB / N figure: tickets found in 12.5 % of training."""
         known = table[table.emergence_known.astype(bool) & table.emergence_authors.notna()]
         per_seed = [
-            float((100 * rows.emergence_authors / rows.search_epochs).mean()) for _, rows in known.groupby("seed")
+            Traced((100 * rows.emergence_authors / rows.search_epochs).mean(), rows.draw_key)
+            for _, rows in known.groupby("seed")
         ]
         printed = published.read("eb_headline_claims")
         value = float(printed[printed.metric == "N_EB_over_N_fig1"].value.iloc[0])
@@ -114,7 +117,7 @@ class DetectorStudy(Experiment):
 def _eb_train_columns(scale: Scale, spec: Retrain, store: Any) -> dict[str, Any]:
     """EB Train beside the dense network it was found in: accuracies, and training FLOPs as a fraction of dense."""
     record, dense = store.read(spec), store.read(spec.ticket.search)
-    out: dict[str, Any] = {"eb_train_key": key(spec)}
+    out: dict[str, Any] = {"eb_train_key": key(spec), "dense_key": key(spec.ticket.search)}
     if dense and dense["status"] == "ok":
         out["dense_accuracy"] = dense["metrics"]["last_accuracy"]
     if record and dense and record["status"] == "ok":
@@ -133,7 +136,8 @@ def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Any) -> d
     if not found:
         return {}
     best = max(found, key=lambda d: found[d])
-    return {"best_draw": best, "best_draw_accuracy": found[best], "final_draw_accuracy": found.get("160")}
+    final = {"final_draw_accuracy": found["160"], "final_draw_key": key(grid[ratio, "160"])} if "160" in found else {}
+    return {"best_draw": best, "best_draw_accuracy": found[best], **final}
 
 
 EXPERIMENT = DetectorStudy(

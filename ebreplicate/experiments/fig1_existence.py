@@ -23,6 +23,8 @@ class Fig1(Experiment):
         out: list[Spec] = []
         for seed in scale.seeds:  # seed by seed, so that an interrupted scale has whole panels
             for dataset, model in base.panels():
+                if seed not in scale.seeds_for(model):
+                    continue
                 out += [scale.search(model, dataset, seed), *retrains(scale, dataset, model, seed).values()]
         return out
 
@@ -30,7 +32,7 @@ class Fig1(Experiment):
         """One row a run: the dense baseline (draw "dense") and every retrain."""
         rows = []
         for dataset, model in base.panels():
-            for seed in scale.seeds:
+            for seed in scale.seeds_for(model):
                 names = {"model": model, "dataset": dataset}
                 rows.append(base.search_row(scale.search(model, dataset, seed), store, draw="dense", **names))
                 for (_, draw), spec in retrains(scale, dataset, model, seed).items():

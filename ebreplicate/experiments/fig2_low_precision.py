@@ -94,10 +94,7 @@ def _drawn(ticket: Ticket, store: Any) -> dict[str, Any]:
 
 def _mask(ticket: Ticket, store: Any) -> Any:
     """Packed mask that a draw left; None if there is none."""
-    import numpy as np
-
-    path = store.folder(ticket) / "mask.npy"
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    return store.part(ticket, "mask.npy", axes=1) if (store.folder(ticket) / "mask.npy").is_file() else None
 
 
 def _distance(ticket: Ticket, others: list[Ticket], store: Any) -> float | None:

@@ -6,7 +6,8 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, interval
-from ebreplicate.experiments.verdicts import greater
+from ebreplicate.experiments.verdicts import greater, pooled
+from ebreplicate.lineage import Evidence, Traced
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec, key
 from ebreplicate.stats import t_interval
@@ -29,7 +30,7 @@ class Fig3(Experiment):
 
     def runs(self, scale: Scale) -> list[Spec]:
         """The dense searches alone: scores of every epoch give any ratio's masks."""
-        return [scale.search(model, DATASET, seed) for seed in scale.seeds for model in MODELS]
+        return [scale.search(model, DATASET, seed) for model in MODELS for seed in scale.seeds_for(model)]
 
     def table(self, scale: Scale, store: Any) -> Any:
         """Curves of every seed, and for the first seed the matrix: columns d1 ... dE, one row an epoch."""
@@ -37,7 +38,7 @@ class Fig3(Experiment):
 
         rows = []
         for model in MODELS:
-            for seed in scale.seeds:
+            for seed in scale.seeds_for(model):
                 spec = scale.search(model, DATASET, seed)
                 names = {"model": model, "dataset": DATASET, "seed": seed, "key": key(spec)}
                 record = store.read(spec)
@@ -102,7 +103,7 @@ def _emergence_cells(table: Any) -> list[Cell]:
     cells = []
     for row in printed.itertuples():
         found = select(table, row.model, row.prune_ratio).drop_duplicates("seed")
-        measured = t_interval(list(found.emergence)) if len(found) else t_interval([])
+        measured = t_interval([Traced(e, [k]) for e, k in zip(found.emergence, found.key, strict=True)])
         cells.append(
             Cell(
                 f"{base.TITLES[row.model]} CIFAR-100: emergence epoch, ratio {row.prune_ratio:g}",
@@ -131,7 +132,7 @@ def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
                     Cell(
                         f"{base.TITLES[model]} CIFAR-100: distance of epoch {paper_epoch} to the last, ratio {ratio:g}",
                         float(row.distance_to_epoch160),
-                        interval(dict(zip(found.seed, found.to_final, strict=True))),
+                        interval(base.by_seed(found, "to_final")),
                         "",
                         "Fig. 3, heat-map pixels (8-bit, +-0.002)",
                         "",
@@ -144,14 +145,16 @@ def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
 
 def _masks_settle(scale: Scale, table: Any) -> Claim:
     early, decay = scale.epoch(10), scale.recipe.milestones[0]
-    drops = []
-    for seed in scale.seeds:
-        here = table[(table.seed == seed) & table.epoch.notna()]
+    drops: dict[Any, dict[int, float]] = {}
+    there = table[table.epoch.notna()]
+    for (model, ratio, seed), here in there.groupby(["model", "ratio", "seed"]):
         first, second = here[here.epoch == early], here[here.epoch == decay]
         if len(first) and len(second):
-            drops.append(float(first.to_final.mean() - second.to_final.mean()))
+            drop = Traced(first.to_final.mean() - second.to_final.mean(), [*first.key, *second.key])
+            drops.setdefault((model, ratio), {})[int(seed)] = drop
+    difference, series = pooled(drops)
     text = f"distance to the final mask at epoch {early} minus at epoch {decay}"
-    verdict, evidence, n = greater(t_interval(drops), text, unit="")
+    verdict, evidence, n = greater(difference, text, series, unit="")
     return Claim(
         "masks-settle",
         "Masks approach the final mask while the learning rate is still at its first value.",
@@ -173,6 +176,7 @@ def _networks_differ(scale: Scale, table: Any) -> Claim:
             gaps.append(float((a - b).abs().max()))
     ran = len(gaps) == len(RATIOS)
     differ = ran and min(gaps) > 0.01
+    text = f"largest difference per ratio: {', '.join(f'{g:.3f}' for g in gaps)} (seed {scale.seeds[0]})" if ran else ""
     return Claim(
         "one-matrix-two-networks",
         "VGG16 and PreResNet101 have the same mask-distance matrices, as printed (a finding about the figure: its "
@@ -181,7 +185,7 @@ def _networks_differ(scale: Scale, table: Any) -> Claim:
         "not supported if for every ratio the two networks' curves (distance of each mask to its four predecessors) "
         "differ by more than 0.01 somewhere",
         base.NOT_RUN if not ran else base.NOT_SUPPORTED if differ else base.SUPPORTED,
-        f"largest difference per ratio: {', '.join(f'{g:.3f}' for g in gaps)} (seed {scale.seeds[0]})" if ran else "",
+        Evidence(text, set(table.key[table.seed == scale.seeds[0]]) if ran else ()),
         1 if ran else 0,
     )
 

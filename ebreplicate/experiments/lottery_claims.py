@@ -1,6 +1,7 @@
 """Claims about lottery tickets, judged over rounds, networks and seeds. No torch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ebreplicate.experiments.base import Claim, by_seed
@@ -110,7 +111,7 @@ def _deep(scale: Scale, table: Any) -> list[Claim]:
         return _contrast(scale, table, "last_accuracy", a, b, deep=True, judged=late)
 
     high, groups = gain("high")
-    lost = Interval(-high.mean, high.half, high.n)
+    lost = replace(high, mean=-high.mean)
     rule = "mean over networks and the later half of the rounds of (rewound minus re-initialised), t-interval over "
     rule += "seeds; supported if "
     found = {

@@ -8,6 +8,7 @@ from ebreplicate.experiments.accuracy_vs_flops_runs import LOTTERY, SPARSE
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.experiments.verdicts import Judged
+from ebreplicate.lineage import Evidence, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import Interval, accuracy_margin
 
@@ -41,6 +42,11 @@ def front(found: list[Point]) -> list[Point]:
     return out
 
 
+def _about(evidence: str, found: list[Point]) -> Evidence:
+    """Evidence that every one of the points is behind."""
+    return Evidence(evidence, records_of(*(value for _, _, flops, accuracy in found for value in (flops, accuracy))))
+
+
 def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
     """Points of the paper's methods (no controls) in the blocks where EB Train and a baseline have run."""
     out = {}
@@ -70,7 +76,7 @@ def on_front(table: Any) -> Claim:
         "over the paper's methods, means over seeds: supported if in every block that has run at least one point of EB "
         "Train, LF or LL is on the front; inconclusive with a single seed",
         verdict,
-        names,
+        _about(names, [p for found in blocks.values() for p in found]),
         n,
     )
 
@@ -80,10 +86,13 @@ def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
     accuracy is not below by more than the noise margin."""
     beaten, total, n = 0, 0, 0
     lost: list[str] = []
+    behind: list[Point] = []
     for dataset, model in _blocks(table):
         found = points(table, dataset, model)
         ours = [p for p in found if p[0] in EB]
-        for method, ratio, flops, accuracy in (p for p in found if p[0] in methods):
+        theirs = [p for p in found if p[0] in methods]
+        behind += [*ours, *theirs] if theirs else []
+        for method, ratio, flops, accuracy in theirs:
             total += 1
             n = max(n, max(p[3].n for p in ours))
             margin = accuracy_margin(accuracy.mean, base.test_images(scale, dataset))
@@ -94,7 +103,8 @@ def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
     if not total:
         return base.NOT_RUN, "", 0
     verdict = base.INCONCLUSIVE if n < 2 else base.SUPPORTED if beaten == total else base.NOT_SUPPORTED
-    return verdict, f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else ""), n
+    text = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "")
+    return verdict, _about(text, behind), n
 
 
 MATCHED = (

@@ -25,7 +25,7 @@ COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "ep
 COLUMNS += ["best_accuracy", "training_flops", "training_pflop", "training_units", "flops_ratio"]
 COLUMNS += ["energy_measured_kj", "energy_source", "energy_modelled_kj", "energy_modelled_ratio"]
 COLUMNS += ["published_accuracy", "published_flops_units", "published_energy_kj"]
-COLUMNS += ["accuracy_improvement", "flops_improvement", "energy_improvement", "key"]
+COLUMNS += ["accuracy_improvement", "flops_improvement", "energy_improvement", "key", "derived_from"]
 NUMBERS = ["last_accuracy", "best_accuracy", "training_flops", "energy_measured_kj", "energy_modelled_kj"]
 IMPROVEMENTS = ("accuracy_improvement", "flops_improvement", "energy_improvement")
 
@@ -70,6 +70,7 @@ def _improvement(names: dict[str, Any], group: Any) -> dict[str, Any]:
     )
     row = {**names, "method": IMPROVEMENT, "group": "derived", "status": base.NOT_RUN}
     row["key"] = group.key.iloc[0]
+    row["derived_from"] = " ".join(group.key[group.status == "ok"])
     if "EB Train" in accuracy and all(b in accuracy for b in BASELINES):
         row["accuracy_improvement"] = accuracy["EB Train"] - max(accuracy[b] for b in BASELINES)
     if "SNIP" in flops and (ours := [flops[m] for m in EB_TRAIN if m in flops]):

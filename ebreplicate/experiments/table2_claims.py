@@ -7,6 +7,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.table2_methods import BASELINES
 from ebreplicate.experiments.verdicts import at_least, greater, pooled, told_margin
+from ebreplicate.lineage import Evidence, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
 
@@ -104,6 +105,7 @@ def _cheapest(table: Any) -> Claim:
     cheaper = sum(v < 0 for v, _ in worst)
     verdict = base.NOT_RUN if not worst else base.SUPPORTED if cheaper == len(worst) else base.NOT_SUPPORTED
     evidence = f"cheaper in {cheaper} of {len(worst)} comparisons; closest: {max(worst)[1]}" if worst else ""
+    evidence = Evidence(evidence, records_of(*(v for v, _ in worst)))
     return Claim(
         "table2-costs-less",
         "At equal ratio EB Train needs fewer training FLOPs, search included, than every baseline of the table.",

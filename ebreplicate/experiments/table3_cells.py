@@ -7,6 +7,7 @@ from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, by_seed, interval
 from ebreplicate.experiments.verdicts import at_least, greater, pooled
+from ebreplicate.lineage import Evidence, Traced, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import Interval, accuracy_margin, t_interval
 
@@ -93,7 +94,8 @@ def _headlines(table: Any) -> list[Cell]:
         pairs = [_against_slimming(table, m, r) for m, ratios in RATIOS.items() for r in ratios]
         gain = metric == "imagenet_top1_gain_max"
         seeds = set.intersection(*(set(p) for p in pairs))
-        values = [pick(p[s][1] if gain else p[s][0] for p in pairs) for s in sorted(seeds)]
+        found = [[p[s][1] if gain else p[s][0] for p in pairs] for s in sorted(seeds)]
+        values = [Traced(pick(of_seed), records_of(*of_seed)) for of_seed in found]
         out.append(
             Cell(
                 f"ResNet18 and ResNet50 ImageNet: {name}",
@@ -166,6 +168,7 @@ def _costs_less(table: Any) -> Claim:
     n = len({s for found in pairs.values() for s in found})
     verdict = base.NOT_RUN if not saved else base.SUPPORTED if min(saved) > 0 else base.NOT_SUPPORTED
     evidence = f"saved: {min(saved):.1f} to {max(saved):.1f} % ({len(saved)} pairs)" if saved else ""
+    evidence = Evidence(evidence, records_of(*saved))
     return Claim(
         "imagenet-eb-train-costs-less",
         "At equal ratios EB Train needs fewer training FLOPs than network slimming, search and detector included.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
+from ebreplicate.lineage import Evidence
 from ebreplicate.stats import Interval, p_value, t_interval
 
 Judged = tuple[str, str, int]
@@ -29,12 +30,12 @@ def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> tuple[Interval, int]
     return t_interval([sum(v[s] for v in series) / len(series) for s in sorted(seeds)]), len(series)
 
 
-def _evidence(i: Interval, bound: float, what: str, unit: str, groups: int) -> str:
+def _evidence(i: Interval, bound: float, what: str, unit: str, groups: int) -> Evidence:
     over = f", over {groups} series" if groups > 1 else ""
     seeds = "1 seed, no interval" if i.n == 1 else f"{i.n} seeds"
     half = "" if math.isnan(i.half) else f" +- {i.half:.2f}"
     p = "" if math.isnan(i.half) else f"; p = {p_value(i, bound):.3g}"
-    return f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over}{p})"
+    return Evidence(f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over}{p})", i.records)
 
 
 def told_p(evidence: str) -> float:

@@ -40,7 +40,8 @@ class WhenToPrune(Experiment):
                 curves, fires = _indicators(search, store, one[2], one[3])
                 for (draw, schedule), spec in retrains(scale, one, seed).items():
                     row = base.retrain_row(spec, store, **names, draw=draw, schedule=schedule)
-                    rows.append({**row, "fires": fires.get(draw), "scores_known": bool(fires)})
+                    seen = {"fires": fires.get(draw), "scores_known": bool(fires), "search_key": key(search)}
+                    rows.append({**row, **seen})
                 if seed == scale.seeds[0]:
                     common = {**names, "draw": "curve", "seed": seed, "status": "ok", "key": key(search)}
                     rows += [{**common, **point} for point in curves]
@@ -81,7 +82,7 @@ class WhenToPrune(Experiment):
         return all_claims(scale, table)
 
 
-COLUMNS = ["importance", "fires", "scores_known", "distance", "epi"]
+COLUMNS = ["importance", "fires", "scores_known", "search_key", "distance", "epi"]
 
 
 def _indicators(search: Search, store: Any, ratio: float, importance: str) -> tuple[list[dict], dict[str, int | None]]:

@@ -7,6 +7,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.verdicts import at_least, pooled, told_margin
 from ebreplicate.experiments.when_to_prune_runs import INDICATORS, Series, draws, series, where_of
+from ebreplicate.lineage import Traced, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
 
@@ -15,7 +16,7 @@ def oracle(scale: Scale, table: Any, one: Series) -> dict[int, float]:
     """Accuracy of the best draw of the grid, for seeds all of whose draws have been run."""
     grid = [by_seed(table, draw=d, schedule="full", **where_of(one)) for d in draws(scale, one[3])]
     seeds = set.intersection(*map(set, grid)) if grid else set()
-    return {s: max(g[s] for g in grid) for s in sorted(seeds)}
+    return {s: Traced(max(g[s] for g in grid), records_of(*(g[s] for g in grid))) for s in sorted(seeds)}
 
 
 def gaps(scale: Scale, table: Any, one: Series, draw: str) -> dict[int, float]:
@@ -43,7 +44,7 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
     contrasts = {}
     known = table[table.scores_known.astype("boolean").fillna(False).astype(bool) & (table.schedule == "full")]
     for one in series(scale):
-        fired = {i: by_seed(known, "fires", draw=i, **where_of(one)) for i in INDICATORS}
+        fired = {i: by_seed(known, "fires", "search_key", draw=i, **where_of(one)) for i in INDICATORS}
         seeds = sorted(set().union(*fired.values()))
         if seeds:  # one that never fires is taken to fire when the search ends
             end = scale.recipe.epochs

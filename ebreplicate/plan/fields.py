@@ -5,7 +5,10 @@ import types
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Union, get_args, get_origin
 
-from ebreplicate.errors import UserError, unknown
+from ebreplicate.errors import UserError, shown, unknown
+
+LARGEST = 2**53
+"""Of an integer: beyond it, other readers of JSON would read another number."""
 
 
 def _coerce(value: Any, kind: Any, where: str) -> Any:
@@ -18,19 +21,21 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
             except UserError:
                 continue
         names = " or ".join(getattr(k, "__name__", str(k)) for k in get_args(kind))
-        raise UserError(f"{where}: expected {names}, got {value!r}")
+        raise UserError(f"{where}: expected {names}, got {shown(value)}")
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise UserError(f"{where}: expected a list, got {value!r}")
+            raise UserError(f"{where}: expected a list, got {shown(value)}")
         return tuple(_coerce(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 2**1000 else math.inf  # a larger one is no float
+    if kind is int and isinstance(value, int) and abs(value) >= LARGEST:
+        raise UserError(f"{where}: expected less than 2**53, got {shown(value)}")
     if kind is types.NoneType:
         kind = type(None)
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
-        raise UserError(f"{where}: expected {kind.__name__}, got {value!r} ({type(value).__name__})")
+        raise UserError(f"{where}: expected {kind.__name__}, got {shown(value)} ({type(value).__name__})")
     if kind is float and not math.isfinite(value):
-        raise UserError(f"{where}: expected a finite number, got {value!r}")
+        raise UserError(f"{where}: expected a finite number, got {shown(value)}")
     # 3 * 0.1 and 0.3, or -0.0 and 0.0, are one number to a person, so they are one number to the key.
     return round(value, 10) + 0.0 if kind is float else value
 
@@ -86,7 +91,7 @@ def to_dict(spec: Spec) -> dict[str, Any]:
 def from_dict(kind: type[Spec], data: Any) -> Any:
     """Build a spec of class `kind` from a nested dict; raises UserError naming the field for anything unexpected."""
     if not isinstance(data, dict):
-        raise UserError(f"{kind.__name__}: expected a mapping, got {data!r}")
+        raise UserError(f"{kind.__name__}: expected a mapping, got {shown(data)}")
     known = {f.name: f for f in fields(kind)}
     for name in data:
         if name not in known:

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ebreplicate.errors import UserError, unknown
+from ebreplicate.errors import UserError, clipped, shown, unknown
 from ebreplicate.plan.fields import from_dict
 from ebreplicate.plan.spec import Recipe, Search, Sparse
+from ebreplicate.reading import strict_json
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
@@ -32,6 +33,11 @@ class Scale:
     datasets: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     precision: str = "fp32"
+    seeds_of: dict[str, int] = field(default_factory=dict)
+
+    def seeds_for(self, model: str) -> tuple[int, ...]:
+        """The seeds that the paper's `model` is run with: all, or the first `seeds_of[model]` of them."""
+        return self.seeds[: self.seeds_of.get(model, len(self.seeds))]
 
     def epoch(self, paper_epoch: int) -> int:
         """The epoch that stands for the paper's `paper_epoch`; raises UserError if the scale schedules none."""
@@ -77,17 +83,27 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UserError(f"--config: expected KEY=VALUE, got {pair!r}")
+            raise UserError(f"--config: expected KEY=VALUE, got {shown(pair)}")
         out[name] = _yaml(text, f"--config {name}")
     return out
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without objects, where a key that stands twice is an error instead of the last one winning."""
+    """YAML without objects and aliases, where a key that stands twice is an error instead of the last one winning.
+
+    Aliases make a short text a huge value, or one that contains itself.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a plain value", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
@@ -98,6 +114,10 @@ def _yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as e:
+        raise UserError(f"{where}: not YAML ({' '.join(str(e).split())})") from None
+    except RecursionError:
+        raise UserError(f"{where}: not YAML (nested too deeply)") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as e:  # for a scalar that is not what its tag says
         raise UserError(f"{where}: not YAML ({e})") from None
 
 
@@ -105,12 +125,15 @@ def _check(data: dict[str, Any], where: str) -> None:
     """Check against the JSON schema; one message that names the field."""
     import jsonschema
 
-    plain = json.loads(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
+    try:
+        plain = strict_json(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
+    except (TypeError, ValueError, RecursionError) as e:  # a date, bytes, infinity
+        raise UserError(f"{where}: not what JSON can hold ({e})") from None
     validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
     error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path) or "(top level)"
-        raise UserError(f"{where}: {field}: {error.message}")
+        raise UserError(f"{where}: {field}: {clipped(error.message)}")
 
 
 @cache
@@ -132,24 +155,36 @@ def _grid(item: str, scale: str, kind: Any) -> Any:
         raise UserError(f"{where}: {scale}: {e}") from None
 
 
+def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
+    """The mapping of epochs with keys as the schema saw them; 1 and "1" are one key."""
+    plain = {str(k): v for k, v in epochs.items()}
+    for paper, ours in plain.items():
+        if isinstance(ours, bool) or not isinstance(ours, int) or len(paper) > 9:
+            raise UserError(f"{where}: epochs.{clipped(paper)}: expected int, got {shown(ours)}")
+    return plain
+
+
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
     data = _yaml(_read(name), where)
-    for field, value in (overrides or {}).items():
-        if field not in data:
-            raise unknown("--config", field, data)
-        data[field] = value
+    for name_of, value in (overrides or {}).items():
+        if name_of not in data:
+            raise unknown("--config", name_of, data)
+        data[name_of] = value
     _check(data, where)
     recipe = from_dict(Recipe, data["recipe"])
     retrain = from_dict(Recipe, {**data["recipe"], **data["retrain_recipe"]})
-    epochs = {int(k): v for k, v in data["epochs"].items()}
+    epochs = {int(k): v for k, v in _plain_keys(data["epochs"], where).items()}
     for paper, ours in epochs.items():
         if not 1 <= ours <= recipe.epochs:
             raise UserError(f"{where}: epochs.{paper}: must lie in 1..{recipe.epochs} (recipe.epochs), got {ours}")
     for draw in data["draw_epochs"]:
-        if draw not in epochs:
+        if not isinstance(draw, int) or draw not in epochs:
             raise UserError(f"{where}: draw_epochs: {draw} is unscheduled; add it to epochs, or use one of {[*epochs]}")
+    for model in data["seeds_of"]:
+        if model not in data["models"]:
+            raise unknown(f"{where} seeds_of", model, data["models"])
     scale = Scale(
         name=name,
         note=data["note"],
@@ -162,6 +197,7 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
         datasets=data["datasets"],
         models=data["models"],
         precision=data["precision"],
+        seeds_of=data["seeds_of"],
     )
     for model in scale.models:  # every spec is built once, so a bad name or size is refused here
         for dataset in scale.datasets:

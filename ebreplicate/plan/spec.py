@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ebreplicate.errors import UserError, unknown
+from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.models import MODELS
 from ebreplicate.plan.fields import Spec, from_dict, need, to_dict
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
+from ebreplicate.reading import strict_json
 from ebreplicate.training.datasets import DATASETS
 from ebreplicate.training.sparsifiers import DISTRIBUTIONS, SPARSIFIERS
 
@@ -29,6 +30,8 @@ PRECISIONS = ("fp32", "tf32", "bf16", "bfp8", "fp8")
 """fp32 is IEEE single precision on every device; tf32 lets a GPU round the factors of a product to 10 bits; bf16 is
 autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp8 is E4M3 forward and E5M2 backward."""
 LOW_PRECISIONS = ("bfp8", "fp8")
+LAST_ROUND = 64
+"""Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
@@ -178,6 +181,7 @@ class Ticket(Spec):
             need(after.ticket.search == self.search, "Ticket.after", "belongs to another search")
             need(self.at in ("final", after.recipe.epochs), "Ticket.at", '"final" is the only draw of a retrain')
             last = after.recipe.epochs
+            need(self.round <= LAST_ROUND, "Ticket.after", f"at most {LAST_ROUND} rounds")
         if isinstance(self.at, str):
             if self.at not in NAMED_DRAWS:
                 raise unknown("Ticket.at", self.at, NAMED_DRAWS)
@@ -318,13 +322,22 @@ def from_json(text: str) -> Any:
     Raises UserError naming the field that is wrong.
     """
     try:
-        body = json.loads(text)
-    except json.JSONDecodeError as e:
+        body = strict_json(text)
+    except ValueError as e:
         raise UserError(f"spec: not JSON ({e})") from None
+    try:
+        return _from_body(body)
+    except RecursionError:
+        raise UserError("spec: nested too deeply") from None
+
+
+def _from_body(body: Any) -> Any:
     if not isinstance(body, dict) or set(body) != {"stage", "numerics", "spec"}:
         raise UserError("spec: expected an object with the fields stage, numerics and spec")
     if body["stage"] not in list(STAGES):  # a list: any JSON value may stand here, hashable or not
         raise unknown("spec.stage", body["stage"], STAGES)
     if body["numerics"] != NUMERICS:
-        raise UserError(f"spec.numerics: this version computes numerics {NUMERICS}, the spec asks {body['numerics']!r}")
+        raise UserError(
+            f"spec.numerics: this version computes numerics {NUMERICS}, the spec asks {shown(body['numerics'])}"
+        )
     return from_dict(STAGES[body["stage"]], body["spec"])

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.base import NOT_SUPPORTED, SUPPORTED, Cell
 from ebreplicate.experiments.verdicts import cell_verdict, told_p
 from ebreplicate.plan.scale import Scale
 from ebreplicate.report.markdown import markdown_table
@@ -35,6 +35,26 @@ CELL_COLUMNS = [
 ]
 
 
+def cell_row(item: str, cell: Cell, scale: Scale) -> dict[str, Any]:
+    """One row of the comparison, with the columns `CELL_COLUMNS`."""
+    m = cell.measured
+    return {
+        "item": item,
+        "cell": cell.cell,
+        "published": cell.published,
+        "measured": round(m.mean, 4),
+        "ci95_half": round(m.half, 4),
+        "n": m.n,
+        "difference": round(m.mean - cell.published, 4),
+        "tolerance": round(cell.tolerance, 4),
+        "unit": cell.unit,
+        "selection": cell.selection,
+        "verdict": cell_verdict(cell, scale.comparable),
+        "source": cell.source,
+        "note": cell.note,
+    }
+
+
 def collect(scale: Scale, tables: dict[str, Any]) -> tuple[Any, Any]:
     """Cells and claims of every experiment, as two frames."""
     import pandas as pd
@@ -42,45 +62,28 @@ def collect(scale: Scale, tables: dict[str, Any]) -> tuple[Any, Any]:
     cells, claims = [], []
     for item, table in tables.items():
         experiment = EXPERIMENTS.load(item)
-        for cell in experiment.cells(scale, table):
-            m = cell.measured
-            cells.append(
-                {
-                    "item": item,
-                    "cell": cell.cell,
-                    "published": cell.published,
-                    "measured": round(m.mean, 4),
-                    "ci95_half": round(m.half, 4),
-                    "n": m.n,
-                    "difference": round(m.mean - cell.published, 4),
-                    "tolerance": round(cell.tolerance, 4),
-                    "unit": cell.unit,
-                    "selection": cell.selection,
-                    "verdict": cell_verdict(cell, scale.comparable),
-                    "source": cell.source,
-                    "note": cell.note,
-                }
-            )
+        cells += [cell_row(item, cell, scale) for cell in experiment.cells(scale, table)]
         claims += [{"item": item, **asdict(c), "p": told_p(c.evidence)} for c in experiment.claims(scale, table)]
     for claim, adjusted in zip(claims, holm([c["p"] for c in claims]), strict=True):
         claim["p_holm"] = adjusted
     return pd.DataFrame(cells, columns=CELL_COLUMNS), pd.DataFrame(claims)
 
 
-def number(value: float, digits: int = 2) -> str:
+def number(value: float, decimals: int = 2) -> str:
     """A number for the page; a dash for nan, because a blank stays blank."""
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
-def measured_text(row: Any, digits: int = 2) -> str:
+def measured_text(row: Any, decimals: int = 2) -> str:
     """Mean, half-width and n of a cell."""
     if not row.n:
         return "-"
-    half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.{digits}f}"
-    return f"{row.measured:.{digits}f}{half}"
+    half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.{decimals}f}"
+    return f"{row.measured:.{decimals}f}{half}"
 
 
-def _digits(unit: str) -> int:
+def digits(unit: str) -> int:
+    """Decimals that a number of this unit is shown with."""
     return {"": 3, "epoch": 1}.get(unit, 2)
 
 
@@ -123,9 +126,9 @@ def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
             [
                 row.cell,
                 number(row.published),
-                measured_text(row, _digits(row.unit)),
+                measured_text(row, digits(row.unit)),
                 str(row.n),
-                number(row.difference, _digits(row.unit)),
+                number(row.difference, digits(row.unit)),
                 row.unit,
                 row.selection or "-",
                 row.verdict,

@@ -11,6 +11,8 @@ from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import compare as comparison
 from ebreplicate.report import selection
 
+TABULATE = "delete it and run `python -m ebreplicate tabulate`, or snakemake, for"
+
 
 def table_path(results: Path, scale: str, item: str) -> Path:
     """Where an item's table lies."""
@@ -19,8 +21,19 @@ def table_path(results: Path, scale: str, item: str) -> Path:
 
 def tabulate(item: str, scale: Scale, results: Path) -> None:
     """Write one item's table from whatever records there are; a missing run is a row that says so."""
+    atomic_write(table_path(results, scale.name, item), _table_text(item, scale, results))
+
+
+def _table_text(item: str, scale: Scale, results: Path) -> str:
     table = EXPERIMENTS.load(item).table(scale, Store(results))
-    atomic_write(table_path(results, scale.name, item), table.to_csv(index=False, lineterminator="\n"))
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def fresh_table(item: str, scale: Scale, results: Path) -> Any:
+    """One item's table from the records, as it reads from its file; nothing is written."""
+    import pandas as pd
+
+    return pd.read_csv(io.StringIO(_table_text(item, scale, results)))
 
 
 def read_table(item: str, scale: Scale, results: Path) -> Any:
@@ -30,7 +43,20 @@ def read_table(item: str, scale: Scale, results: Path) -> Any:
     path = table_path(results, scale.name, item)
     if not path.is_file():
         raise UserError(f"{path}: no such table; run `snakemake {path}` first")
-    return pd.read_csv(path)
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as e:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: not a table ({' '.join(str(e).split())}); {TABULATE} {item}") from None
+    return table
+
+
+def _check_columns(scale: Scale, results: Path, tables: dict[str, Any]) -> None:
+    """Raise UserError for a table that has not its item's columns. Asked only when something went wrong with one."""
+    for item, table in tables.items():
+        fresh = EXPERIMENTS.load(item).table(scale, Store(results))
+        if list(fresh.columns) != list(table.columns):
+            path = table_path(results, scale.name, item)
+            raise UserError(f"{path}: not the table of {item} (it has other columns); {TABULATE} {item}") from None
 
 
 def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
@@ -38,18 +64,34 @@ def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
     formats = (".svg", ".png", ".pdf")
     if output.suffix not in formats:
         raise UserError(f"--output: expected one of {', '.join(formats)}, got {output.name!r}")
-    figure = EXPERIMENTS.load(item).figure(scale, read_table(item, scale, results))
-    buffer = io.BytesIO()
-    # No date: the same table gives the same bytes.
-    metadata = {"Date": None} if output.suffix == ".svg" else {}
-    figure.savefig(buffer, format=output.suffix[1:], metadata=metadata)
-    atomic_write(output, buffer.getvalue())
+    table = read_table(item, scale, results)
+    try:
+        content = drawn(item, scale, table, output.suffix[1:])
+    except Exception:
+        _check_columns(scale, results, {item: table})
+        raise
+    atomic_write(output, content)
+
+
+def drawn(item: str, scale: Scale, table: Any, kind: str = "svg") -> bytes:
+    """One item's figure as a file of `kind` (svg, png, pdf); the same table gives the same bytes."""
+    from matplotlib import pyplot as plt
+
+    figure, buffer = EXPERIMENTS.load(item).figure(scale, table), io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {}
+    figure.savefig(buffer, format=kind, metadata=metadata)
+    plt.close(figure)
+    return buffer.getvalue()
 
 
 def compare(scale: Scale, results: Path) -> None:
     """Write the comparison: `<scale>.csv` (cells), `<scale>_claims.csv` (claims) and `<scale>.md` (to read)."""
     tables = {item: read_table(item, scale, results) for item in EXPERIMENTS}
-    cells, claims = comparison.collect(scale, tables)
+    try:
+        cells, claims = comparison.collect(scale, tables)
+    except Exception:
+        _check_columns(scale, results, tables)
+        raise
     folder = results / "comparison"
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
     atomic_write(

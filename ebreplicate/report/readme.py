@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from ebreplicate.errors import UserError
@@ -12,7 +13,6 @@ from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import selection
 from ebreplicate.report.markdown import between, markdown_table
 
-STATISTICS = Path("docs/statistics.md")
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SCALES = ("paper", "quick")
 """Scales a README may quote, the weightier first; smoke says nothing about the paper."""
@@ -56,7 +56,7 @@ def selection_tables(results: Path) -> str:
         scale, store = load_scale(name), Store(results)
         if selection.effects(scale, store):
             parts.append(f"Scale `{name}`:\n\n{selection.table(scale, store)}")
-    return "\n".join(parts) or "Nothing has been run yet.\n"
+    return "\n" + ("\n".join(parts) or "Nothing has been run yet.\n") + "\n"
 
 
 def rewrite(page: Path, begin: str, end: str, content: str, check: bool = False) -> None:
@@ -71,8 +71,15 @@ def rewrite(page: Path, begin: str, end: str, content: str, check: bool = False)
         atomic_write(page, new)
 
 
+GENERATED: tuple[tuple[Path, str, str, Callable[[Path], str]], ...] = (
+    (Path("README.md"), BEGIN, END, results_table),
+    (Path("docs/statistics.md"), selection.BEGIN, selection.END, selection_tables),
+)
+"""Pages of a project that hold a generated table: page, markers, and the table of a results folder."""
+
+
 def update(project: Path, results: Path, check: bool = False) -> None:
-    """Write the generated tables of a project's pages, or with `check` raise UserError if one is not up to date."""
-    rewrite(project / "README.md", BEGIN, END, results_table(results), check)
-    tables = "\n" + selection_tables(results) + "\n"
-    rewrite(project / STATISTICS, selection.BEGIN, selection.END, tables, check)
+    """Write the generated tables of a project's pages that are there; with `check`, raise UserError if one is stale."""
+    for page, begin, end, table in GENERATED:
+        if (project / page).is_file():
+            rewrite(project / page, begin, end, table(results), check)

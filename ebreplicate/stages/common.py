@@ -2,6 +2,8 @@
 
 import io
 import math
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
-from ebreplicate.records import Store, atomic_write
+from ebreplicate.records import CHECKPOINT, Store, atomic_write
 from ebreplicate.training import data as datasets
-from ebreplicate.training import distributed, lowprecision
+from ebreplicate.training import distributed, lowprecision, snapshots
 from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.folder import FolderData
@@ -91,30 +93,57 @@ def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.ImageDa
     return {"swa_accuracy": average.accuracy(data, seed) if status_of(state) == "ok" else None}
 
 
-class Checkpoint:
-    """The resumable snapshot of an unfinished run; written at most every `every` seconds, removed at the end."""
+def checkpoint_seconds() -> float:
+    """Least time between two checkpoints of a run: EBREPLICATE_CHECKPOINT_SECONDS, 60 by default.
 
-    def __init__(self, folder: Path, key: str, every: float = 60.0):
-        self.path, self.key, self.every, self.told = folder / "checkpoint.pt", key, every, time.monotonic()
+    Raises UserError for a value that is no number of seconds.
+    """
+    text = os.environ.get("EBREPLICATE_CHECKPOINT_SECONDS", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise UserError(f"EBREPLICATE_CHECKPOINT_SECONDS: expected seconds, 0 for every epoch, got {text!r}")
+    return seconds
+
+
+SNAPSHOT = {"model", "optimizer", "hooks", "epoch", "history"}
+"""What a snapshot holds for `fit`."""
+
+
+class Checkpoint:
+    """The resumable snapshot of an unfinished run; written at most every `every` seconds, removed at the end.
+
+    By default EBREPLICATE_CHECKPOINT_SECONDS, or a minute.
+    """
+
+    def __init__(self, folder: Path, key: str, every: float | None = None):
+        self.path, self.key, self.told = folder / CHECKPOINT, key, time.monotonic()
+        self.every = checkpoint_seconds() if every is None else every
 
     def load(self) -> dict[str, Any] | None:
-        """Snapshot of this run, or None; a damaged or foreign one is discarded, because the run can start afresh."""
-        if not self.path.is_file():
-            return None
+        """Snapshot of this run, or None; a damaged or foreign one is discarded with a line: a run can start over."""
         try:
-            snapshot = torch.load(self.path, weights_only=True, map_location="cpu")
-            return snapshot if snapshot["key"] == self.key else None
-        except Exception:  # torch raises many kinds for a truncated file
+            snapshot = snapshots.load(self.path)
+            if not isinstance(snapshot, dict) or snapshot.get("key") != self.key:
+                raise snapshots.Damaged("of another run")
+            if not set(snapshot) >= SNAPSHOT:
+                raise snapshots.Damaged("of another version")
+            return snapshot
+        except FileNotFoundError:
+            return None
+        except (OSError, snapshots.Damaged) as e:
+            print(f"{self.path}: checkpoint discarded ({e}); starting over", file=sys.stderr)
             return None
 
-    def save(self, snapshot: dict[str, Any], now: bool = False) -> None:
-        """Write the snapshot, atomically, if it is time to or `now`."""
+    def save(self, snapshot: dict[str, Any], now: bool = False) -> bool:
+        """Write the snapshot, atomically, if it is time to or `now`; True if it was written."""
         if not distributed.leads() or (not now and time.monotonic() - self.told < self.every):
-            return
-        buffer = io.BytesIO()
-        torch.save({**snapshot, "key": self.key}, buffer)
-        atomic_write(self.path, buffer.getvalue())
+            return False
+        snapshots.save(self.path, {**snapshot, "key": self.key})
         self.told = time.monotonic()
+        return True
 
     def clear(self) -> None:
         """Remove the snapshot of a finished run."""
@@ -144,12 +173,14 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
     """Scores (epochs + 1, N) that a search left. Raises UserError where they cannot be read."""
-    path = store.folder(search_spec) / "scores.npy"
-    try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError) as e:
-        key = specs.key(search_spec)
-        raise UserError(f"scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
+    return _scores(search_spec, store, "scores.npy")
+
+
+def _scores(search_spec: specs.Search, store: Store, name: str) -> Tensor:
+    found = store.part(search_spec, name, axes=2)
+    if found.dtype != np.float32:
+        raise UserError(f"{name} of search {specs.key(search_spec)}: not float32; delete its folder to run it again")
+    return torch.from_numpy(found)
 
 
 def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
@@ -160,10 +191,7 @@ def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
             f"taylor scores of search {key} are not here: it ran without --keep-taylor; make them: delete "
             f"{store.record_path(search_spec)} and rerun snakemake"
         )
-    try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError) as e:
-        raise UserError(f"taylor scores of search {key}: unreadable ({e}); delete its folder to run it again") from None
+    return _scores(search_spec, store, "taylor.npy")
 
 
 def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
@@ -175,6 +203,9 @@ def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
 
 
 def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:
-    """Mask (N,) that a draw left."""
-    packed = np.load(store.folder(ticket) / "mask.npy", allow_pickle=False)
+    """Mask (N,) that a draw left. Raises UserError where it is not one of `length` entries."""
+    packed = store.part(ticket, "mask.npy", axes=1)
+    if packed.dtype != np.uint8 or len(packed) != -(-length // 8):
+        key = specs.key(ticket)
+        raise UserError(f"mask.npy of draw {key}: not a mask of {length} places; delete its folder to run it again")
     return torch.from_numpy(np.unpackbits(packed, count=length).astype(bool))

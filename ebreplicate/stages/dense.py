@@ -81,7 +81,7 @@ def search(
             observers=[scores, *recorded, keeper, Progress(specs.key(spec))],
             hooks=hooks,
             resume=resume,
-            checkpoint=lambda s, now: checkpoint.save(s | _rows(scores, *recorded), now),
+            checkpoint=lambda s, now: keeper.settle(checkpoint.save(s | _rows(scores, *recorded), now)),
         )
     keeper.finish()
     for name, rows in _rows(scores, *recorded).items():

@@ -1,18 +1,22 @@
 """Weights of a finished search that are not here: they are never committed, so they are grown again when asked for."""
 
 import fcntl
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ebreplicate.errors import UserError
+from ebreplicate.merging import checked_run
 from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
-from ebreplicate.records import Store
+from ebreplicate.pruning.surgery import prunable_scores
+from ebreplicate.records import TEMPORARY, Store
 from ebreplicate.stages.common import hooks_of, load_data, load_scores, needed, network, save_array
-from ebreplicate.training import distributed
+from ebreplicate.training import distributed, snapshots
 from ebreplicate.training.loop import StepHook, fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
 from ebreplicate.training.soft import SoftFilters
@@ -30,8 +34,8 @@ def load_weights(
     A search is trained again if its weights are not on disk. Raises UserError where that does not reproduce the scores
     it left (another kind of device), and for a retrain whose weights are gone.
     """
-    folder = store.folder(run)
-    path = folder / "weights" / weights_name(epoch)
+    path = store.folder(run) / "weights" / weights_name(epoch)
+    _discard_damaged(model, run, epoch, path, store)
     if isinstance(run, specs.Search):
         _have(run, epoch, path, store, root, device)
     elif not path.is_file():
@@ -39,8 +43,26 @@ def load_weights(
             f"weights of {run.stage} {specs.key(run)} at epoch {epoch} are not here (weights are never committed); "
             f"make them again: delete {store.record_path(run)} and run it again"
         )
-    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    model.load_state_dict(snapshots.load(path))
     return model
+
+
+def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: int, path: Path, store: Store) -> None:
+    """Remove weights that are not those the run left, saying so: damaged, of another network, or of another epoch.
+
+    Those of a search must have the scores that it recorded at the epoch.
+    """
+    try:
+        model.load_state_dict(snapshots.load(path))
+        if isinstance(run, specs.Search):
+            left = load_scores(run, store)[epoch]
+            if left.numel() and (prunable_scores(model).cpu() - left).abs().max() > TOLERANCE:
+                raise snapshots.Damaged("their scores are not those of the epoch")
+    except FileNotFoundError:
+        return
+    except (snapshots.Damaged, RuntimeError, TypeError, AttributeError, IndexError) as e:  # by load_state_dict
+        print(f"{path}: weights discarded ({str(e).splitlines()[0]})", file=sys.stderr)
+        path.unlink(missing_ok=True)
 
 
 def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device) -> None:
@@ -62,23 +84,30 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
     """Every epoch that tickets of this search have been drawn at: one training serves all of them."""
     epochs = set()
     for path in (store.root / "runs" / "draw").glob(f"{specs.key(spec).rsplit('-', 1)[0]}-*/spec.json"):
-        ticket = specs.from_json(path.read_text())
-        record = store.read(ticket) if ticket.search == spec and ticket.after is None else None
+        try:
+            ticket = checked_run(path.parent)
+        except UserError:  # `verify` says what is wrong with it
+            continue
+        ours = isinstance(ticket, specs.Ticket) and ticket.search == spec and ticket.after is None
+        record = store.read(ticket) if ours else None
         if record and record["metrics"]["epoch"]:
             epochs.add(record["metrics"]["epoch"])
     return epochs
 
 
 def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
+    """Train the search again beside its weights, and add what is missing once its scores have come out right."""
     folder, keep = store.folder(spec) / "weights", Keep({epoch} | _drawn_epochs(spec, store))
-    keeper = KeepWeights(folder, keep, [])
+    beside = folder / f"{TEMPORARY}again"
+    shutil.rmtree(beside, ignore_errors=True)
     try:
+        keeper = KeepWeights(beside, keep, [], best=False)
         _train_again(spec, epoch, store, root, device, [keeper], until=max(keep.epochs))
-    except UserError:
-        for file in folder.iterdir():
-            file.unlink()
-        raise
-    (folder / "best.pt").unlink(missing_ok=True)
+        for file in beside.iterdir():
+            if not (folder / file.name).is_file():
+                file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def have_taylor(spec: specs.Search, store: Store, root: Path) -> None:

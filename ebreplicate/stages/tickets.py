@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebreplicate import cost
 from ebreplicate.errors import UserError
@@ -34,7 +34,7 @@ from ebreplicate.training import data as datasets
 from ebreplicate.training.provenance import provenance
 
 
-def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
+def draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
     """Resolve `at` to an epoch of the search or retrain; None if there is no ticket to draw."""
     if spec.at in ("eb", "epi"):
         epoch = emergence[{"eb": "authors", "epi": "epi"}[spec.at]]
@@ -46,7 +46,7 @@ def _draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, 
     return epoch if usable else None
 
 
-def _emergence(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
+def detections(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
     """When each detector fires on the importance (epochs + 1, N) of channels; None where it does not, or none can."""
     if len(importance) < 2 or not importance.shape[1] or spec.over_weights:
         return dict.fromkeys((*RULES, "epi"))
@@ -64,10 +64,13 @@ def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
     return torch.cat([x for x, _ in datasets.normalised(some, data)])
 
 
-def _context(
+def context_of(
     spec: specs.Ticket, store: Store, root: Path, scores: Tensor, taylor: Tensor | None, epoch: int
 ) -> DrawContext:
-    """What the method is given: the dense network has its weights only where the method looks at them."""
+    """What the method is given: the dense network has its weights only where the method looks at them.
+
+    `scores`, `taylor`: of the draw epoch, shape (N,). Raises UserError for a method that the network does not take.
+    """
     dense, previous = network(spec.search), None
     widths = bn_widths(dense)
     if not widths and not spec.over_weights:
@@ -82,7 +85,7 @@ def _context(
     )
 
 
-def _searched(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str, float]:
+def searched_flops(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str, float]:
     """Training FLOPs before the draw: the search up to its epoch, and the earlier rounds of iterative pruning."""
     if spec.after is not None:
         return {c: found["cost"]["search_flops"][c] + f for c, f in found["cost"]["retrain_flops"].items()}
@@ -91,31 +94,29 @@ def _searched(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str
     return {c: cost.training_flops(f, count, searched) for c, f in found["cost"]["forward_flops"].items()}
 
 
-def _channel_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any], dict[str, Any]]:
-    """Mask over channels, metrics, and the cost of one image through the smaller network."""
+def channel_mask(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any]]:
+    """Mask over channels, bool (N,), and what rescuing emptied layers did to it."""
     dense = context.dense()
     mask = METHODS.load(spec.method)(context)
     empty = sum(not m.any() for m in split_mask(dense, mask))
     if not dense.residual:
         importance = context.scores if context.taylor is None else context.taylor
         mask, _ = rescue_empty_layers(mask, importance, context.widths)
+    rescued = 0 if dense.residual else empty
+    return mask, {"tied_channels": tied(context.scores, spec.ratio), "empty_layers": empty, "rescued_layers": rescued}
+
+
+def channel_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a mask over channels, bool (N,), leaves, and the cost of one image through the smaller network."""
     channels = kept_channels(dense, mask)
     small = network(spec.search, channels=channels)
-    metrics = {
-        "tied_channels": tied(context.scores, spec.ratio),
-        "channels": channels,
-        "empty_layers": empty,
-        "rescued_layers": 0 if dense.residual else empty,
-        "parameters": sum(p.numel() for p in small.parameters()),
-    }
-    return mask, metrics, {"forward_flops": cost.forward_flops(small, shape(spec.search))}
+    metrics = {"channels": channels, "parameters": sum(p.numel() for p in small.parameters())}
+    return metrics, {"forward_flops": cost.forward_flops(small, shape(spec.search))}
 
 
-def _weight_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any], dict[str, Any]]:
-    """Mask over weights, metrics, and the cost of one image: dense, and with only what is kept multiplied."""
-    dense, size = context.dense(), shape(spec.search)
-    mask = METHODS.load(spec.method)(context)
-    pieces = split_weights(dense, mask)
+def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a mask over weights, bool (N,), leaves, and the cost of one image: dense, and with what is kept alone."""
+    pieces, size = split_weights(dense, mask), shape(spec.search)
     metrics = {
         "round": spec.round,
         "remaining_fraction": mask.float().mean().item(),
@@ -124,7 +125,19 @@ def _weight_ticket(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, di
         "parameters": sum(p.numel() for p in dense.parameters()) - int((~mask).sum()),
     }
     sparse = cost.sparse_forward_flops(dense, size, [int(m.sum()) for m in pieces])
-    return mask, metrics, {"forward_flops": cost.forward_flops(dense, size), "sparse_forward_flops": sparse}
+    return metrics, {"forward_flops": cost.forward_flops(dense, size), "sparse_forward_flops": sparse}
+
+
+def facts(
+    spec: specs.Ticket, dense: nn.Module, mask: Tensor, found: dict[str, Any], epoch: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics and cost of a draw: they follow from its mask (N,), its epoch and the record `found` of its origin."""
+    metrics, ledger = (weight_facts if spec.over_weights else channel_facts)(spec, dense, mask)
+    # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
+    checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
+    ledger["search_flops"] = searched_flops(spec, found, epoch)
+    ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1))
+    return {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger
 
 
 def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[str, Any]:
@@ -139,20 +152,17 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     if spec.method == "taylor":
         have_taylor(spec.search, store, root)
     taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
-    emergence = _emergence(spec, scores if taylor is None else taylor)
-    epoch = _draw_epoch(spec, found, emergence)
+    emergence = detections(spec, scores if taylor is None else taylor)
+    epoch = draw_epoch(spec, found, emergence)
     metrics: dict[str, Any] = {"epoch": epoch, "emergence": emergence}
     ledger: dict[str, Any] = {}
     if epoch is not None:
         at = min(epoch, len(scores) - 1)  # a later round's epochs are those of its retrain
-        context = _context(spec, store, root, scores[at], None if taylor is None else taylor[at], epoch)
-        mask, more, ledger = (_weight_ticket if spec.over_weights else _channel_ticket)(spec, context)
+        context = context_of(spec, store, root, scores[at], None if taylor is None else taylor[at], epoch)
+        mask, rescued = (METHODS.load(spec.method)(context), {}) if spec.over_weights else channel_mask(spec, context)
         save_array(store.folder(spec) / "mask.npy", pack(mask))
-        # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
-        checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
-        metrics |= {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **more}
-        ledger["search_flops"] = _searched(spec, found, epoch)
-        ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1))
+        more, ledger = facts(spec, context.dense(), mask, found, epoch)
+        metrics |= rescued | more
     ledger["seconds"] = round(time.perf_counter() - began, 3)
     record = {
         "status": "ok" if epoch is not None else "no-ticket",

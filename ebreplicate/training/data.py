@@ -2,8 +2,10 @@
 
 import fcntl
 import hashlib
+import io
 import pickle
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError
+from ebreplicate.reading import regular_bytes
 from ebreplicate.training import distributed
 from ebreplicate.training.datasets import DATASETS, INFO
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The authors' constants, for CIFAR-100 as well (the std is not the pixel std; reference audit, section 2)."""
+
+FILE_LIMIT = 1 << 30
+"""Bytes of the largest file of a dataset in memory; CIFAR-100's training file has 155 million."""
 
 # The files torchvision lays out, with torchvision's own MD5s: a flipped byte is refused before any training.
 FILES = {
@@ -167,27 +173,27 @@ def load(name: str, root: Path, train_size: int | None = None, test_size: int | 
     return data
 
 
-def _md5(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "md5").hexdigest()
+def verified(name: str, root: Path) -> Iterator[bytes]:
+    """Yield the files of a dataset under `root` as bytes, each verified by hash: what is used is what was verified.
 
-
-def verify(name: str, root: Path) -> list[Path]:
-    """Return the files of a dataset under `root`, each verified by hash; raises UserError otherwise."""
-    paths = []
+    Raises UserError for one that is missing or not what it should be.
+    """
     for file, md5 in FILES[name].items():
         path = root / file
-        if not path.is_file():
+        try:
+            content = regular_bytes(path, FILE_LIMIT)
+        except FileNotFoundError:
             raise UserError(
                 f"data root {str(root)!r}: {file} is missing. With a network, run `python -m ebreplicate data {name}`; "
                 f"without one, put the files of torchvision's {INFO[name].title} there: {', '.join(FILES[name])}"
-            )
-        if _md5(path) != md5:
+            ) from None
+        except ValueError as e:
+            raise UserError(f"{path}: {e}; delete it and fetch it again") from None
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
             raise UserError(
                 f"{path}: corrupted (its MD5 differs from torchvision's list); delete it and fetch it again"
             )
-        paths.append(path)
-    return paths
+        yield content
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -200,11 +206,10 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"unexpected {module}.{name}")
 
 
-def _read_cifar(paths: list[Path], label: str) -> Split:
+def _read_cifar(contents: Sequence[bytes], label: str) -> Split:
     images, labels = [], []
-    for path in paths:
-        with path.open("rb") as f:
-            batch = _ArraysOnly(f, encoding="latin1").load()
+    for content in contents:
+        batch = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
         images.append(np.asarray(batch["data"]).reshape(-1, 3, 32, 32))
         labels += batch[label]
     return Split(torch.from_numpy(np.concatenate(images)), torch.tensor(labels))
@@ -225,31 +230,37 @@ def load_cifar100(root: Path) -> Data:
 def download(name: str, root: Path) -> None:
     """Fetch a dataset through torchvision unless its verified files are already there."""
     try:
-        verify(name, root)
+        list(verified(name, root))
     except UserError:
         _fetch(name, root)
-        verify(name, root)
+        list(verified(name, root))
 
 
 def _fetch(name: str, root: Path) -> None:
     from torchvision import datasets  # slow to import: only here
+    from torchvision.datasets.utils import download_and_extract_archive
 
-    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "mnist": datasets.MNIST}[name]
+    # Each archive is verified by its MD5 before it is opened, and torchvision extracts with tarfile's filter "data",
+    # which keeps files inside the folder. Its dataset classes are not made: they would unpickle what they find.
+    mnist, cifar = datasets.MNIST, {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}.get(name)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with (root / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # of several runs, the first fetches
-            kind(str(root), download=True)
-    except (OSError, RuntimeError) as e:
+            if cifar is not None:
+                download_and_extract_archive(cifar.url, str(root), filename=cifar.filename, md5=cifar.tgz_md5)
+            else:
+                mnist(str(root), download=True)
+    except (OSError, RuntimeError, tarfile.TarError) as e:
         files = ", ".join(FILES[name])
         raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {files}") from e
 
 
-def present(name: str, root: Path) -> list[Path]:
+def present(name: str, root: Path) -> list[bytes]:
     """Verified files of a dataset, downloaded where any is missing; a corrupted one is refused, not replaced."""
     if not all((root / file).is_file() for file in FILES[name]):
         _fetch(name, root)
-    return verify(name, root)
+    return list(verified(name, root))
 
 
 def prepare(name: str, root: Path) -> None:

@@ -198,6 +198,15 @@ def check_trainable(model: nn.Module, device: torch.device) -> None:
             )
 
 
+def _take_up(resume: dict[str, Any], state: State, trainer: Trainer) -> None:
+    """Continue where the snapshot `resume` was taken."""
+    state.model.load_state_dict(resume["model"])
+    trainer.optimizer.load_state_dict(resume["optimizer"])
+    for hook, saved in zip(trainer.hooks, resume.get("hooks", ()), strict=True):
+        hook.load_state_dict(saved)
+    state.epoch, state.history = resume["epoch"], resume["history"]
+
+
 def fit(
     model: nn.Module,
     data: ImageData,
@@ -209,7 +218,7 @@ def fit(
     observers: Sequence[Observer] = (),
     hooks: Sequence[StepHook] = (),
     resume: dict[str, Any] | None = None,
-    checkpoint: Callable[[dict[str, Any], bool], None] | None = None,
+    checkpoint: Callable[[dict[str, Any], bool], object] | None = None,
     until: int | None = None,
 ) -> State:
     """Train `model` in place for the epochs start..recipe.epochs - 1 and return the final state.
@@ -217,7 +226,8 @@ def fit(
     The learning rate is a function of the absolute epoch. Data order depends on (seed, epoch). `checkpoint` is given
     a resumable snapshot after each epoch, and whether it must be written now; `resume` takes one back. Stops early,
     with a non-finite last loss in the history, when training diverges; after `until` epochs, where that is given; and
-    with `Interrupted`, the snapshot written, when the process was asked to stop.
+    with `Interrupted`, the snapshot written, when the process was asked to stop. Raises UserError for a
+    network, a batch size or a precision that cannot be trained so.
     """
     check_trainable(model, data.device)
     model.to(memory_format=torch.channels_last)
@@ -231,11 +241,11 @@ def fit(
         for observer in observers:
             observer(state)
     else:
-        model.load_state_dict(resume["model"])
-        trainer.optimizer.load_state_dict(resume["optimizer"])
-        for hook, saved in zip(hooks, resume.get("hooks", ()), strict=True):
-            hook.load_state_dict(saved)
-        state.epoch, state.history = resume["epoch"], resume["history"]
+        try:
+            _take_up(resume, state, trainer)
+        except (KeyError, ValueError, TypeError, RuntimeError) as e:
+            said = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise UserError(f"checkpoint: does not fit this run ({said}); delete checkpoint.pt in its folder") from None
     while state.epoch < (recipe.epochs if until is None else until):
         began = time.perf_counter()
         loss = trainer.epoch(batches, state.epoch)

@@ -10,13 +10,12 @@ from torch import Tensor
 from ebreplicate.training.data import Data, Split, present
 
 
-def _read(path: Path, header: int) -> Tensor:
-    """Bytes of an IDX file after its header."""
-    with gzip.open(path) as f:
-        return torch.from_numpy(np.frombuffer(f.read(), np.uint8, offset=header).copy())
+def _read(content: bytes, header: int) -> Tensor:
+    """Bytes of a compressed IDX file after its header."""
+    return torch.from_numpy(np.frombuffer(gzip.decompress(content), np.uint8, offset=header).copy())
 
 
-def _split(images: Path, labels: Path) -> Split:
+def _split(images: bytes, labels: bytes) -> Split:
     # Magic number and one size per axis, four bytes each.
     return Split(_read(images, 16).view(-1, 1, 28, 28), _read(labels, 8).long())
 

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError
@@ -14,7 +13,7 @@ from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
 from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.surgery import prunable_scores
-from ebreplicate.training import distributed
+from ebreplicate.training import distributed, snapshots
 from ebreplicate.training.loop import State
 
 Detector = EarlyBird | EarlyPruning
@@ -54,8 +53,8 @@ class Scores:
 class KeepWeights:
     """Writes the weights that later draws will ask for: given epochs, the best epoch, and emergence at given ratios.
 
-    `folder` receives epoch_0012.pt and, while the search runs, best.pt; `finish` names best.pt by its epoch. `past` are
-    the scores of an interrupted search, `widths` its channels per batch norm, and `taylor` the list that its Taylor
+    `folder` receives epoch_0012.pt and, while the search runs, best_0012.pt; `finish` names it like the others. `past`
+    are the scores of an interrupted search, `widths` its channels per batch norm, and `taylor` the list that its Taylor
     scores are added to, before this observer is called. With `best` false only what is asked is written.
     """
 
@@ -71,7 +70,7 @@ class KeepWeights:
         self.folder, self.epochs, self.keep_best = folder, keep.epochs, best
         self.detectors = detectors(keep, widths or [])
         self.taylor = taylor if taylor is not None else []
-        self.best, self.best_epoch = -1.0, 0
+        self.best, self.best_epoch, self.settled = -1.0, 0, 0
         if best or keep.epochs:
             folder.mkdir(parents=True, exist_ok=True)
         for epoch, row in enumerate(past):
@@ -87,15 +86,23 @@ class KeepWeights:
     def _save(self, state: State, name: str) -> None:
         if not distributed.leads():
             return
-        temporary = self.folder / f".{name}"
-        torch.save(state.model.state_dict(), temporary)
-        temporary.replace(self.folder / name)
+        snapshots.save(self.folder / name, state.model.state_dict())
+
+    def _drop_bests(self, *kept: int) -> None:
+        for path in self.folder.glob("best_*.pt"):
+            if distributed.leads() and path.name not in [best_name(epoch) for epoch in kept]:
+                path.unlink(missing_ok=True)
+
+    def settle(self, written: bool) -> None:
+        """Told whether a checkpoint was written: the best weights before it are then no longer needed to go on."""
+        self.settled = self.best_epoch if written else self.settled
 
     def restore(self, history: list[dict[str, float]]) -> None:
         """Take up the best epoch of an interrupted search."""
         for row in history:
             if row["test_accuracy"] > self.best:
                 self.best, self.best_epoch = row["test_accuracy"], int(row["epoch"])
+        self.settle(True)
 
     def __call__(self, state: State) -> None:
         """Write the weights of the state's epoch where something will ask for them."""
@@ -106,13 +113,20 @@ class KeepWeights:
             self._save(state, weights_name(state.epoch))
         if self.keep_best and state.epoch > state.start and state.test_accuracy > self.best:
             self.best, self.best_epoch = state.test_accuracy, state.epoch
-            self._save(state, "best.pt")
+            self._save(state, best_name(state.epoch))
+            self._drop_bests(state.epoch, self.settled)
 
     def finish(self) -> None:
         """Give the best weights the name of their epoch."""
-        best = self.folder / "best.pt"
+        best = self.folder / best_name(self.best_epoch)
         if distributed.leads() and best.is_file():
             best.replace(self.folder / weights_name(self.best_epoch))
+        self._drop_bests()
+
+
+def best_name(epoch: int) -> str:
+    """File name, while a search runs, of the weights of its best epoch so far."""
+    return f"best_{epoch:04d}.pt"
 
 
 def weights_name(epoch: int) -> str:

@@ -116,5 +116,5 @@ def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, An
         "host_class": host_class(),
         "command": command(spec, device, threads, processes),
         "started": utc(started),
-        "ended": utc(time.time()),
+        "ended": utc(max(started, time.time())),  # a clock that is set back ends no run before it began
     }

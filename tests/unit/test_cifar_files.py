@@ -64,15 +64,18 @@ def torchvision(monkeypatch):
     """A torchvision that only notes what it is asked to download; `effect` is what then happens."""
     fake = types.SimpleNamespace(asked=[], effect=lambda: None)
 
-    def kind(name):
-        def make(root, download):
-            fake.asked.append((name, root, download))
-            fake.effect()
+    def fetch(url, root, filename, md5):
+        fake.asked.append((url, root, filename, md5))
+        fake.effect()
 
-        return make
+    def kind(name):  # no class that could be made: torchvision's would unpickle the files
+        return types.SimpleNamespace(url=f"of {name}", filename=f"{name}.tar.gz", tgz_md5=f"md5 of {name}")
 
     fake.datasets = types.SimpleNamespace(CIFAR10=kind("cifar10"), CIFAR100=kind("cifar100"), MNIST=None)
     monkeypatch.setitem(sys.modules, "torchvision", fake)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", fake.datasets)
+    utils = types.SimpleNamespace(download_and_extract_archive=fetch)
+    monkeypatch.setitem(sys.modules, "torchvision.datasets.utils", utils)
     return fake
 
 
@@ -99,7 +102,7 @@ def test_a_run_fetches_what_is_missing_and_verifies_it(cifar, torchvision):
     torchvision.effect = lambda: last.write_bytes(content)
     data.load(name, root)
     data.load(name, root)
-    assert torchvision.asked == [(name, str(root), True)]
+    assert torchvision.asked == [(f"of {name}", str(root), f"{name}.tar.gz", f"md5 of {name}")]
 
     last.unlink()
     torchvision.effect = lambda: last.write_bytes(b"something else")

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from synthetic import Outcome, drawn, trained
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import merge
@@ -15,8 +16,8 @@ FIRST, SECOND = (Search("vgg16", "digits", Recipe(epochs=2, milestones=()), seed
 
 
 def left_by(store, spec, accuracy=50.0, provenance="here"):
-    record = {"status": "ok", "metrics": {"last_accuracy": accuracy}, "cost": {}, "provenance": {"host": provenance}}
-    store.write(spec, record, [{"epoch": 1}])
+    record = drawn(spec, 1) if isinstance(spec, Ticket) else trained(Outcome(accuracy))
+    store.write(spec, {**record, "provenance": {"host": provenance}}, [{"epoch": 1}])
     np.save(store.folder(spec) / "scores.npy", np.zeros((3, 2)))
 
 
@@ -48,7 +49,7 @@ def test_another_outcome_is_refused_by_name_after_the_rest_is_taken(stores):
     left_by(theirs, FIRST, accuracy=99.0)
     with pytest.raises(UserError, match=rf"2 runs taken, 0 already here, 1 refused:\n.*{key(FIRST)}: another outcome"):
         merge(theirs.root, ours.root)
-    assert ours.read(FIRST)["metrics"] == {"last_accuracy": 50.0}
+    assert ours.read(FIRST)["metrics"]["last_accuracy"] == 50.0
     assert ours.done(SECOND)
 
 
@@ -92,7 +93,7 @@ def test_a_damaged_run_is_refused_by_name_and_the_rest_is_taken(stores, damage):
 def test_a_copy_that_fails_leaves_nothing_behind(stores, monkeypatch):
     ours, theirs = stores
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", full)

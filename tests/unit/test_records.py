@@ -1,5 +1,6 @@
 """What a run leaves is whole or absent, and a file that is not a record is refused by its path."""
 
+import hashlib
 import json
 import os
 import stat
@@ -12,7 +13,9 @@ from ebreplicate.plan.spec import from_json, key
 from ebreplicate.records import Store, atomic_write, read_record
 
 SPEC = tiny_search()
-RECORD = {"status": "ok", "metrics": {"last_accuracy": 90.0}, "cost": {}, "provenance": {}}
+METRICS = {"last_accuracy": 90.0, "best_accuracy": 91.0, "epochs": 2}
+COST = {"training_flops": {"authors": 1e9}, "seconds": 2.0}
+RECORD = {"status": "ok", "metrics": METRICS, "cost": COST, "provenance": {}}
 
 
 @pytest.fixture
@@ -48,12 +51,14 @@ def test_store_reads_back_what_it_wrote(store):
     assert not store.done(SPEC)
     store.write(SPEC, RECORD, [{"epoch": 1, "train_loss": 0.123456789}, {"epoch": 2, "train_loss": 1.0}])
 
-    assert store.read(SPEC) == {"key": key(SPEC), "stage": "search", **RECORD}
+    history = "epoch,train_loss\n1,0.123457\n2,1\n"
+    files = {"history.csv": hashlib.sha256(history.encode()).hexdigest()}
+    assert store.read(SPEC) == {"key": key(SPEC), "stage": "search", **RECORD, "files": files}
     assert store.done(SPEC)
     folder = store.folder(SPEC)
     assert folder == store.root / "runs" / "search" / key(SPEC)
     assert from_json((folder / "spec.json").read_text()) == SPEC
-    assert (folder / "history.csv").read_text() == "epoch,train_loss\n1,0.123457\n2,1\n"
+    assert (folder / "history.csv").read_text() == history
 
 
 def test_record_that_json_cannot_hold_is_not_written(store):
@@ -68,7 +73,11 @@ def written(store, body):
     return path
 
 
-GOOD = json.dumps({"key": key(SPEC), "stage": "search", **RECORD})
+def with_metrics(**changes):
+    return json.dumps({"key": key(SPEC), "stage": "search", **RECORD, "metrics": {**METRICS, **changes}})
+
+
+GOOD = with_metrics()
 
 
 @pytest.mark.parametrize(
@@ -81,8 +90,22 @@ GOOD = json.dumps({"key": key(SPEC), "stage": "search", **RECORD})
         (json.dumps({"key": key(SPEC)}), "not a record"),
         (GOOD.replace(key(SPEC), "vgg16-another-0000000000"), "record of another run, 'vgg16-another-0000000000'"),
         (GOOD.replace('"ok"', '"fine"'), "status 'fine' is none of ok, diverged, no-ticket"),
+        (GOOD.replace('"ok"', '["ok"]'), r"status \['ok'\] is none of"),
+        (GOOD.replace('"search"', '"retrain"'), "record of a 'retrain'"),
+        (with_metrics(last_accuracy=float("nan")), "unreadable record"),
+        (GOOD.replace("90.0", "1e999"), "unreadable record"),
+        ("[" * 100_000, "unreadable record .nested too deeply"),
+        (GOOD.replace('"epochs": 2', '"epochs": 2, "epochs": 3'), "'epochs' stands twice"),
+        (GOOD.replace('"epochs": 2', '"epochs": ' + "9" * 5000), "unreadable record"),
+        (with_metrics(device="\ud800"), "unreadable record"),
+        (with_metrics(last_accuracy="90"), "metrics.last_accuracy: expected a percentage, got '90'"),
+        (with_metrics(last_accuracy=900.0), "metrics.last_accuracy: expected a percentage, got 900.0"),
+        (with_metrics(epochs=True), "metrics.epochs: expected a count, got True"),
+        (with_metrics(best_accuracy=None), "metrics.best_accuracy: missing"),
+        (GOOD.replace("1000000000.0", "0"), "cost.training_flops.authors: missing, or not positive"),
+        (GOOD.replace('"provenance": {}', '"provenance": []'), "provenance: expected an object"),
     ],
-    ids=["truncated", "empty", "binary", "foreign json", "few fields", "another run", "wrong status"],
+    ids=lambda value: None if isinstance(value, str) and len(value) < 70 else "body",
 )
 def test_a_file_that_is_not_this_runs_record_is_refused_by_path(store, body, said):
     path = written(store, body)

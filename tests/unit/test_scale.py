@@ -9,6 +9,7 @@ import yaml
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.fields import Spec
+from ebreplicate.plan.plan import Plan, requests
 from ebreplicate.plan.scale import CONFIG, SCALES, load_scale, parse_overrides
 from ebreplicate.plan.spec import Recipe, Search
 
@@ -154,3 +155,27 @@ def test_an_item_without_every_scale_is_refused(item):
 @pytest.mark.parametrize("file", sorted(p.name for p in (CONFIG / "items").glob("*.yaml")))
 def test_every_items_file_belongs_to_an_experiment(file):
     assert file.removesuffix(".yaml") in EXPERIMENTS
+
+
+def test_a_network_may_have_fewer_seeds_than_the_scale():
+    scale = load_scale("smoke", {"seeds": [3, 5, 7], "seeds_of": {"preresnet101": 2}})
+    assert scale.seeds_for("vgg16") == (3, 5, 7)
+    assert scale.seeds_for("preresnet101") == (3, 5)
+    for item in ("fig1_existence", "fig3_mask_distance", "detector_study"):
+        seeds = {(s.seed, s.model) for s in Plan(requests(scale, [item])).runs.values() if isinstance(s, Search)}
+        expected = {(seed, scale.models[m]["name"]) for m in ("vgg16", "preresnet101") for seed in scale.seeds_for(m)}
+        assert seeds == expected
+        rows = EXPERIMENTS.load(item).table(scale, Nothing())
+        assert set(rows[rows.model == "preresnet101"].seed) == {3, 5}
+
+
+def test_seeds_of_an_unknown_network_are_refused():
+    with pytest.raises(UserError, match=r"smoke\.yaml seeds_of: unknown name 'vgg11'"):
+        load_scale("smoke", {"seeds_of": {"vgg11": 1}})
+
+
+class Nothing:
+    """A store without records."""
+
+    def read(self, spec):
+        return None

@@ -18,6 +18,9 @@ NO_RUNS = "figures/smoke/structural_costs.svg"
         ("threads=abc", "--config threads: expected int, got 'abc'"),
         ("threads=0", "--config threads: must be at least 1, got 0"),
         ("device=gpu", "--config device: unknown name 'gpu'; "),
+        ("results='a;touch b'", "--config results: a folder's name here takes no space"),
+        ("results='{{run}}'", "--config results: "),
+        ("results='\"\"'", "--config results: "),
         ("results=Snakefile/results", "results folder 'Snakefile/results': not writable (Not a directory)"),
     ],
 )

@@ -1,5 +1,6 @@
 # Planning: which runs exist and what they need. Imports no torch, since this file is read on every command.
 import os
+import re
 import shlex
 import sys
 
@@ -38,6 +39,9 @@ def configured():
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
         if kind is int and config[name] < 1:
             raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
+    if not re.fullmatch(r"[\w.,+=@%^/][\w.,+=@%^/-]*", config["results"]):
+        problem = "takes no space and nothing that means something to a shell or to Snakemake"
+        raise UserError(f"--config results: a folder's name here {problem}, got {config['results']!r}")
     if config["device"] not in DEVICES:
         raise unknown("--config device", config["device"], DEVICES)
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}

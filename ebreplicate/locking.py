@@ -1,0 +1,64 @@
+"""One process at a time works on a run: an advisory lock in the run's folder, gone with whoever holds it. No torch."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+NAME = ".lock"
+BUSY = 69
+"""Exit code of a command that was asked not to wait for another one at the same run (sysexits.h: unavailable)."""
+
+
+def _acquired(lock: IO[str], wait: bool) -> bool:
+    """True once `lock` is held; False if another process has it and we do not wait."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as e:
+        if e.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        # A file system without locks: two jobs would do the same work, and each file they write is still whole.
+        print(f"{lock.name}: cannot be locked ({e.strerror}); going on without", file=sys.stderr)
+    return True
+
+
+def _in_place(lock: IO[str], path: Path) -> bool:
+    """False if the folder was replaced while we waited: the lock would be on a file that nobody sees."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def held(folder: Path, wait: bool = False, inherited: bool = False) -> Iterator[bool]:
+    """Hold the lock of a run folder until the block ends: True, or False if another process has it.
+
+    With `wait`, wait for it, which a line on stderr says. `inherited`: a program that replaces this one keeps it.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / NAME).open("w") as lock:
+            if not _acquired(lock, wait=False):
+                if not wait:
+                    yield False
+                    return
+                print(f"{folder.name}: another process is at it; waiting", file=sys.stderr, flush=True)
+                _acquired(lock, wait=True)
+            if not _in_place(lock, folder / NAME):
+                continue
+            os.set_inheritable(lock.fileno(), inherited)
+            yield True
+            return
+
+
+def free(folder: Path) -> bool:
+    """True if nobody holds the lock of a run folder now."""
+    if not (folder / NAME).is_file():
+        return True
+    with held(folder) as mine:
+        return mine

@@ -1,0 +1,32 @@
+"""Which exceptions mean that the machine gave out, not the program: they get one line, not a traceback. No torch."""
+
+import errno
+
+AGAIN = "then run the same command again: it goes on from what is there"
+REMEDIES = {
+    errno.ENOSPC: f"make room, {AGAIN}",
+    errno.EDQUOT: f"make room, {AGAIN}",
+    errno.EFBIG: f"raise the limit on file sizes (ulimit -f), {AGAIN}",
+    errno.EROFS: f"make it writable or choose another folder, {AGAIN}",
+    errno.EACCES: f"get permission or choose another folder, {AGAIN}",
+    errno.EPERM: f"get permission or choose another folder, {AGAIN}",
+    errno.EIO: f"check the disk, {AGAIN}",
+    errno.EMFILE: f"raise the limit on open files (ulimit -n), {AGAIN}",
+    errno.ENFILE: f"close other programs, {AGAIN}",
+    errno.ENOMEM: f"free memory or use a larger machine, {AGAIN}",
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "cannot allocate memory", "dataloader worker")
+"""What torch says, in a RuntimeError, when the system or a GPU refuses memory, or has ended a decoding process."""
+
+
+def gave_out(error: BaseException) -> str | None:
+    """One line that says what gave out and what to do; None for every other error."""
+    if isinstance(error, OSError) and error.errno in REMEDIES:
+        what = f"{error.filename}: " if error.filename else ""
+        return f"{what}{error.strerror}; {REMEDIES[error.errno]}"
+    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    refused = isinstance(error, RuntimeError) and any(words in said.lower() for words in OUT_OF_MEMORY)
+    if isinstance(error, MemoryError) or refused:
+        return f"out of memory ({said or 'the system refused it'}); {REMEDIES[errno.ENOMEM]}"
+    return None

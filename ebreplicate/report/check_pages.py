@@ -1,0 +1,91 @@
+"""What was made of the records: tables, figures, comparison and README, each against one made again."""
+
+import base64
+import hashlib
+import io
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ebreplicate import published
+from ebreplicate.errors import UserError
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.plan.scale import SCALES, load_scale
+from ebreplicate.records import digest
+
+SUMS = "SHA256SUMS"
+
+
+def published_problems() -> Iterator[str]:
+    """The printed numbers against their digests."""
+    listed = (line.split("  ") for line in (published.FOLDER / SUMS).read_text().splitlines())
+    sums = {name: said for said, name in listed}
+    files = {p.name: p for p in published.FOLDER.iterdir() if p.suffix in (".csv", ".npz")}
+    for name in sorted({*sums, *files}):
+        if name not in files or name not in sums or digest(files[name]) != sums[name]:
+            yield f"ebreplicate/published/{name}: not the file whose SHA-256 is in {SUMS}"
+
+
+def _pixels(payload: re.Match[str]) -> str:
+    """Digest of an embedded image's pixels: how it is compressed depends on the version of zlib."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(payload[1])))
+    return f"pixels:{image.mode}{image.size}{hashlib.sha256(image.tobytes()).hexdigest()}"
+
+
+def drawn(path: Path) -> str:
+    """A figure's SVG, embedded images as what they show."""
+    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]*)", _pixels, path.read_text())
+
+
+def _scale_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
+    from ebreplicate.report import pipeline
+
+    names = [f"comparison/{scale}{end}" for end in (".csv", "_claims.csv", ".md")]
+    names += [f"tables/{scale}/{item}.csv" for item in EXPERIMENTS]
+    there = [name for name in names if (results / name).is_file()]
+    pictures = [item for item in EXPERIMENTS if (figures / scale / f"{item}.svg").is_file()]
+    if not there and not pictures:
+        return
+    again, remedy = f"`ebreplicate redraw --scale {scale}`", "does not follow from the records; run"
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        (fresh / "runs").symlink_to((results / "runs").resolve())
+        for item in EXPERIMENTS:
+            pipeline.tabulate(item, load_scale(scale), fresh)
+        if any(name.startswith("comparison") for name in there):
+            pipeline.compare(load_scale(scale), fresh)
+        for name in there:
+            if (results / name).read_bytes() != (fresh / name).read_bytes():
+                yield f"{results / name}: {remedy} {again}"
+        for item in pictures:
+            picture = figures / scale / f"{item}.svg"
+            pipeline.plot(item, load_scale(scale), fresh, fresh / picture.name)
+            if drawn(picture) != drawn(fresh / picture.name):
+                yield f"{picture}: {remedy} {again}"
+
+
+def page_problems(results: Path) -> Iterator[str]:
+    """Every table, comparison and figure that is there, and the README and docs beside the results.
+
+    Where the scale was changed by `--config`, smoke's are those of another configuration: smoke is not looked at.
+    """
+    from ebreplicate.report import readme
+
+    yield from published_problems()
+    for scale in SCALES[1:]:
+        try:
+            yield from _scale_problems(scale, results, results.parent / "figures")
+        except UserError as e:  # a record that cannot be read, which is told of by its own name
+            yield f"tables of {scale}: {e}"
+        except (ValueError, OSError) as e:  # a file that is no text, or no figure
+            yield f"pages of {scale}: unreadable ({type(e).__name__}: {e})"
+    for name, begin, end, table in readme.GENERATED:
+        page = results.parent / name
+        if page.is_file() and begin in page.read_text(errors="replace"):
+            try:
+                readme.rewrite(page, begin, end, table(results), check=True)
+            except UserError as e:
+                yield str(e)

@@ -1,0 +1,184 @@
+"""What the site shows: runs, items with their cells and claims, and which record stands behind which number."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ebreplicate.errors import UserError
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.base import NOT_RUN, Claim, Experiment
+from ebreplicate.lineage import records_of
+from ebreplicate.merging import checked_run, runs_under
+from ebreplicate.plan.plan import Plan, search_of
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import key
+from ebreplicate.records import Store
+from ebreplicate.report import pipeline
+from ebreplicate.report.compare import cell_row
+
+FEW = 5
+"""Seeds whose runs are linked beside a number, one by one; more runs are listed on the item's page."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run and where it lies."""
+
+    spec: Any
+    record: dict[str, Any]
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """Name of the run."""
+        return key(self.spec)
+
+    @property
+    def href(self) -> str:
+        """Its page, from the root of the site."""
+        return f"runs/{self.spec.stage}/{self.key}.html"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A cell (the columns of the comparison) or a claim (`of`), its place on its item's page, the runs behind it."""
+
+    of: Any
+    anchor: str
+    runs: list[Run]
+
+    @property
+    def by_seed(self) -> list[tuple[int, Run]]:
+        """(seed, run) of a number over a few seeds, one run each; nothing where the runs are others or many."""
+        seeds = [search_of(run.spec).seed for run in self.runs]
+        few = len(seeds) == len(set(seeds)) <= FEW
+        return list(zip(seeds, self.runs, strict=True)) if few else []
+
+
+@dataclass
+class Item:
+    """One experiment at one scale. `planned`: keys of all runs it needs, dependencies included."""
+
+    scale: Scale
+    experiment: Experiment
+    planned: list[str]
+    cells: list[Judged] = field(default_factory=list)
+    claims: list[Judged] = field(default_factory=list)
+    figure: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return self.experiment.item
+
+    @property
+    def href(self) -> str:
+        """Its page, from the root of the site."""
+        return f"items/{self.scale.name}/{self.name}.html"
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many cells have each verdict."""
+        return Counter(c.of.verdict for c in self.cells)
+
+
+@dataclass
+class Site:
+    """Everything there is to show. `cited`: per key, the (item, cell or claim) that the run stands behind."""
+
+    items: dict[str, list[Item]]
+    runs: dict[str, Run]
+    cited: dict[str, list[tuple[Item, Judged]]]
+
+    @property
+    def scales(self) -> list[Scale]:
+        """The scales shown."""
+        return [items[0].scale for items in self.items.values()]
+
+    def all_items(self) -> list[Item]:
+        """Items of every scale."""
+        return [item for items in self.items.values() for item in items]
+
+    def titles(self) -> list[tuple[str, str]]:
+        """(name, title) of every item."""
+        return [(name, EXPERIMENTS.load(name).title) for name in EXPERIMENTS]
+
+    def cell_verdicts(self) -> list[str]:
+        """Verdicts that any cell has."""
+        return sorted({v for item in self.all_items() for v in item.verdicts})
+
+    def cell_counts(self, scale: str) -> list[tuple[str, int]]:
+        """Cells of a scale by verdict, the commonest first."""
+        return sum((item.verdicts for item in self.items[scale]), Counter[str]()).most_common()
+
+    def claim_counts(self, scale: str) -> list[tuple[str, int]]:
+        """Claims of a scale by verdict, the commonest first."""
+        return Counter(j.of.verdict for item in self.items[scale] for j in item.claims).most_common()
+
+
+def slug(text: str) -> str:
+    """`text` as the id of an element."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+
+
+def read_runs(results: Path) -> dict[str, Run]:
+    """Every finished run by key; raises UserError for one whose spec, key and record do not agree."""
+    store, runs = Store(results), {}
+    for folder in runs_under(results):
+        spec = checked_run(folder)
+        record = store.read(spec) or {}
+        wrong = [name for name in ("metrics", "cost", "provenance") if not isinstance(record[name], dict)]
+        if wrong:
+            raise UserError(f"{folder}: {wrong[0]} of its record is no object; delete the folder to run it again")
+        runs[key(spec)] = Run(spec, record, folder)
+    if not runs:
+        raise UserError(f"--results: {str(results)!r} has no finished run; expected runs/<stage>/<key>/record.json")
+    return runs
+
+
+def gather(scales: Sequence[Scale], results: Path, figures: Path | None) -> Site:
+    """Read the records, make every item's table from them, and judge its cells and claims.
+
+    Raises UserError where there is nothing to show.
+    """
+    runs = read_runs(results)
+    items: dict[str, list[Item]] = {}
+    for scale in scales:
+        experiments = [EXPERIMENTS.load(name) for name in EXPERIMENTS]
+        found = [Item(scale, e, list(Plan(e.runs(scale)).runs)) for e in experiments]
+        if any(name in runs for item in found for name in item.planned):
+            items[scale.name] = found
+    if not items:
+        names = ", ".join(scale.name for scale in scales)
+        raise UserError(f"--scale: no run of {names} is finished in {str(results)!r}")
+    cited: dict[str, list[tuple[Item, Judged]]] = defaultdict(list)
+    site = Site(items, runs, cited)
+    for item in site.all_items():
+        _fill(item, results, figures, runs)
+        for judged in [*item.cells, *item.claims]:
+            for run in judged.runs:
+                cited[run.key].append((item, judged))
+    return site
+
+
+def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run]) -> None:
+    """Add what the records say: cells, claims and figure."""
+    experiment, scale = item.experiment, item.scale
+    table = pipeline.fresh_table(item.name, scale, results)
+
+    def behind(value: object) -> list[Run]:
+        return sorted((runs[k] for k in records_of(value) if k in runs), key=lambda r: (search_of(r.spec).seed, r.key))
+
+    for cell in experiment.cells(scale, table):
+        row = SimpleNamespace(**cell_row(item.name, cell, scale))
+        item.cells.append(Judged(row, f"cell-{slug(cell.cell)}", behind(cell.measured)))
+    claims: list[Claim] = experiment.claims(scale, table)
+    item.claims += [Judged(c, f"claim-{c.name}", behind(c.evidence)) for c in claims]
+    if set(item.verdicts) <= {NOT_RUN} and not any(name in runs for name in item.planned):
+        return  # a figure of nothing
+    path = figures / scale.name / f"{item.name}.svg" if figures else None
+    item.figure = path.read_bytes() if path and path.is_file() else pipeline.drawn(item.name, scale, table)

@@ -1,0 +1,249 @@
+"""The generated site: every link leads somewhere, every number to its records, and no record's text becomes markup."""
+
+import posixpath
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+import pytest
+import sites
+from sites import HOSTILE, ITEMS, SCALE, Page, victim
+
+from ebreplicate.__main__ import main
+from ebreplicate.errors import UserError
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.fig1_existence import retrains
+from ebreplicate.plan.plan import Plan, requests
+from ebreplicate.plan.spec import key
+from ebreplicate.records import Store
+from ebreplicate.report import site
+from ebreplicate.report.compare import collect
+from ebreplicate.report.pipeline import fresh_table
+from ebreplicate.report.site import contents, pages
+from ebreplicate.report.site.folder import MANIFEST
+
+
+@pytest.fixture(scope="module")
+def parsed(small_site):
+    return {path.relative_to(small_site).as_posix(): Page(path) for path in small_site.rglob("*.html")}
+
+
+@pytest.fixture(scope="module")
+def store(small_site):
+    return Store(small_site.parent / "results")
+
+
+def page_of(spec):
+    return f"runs/{spec.stage}/{key(spec)}.html"
+
+
+def test_there_is_a_page_for_every_finished_run_and_every_item(small_site, parsed, store):
+    finished = [spec for spec in Plan(requests(SCALE, ITEMS)).runs.values() if store.done(spec)]
+    assert {name for name in parsed if name.startswith("runs/")} == {page_of(spec) for spec in finished}
+    assert {name for name in parsed if name.startswith("items/")} == {f"items/tiny/{item}.html" for item in ITEMS}
+    assert {"index.html", "comparison.html", "claims.html", "figures.html", "runs.html"} < set(parsed)
+    assert {"notes/deviations.html", "notes/statistics.html", "notes/cost.html"} < set(parsed)
+    assert {p.relative_to(small_site).as_posix() for p in (small_site / "figures").rglob("*.svg")} == {
+        f"figures/tiny/{item}.svg" for item in ITEMS
+    }
+
+
+def test_every_link_leads_somewhere(small_site, parsed):
+    """A view (#name=value) must name a filter and an option that its page has."""
+    files = {path.relative_to(small_site).as_posix() for path in small_site.rglob("*") if path.is_file()}
+    checked = 0
+    for name, page in parsed.items():
+        assert len(page.ids) == len(set(page.ids)), f"{name}: {Counter(page.ids).most_common(1)}"
+        for link in page.links:
+            if link.startswith("https://"):
+                continue
+            path, _, fragment = link.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path))) if path else name
+            assert target in files, f"{name}: {link}"
+            if "=" in fragment:
+                for field, value in parse_qsl(fragment, strict_parsing=True):
+                    assert value in parsed[target].options[field], f"{name}: {link}"
+            elif fragment:
+                assert fragment in parsed[target].ids, f"{name}: {link}"
+            checked += 1
+    assert checked > 1000
+
+
+def test_nothing_is_asked_of_any_network(small_site, parsed):
+    for name, page in parsed.items():
+        policies = [a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+        assert len(policies) == 1, name
+        assert policies[0].startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'")
+        for tag, attributes in page.elements:
+            loaded = attributes.get("src", "") + (attributes.get("href", "") if tag in ("link", "use", "image") else "")
+            assert "//" not in loaded, f"{name}: {loaded}"
+            assert "srcset" not in attributes
+            assert tag not in ("iframe", "object", "embed", "base", "video", "audio")
+            if attributes.get("href", "").startswith("https://"):
+                assert attributes["rel"] == "noreferrer"
+    for path in (small_site / "assets").iterdir():
+        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"//[a-z]+\.|url\(|@import|fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", text), (
+            path
+        )
+
+
+def test_a_number_beside_the_papers_leads_to_the_records_it_came_from(parsed):
+    rows = {row[1]["text"]: row for row in parsed["comparison.html"].rows[1:]}
+    name = "VGG16 CIFAR-10: ratio 0.5, draw 20"
+    both = [page_of(retrains(SCALE, "cifar10", "vgg16", seed)[0.5, "20"]) for seed in (0, 1)]
+    assert rows[name][4]["links"] == both
+    assert rows[name][3]["links"] == ["items/tiny/fig1_existence.html#cell-vgg16-cifar-10-ratio-0.5-draw-20"]
+    single = rows["VGG16 CIFAR-100: ratio 0.5, draw 20"]  # seed 1 has not been run
+    assert single[3]["links"] == single[4]["links"] == [page_of(retrains(SCALE, "cifar100", "vgg16", 0)[0.5, "20"])]
+    on_item = {row[0]["text"]: row for row in parsed["items/tiny/fig1_existence.html"].rows if len(row) == 9}
+    assert [link.removeprefix("../../") for link in on_item[name][3]["links"]] == both
+
+
+def test_every_measured_number_and_every_evidence_is_a_link(parsed):
+    measured = 0
+    for row in parsed["comparison.html"].rows[1:]:
+        ran = row[7]["text"] != "not run"
+        assert bool(row[3]["links"]) == bool(row[4]["links"]) == ran, row
+        measured += ran
+    assert measured > 50
+    for row in parsed["claims.html"].rows[1:]:
+        assert bool(row[2]["links"]) == (row[0]["text"] != "not run")
+
+
+def test_the_comparison_says_what_the_comparison_table_says(parsed, store):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in ITEMS})
+        cells, claims = collect(SCALE, {item: fresh_table(item, SCALE, store.root) for item in ITEMS})
+    rows = parsed["comparison.html"].rows[1:]
+    assert [(r[1]["text"], r[7]["text"]) for r in rows] == list(zip(cells.cell, cells.verdict, strict=True))
+    shown = {r[1]["text"]: r[3]["text"] for r in rows}
+    for row in cells[cells.n > 1].itertuples():
+        mean, half = (float(v.replace("\N{MINUS SIGN}", "-")) for v in shown[row.cell].split(" ± "))
+        assert (mean, half) == pytest.approx((row.measured, row.ci95_half), abs=0.0051)
+    judged = [
+        (r[1]["text"].startswith(c.statement), r[0]["text"])
+        for r, c in zip(parsed["claims.html"].rows[1:], claims.itertuples(), strict=True)
+    ]
+    assert judged == [(True, c.verdict) for c in claims.itertuples()]
+
+
+def test_a_run_leads_to_what_it_came_from_what_came_of_it_and_the_numbers_it_stands_behind(parsed):
+    spec = victim()
+    page = parsed[page_of(spec)]
+    links = [link.removeprefix("../../") for link in page.links]
+    assert page_of(spec.ticket) in links
+    assert page_of(spec.ticket.search) in links
+    assert "items/tiny/fig1_existence.html#cell-vgg16-cifar-10-ratio-0.5-draw-20" in links
+    assert "items/tiny/fig1_existence.html#claim-early-birds-exist" in links
+    assert any(link.endswith(page_of(spec).removeprefix("runs/")) for link in parsed[page_of(spec.ticket)].links)
+
+
+def test_markup_in_a_record_is_text(small_site, parsed):
+    assert HOSTILE in parsed[page_of(victim())].text
+    seen = 0
+    for name, page in parsed.items():
+        scripts = [attributes for tag, attributes in page.elements if tag == "script"]
+        assert len(scripts) == 1, name
+        assert scripts[0]["src"].endswith("assets/site.js")
+        for tag, attributes in page.elements:
+            assert not any(a.startswith("on") or a == "style" for a in attributes), f"{name}: {tag} {attributes}"
+            assert attributes.get("src") != "x"
+        seen += HOSTILE in page.text
+    assert seen >= 2  # its own page and the overview, which counts devices
+
+
+def test_even_a_status_is_escaped(tmp_path, small_site):
+    """Records with an unknown status are refused when read; the templates do not rely on it."""
+    run = contents.Run(victim(), {"status": HOSTILE, "metrics": {}, "cost": {}, "provenance": {}}, tmp_path)
+    found = contents.Site({}, {run.key: run}, {})
+    written = pages.Pages(found, tmp_path)
+    written.run(run)
+    written.overview()
+    for path in tmp_path.rglob("*.html"):
+        page = Page(path)
+        assert [tag for tag, _ in page.elements].count("script") == 1
+        assert HOSTILE in page.text or path.name not in (f"{run.key}.html", "runs.html")
+
+
+def test_writing_again_gives_the_same_bytes_and_leaves_nothing_beside(small_site, tmp_path):
+    root = tmp_path / "again"
+    root.mkdir()
+    for part in ("results", "figures"):
+        (root / part).symlink_to(small_site.parent / part)
+    shutil.copytree(small_site, root / "site")
+    (root / "site" / "index.html").write_text("old")
+    count = sites.build(root)
+    assert sorted(p.name for p in root.iterdir()) == ["figures", "results", "site"]
+    first = {p.relative_to(small_site): p.read_bytes() for p in small_site.rglob("*") if p.is_file()}
+    second = {p.relative_to(root / "site"): p.read_bytes() for p in (root / "site").rglob("*") if p.is_file()}
+    assert first == second
+    assert count == sum(path.suffix == ".html" for path in first)
+    assert set((small_site / MANIFEST).read_text().split()) == {p.as_posix() for p in first} - {MANIFEST}
+
+
+def test_what_the_site_did_not_write_is_never_touched(small_site, tmp_path):
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "chapter.html").write_text("mine")
+    with pytest.raises(UserError, match=r"--output: '.*thesis' holds files that are not a site's; name a new or empty"):
+        site.write([SCALE], tmp_path, foreign)
+    assert [p.read_text() for p in foreign.iterdir()] == ["mine"]
+    old = tmp_path / "old"
+    shutil.copytree(small_site, old)
+    (old / "notes" / "my.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"files that the site did not write \(notes/my\.txt\); move them away"):
+        site.write([SCALE], tmp_path, old)
+    assert (old / "notes" / "my.txt").read_text() == "mine"
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is a file; name a folder"):
+        site.write([SCALE], tmp_path, tmp_path / "file")
+
+
+def test_a_failure_leaves_the_old_site_and_no_rest(tmp_path, monkeypatch):
+    from ebreplicate.report.site import folder
+
+    folder.replace(tmp_path / "site", lambda root: (root / "a.html").write_text("old"))
+
+    def fails(root):
+        (root / "b.html").write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        folder.replace(tmp_path / "site", fails)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [MANIFEST, "a.html", "site"]
+
+
+def test_the_command_makes_a_site_of_the_committed_records(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(EXPERIMENTS, "_targets", {"table1_schedules": EXPERIMENTS._targets["table1_schedules"]})
+    results, out = Path(__file__).parents[2] / "results", tmp_path / "out"
+    command = ["site", "--results", str(results), "--figures", str(tmp_path), "--output", str(out)]
+    assert main(command) == 0
+    runs = len(list((results / "runs").glob("*/*/record.json")))
+    notes = len(list((results.parent / "docs").glob("*.md")))
+    assert capsys.readouterr().out == f"{5 + 1 + runs + notes} pages; open {out / 'index.html'}\n"
+    assert "Scale quick" in Page(out / "index.html").text  # of the three scales, the one that has runs
+    assert main([*command, "--scale", "paper"]) == 2
+    assert "error: --scale: no run of paper is finished in" in capsys.readouterr().err
+    assert main([*command, "--scale", "papr"]) == 2
+
+
+def test_results_without_runs_and_damaged_runs_are_named(tmp_path, store):
+    with pytest.raises(UserError, match=r"--results: '.*' has no finished run"):
+        site.write([SCALE], tmp_path, tmp_path / "out")
+    spec = victim()
+    folder = tmp_path / "runs" / spec.stage / key(spec)
+    shutil.copytree(store.folder(spec), folder)
+    record = (folder / "record.json").read_text()
+    for damaged, message in (
+        (record.replace('"status": "ok"', '"status": "<script>"'), "status '<script>' is none of"),
+        (re.sub(r'"cost": \{.*?\}, "prov', '"cost": [], "prov', record, flags=re.S), "cost of its record is no object"),
+        (record[:40], "unreadable record"),
+    ):
+        assert damaged != record
+        (folder / "record.json").write_text(damaged)
+        with pytest.raises(UserError, match=message):
+            site.write([SCALE], tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
