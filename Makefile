@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test faults lint report site requirements environment clean help
+.PHONY: all venv smoke test faults lint docs docs-test report site requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -40,12 +40,20 @@ faults: venv ## kills, full disks, damaged files, fuzzing: everything in docs/fa
 	EBREPLICATE_FAULTS_RECORD=build/faults.json $(ACTIVE) $(BIN)/python -m pytest -m "faults or not faults" tests/faults
 	$(BIN)/python workflow/scripts/faults.py build/faults.json
 
-lint: venv ## formatting, lint, and generated files up to date
+lint: venv ## formatting, lint, types, spelling, and generated files up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 	$(BIN)/python workflow/scripts/environment.py --check
+
+docs: venv ## build/docs: the API reference, from the docstrings
+	$(BIN)/python workflow/scripts/apidocs.py
+
+docs-test: venv ## run the documentation's commands, in a copy of this folder
+	$(ACTIVE) $(BIN)/python -m pytest -m docs tests/docs
 
 report: smoke ## report.zip: the self-contained report of what has been run
 	$(SNAKEMAKE) --cores all --report report.zip
@@ -62,8 +70,8 @@ environment: venv ## rewrite environment.yml from requirements.txt
 	$(BIN)/python workflow/scripts/environment.py
 
 clean: ## remove caches and build products; results, figures, data and .venv stay
-	rm -rf .pytest_cache .ruff_cache .hypothesis build report.zip
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build report.zip
 	find . -name .venv -prune -o -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /  \1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1: /p' $(MAKEFILE_LIST)

@@ -23,7 +23,10 @@ from ebreplicate.training.interruption import CONTINUE, Interrupted
 
 
 def _training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", help="canonical JSON of the run, as `plan --runs` prints it, or a path to a spec.json")
+    parser.add_argument(
+        "spec",
+        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or name of a run in --results",
+    )
     parser.add_argument("--results", default="results", help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -124,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
-    readme = sub.add_parser("readme", help="rewrite the generated table of README.md from the comparison")
+    readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
     readme.add_argument("--results", default="results", help="results root to quote (default: results)")
     readme.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return top
@@ -135,8 +138,7 @@ def _stage(args: argparse.Namespace) -> int:
     from ebreplicate.plan import spec as specs
     from ebreplicate.records import Store
 
-    text = args.spec if args.spec.lstrip().startswith("{") else _read_text(args.spec)
-    spec = specs.from_json(text)
+    spec = specs.from_json(_spec_text(args))
     if spec.stage != args.command:
         raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
     if args.threads < 1:
@@ -200,14 +202,18 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
 
 
-def _read_text(path: str) -> str:
+def _spec_text(args: argparse.Namespace) -> str:
+    """The JSON of a run given as JSON, as a file, or by its name, which is that of its folder under the results."""
     from ebreplicate.reading import regular_text
 
+    if args.spec.lstrip().startswith("{"):
+        return str(args.spec)
+    named = Path(args.results, "runs", args.command, Path(args.spec).name, "spec.json")
     try:
-        return regular_text(Path(path))
+        return regular_text(named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec))
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else e
-        raise UserError(f"spec: {shown(path)} is neither JSON nor a readable file ({reason})") from None
+        raise UserError(f"spec: {shown(args.spec)} is neither JSON nor a readable file ({reason})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -265,7 +271,7 @@ def _site(args: argparse.Namespace) -> None:
 def _readme(args: argparse.Namespace) -> None:
     from ebreplicate.report import readme
 
-    readme.update(Path("README.md"), Path(args.results), check=args.check)
+    readme.update(Path(), Path(args.results), check=args.check)
 
 
 def _campaign(args: argparse.Namespace) -> int:

@@ -42,8 +42,7 @@ def ordered(scale: Scale, items: Iterable[str]) -> tuple[Plan, list[Spec]]:
 
     def place(spec: Spec) -> tuple[Any, ...]:
         root = search_of(spec)
-        stage: str = spec.stage  # type: ignore[attr-defined]
-        return root.seed, not root.model.startswith("vgg"), root.dataset, rank[key(spec)], STAGE_RANK[stage]
+        return root.seed, not root.model.startswith("vgg"), root.dataset, rank[key(spec)], STAGE_RANK[spec.stage]
 
     return plan, sorted(plan.runs.values(), key=place)
 
@@ -94,13 +93,12 @@ def _attempt(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
 
 
 def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, threads: int, until: float) -> int:
-    stage: str = spec.stage  # type: ignore[attr-defined]
     name = key(spec)
-    argv = [stage, canonical(spec), "--results", str(store.root), "--data", str(data), "--device", device]
+    argv = [spec.stage, canonical(spec), "--results", str(store.root), "--data", str(data), "--device", device]
     argv += ["--threads", str(threads), "--time-limit", f"{max(1.0, until - time.monotonic()):.0f}", "--no-wait"]
     if name in plan.keep:
         argv += plan.keep[name].flags.split()
-    log = store.root / "logs" / stage / f"{name}.log"
+    log = store.root / "logs" / spec.stage / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with log.open("a") as out:
@@ -110,7 +108,7 @@ def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
     if code == locking.BUSY:
         return code
     word = {0: "done", CONTINUE: "stopped, to be continued"}.get(code, f"FAILED ({_ended(code)}), see {log}")
-    print(f"{time.strftime('%H:%M:%S')} {stage} {name}: {word}, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {spec.stage} {name}: {word}, {time.monotonic() - began:.0f} s", flush=True)
     return code
 
 
@@ -137,7 +135,10 @@ def _worker(*arguments: Any) -> int:
 def run(
     scale: Scale, items: list[str], results: Path, data: Path, device: str, workers: int, threads: int, budget: float
 ) -> int:
-    """Work through a scale with `workers` processes for at most `budget` seconds; 0, CONTINUE or 1 as `work`."""
+    """Work through a scale with `workers` processes for at most `budget` seconds; 0, CONTINUE or 1 as `work`.
+
+    Raises UserError for a number of workers or a budget that is not positive.
+    """
     if workers < 1:
         raise UserError(f"--workers: must be at least 1, got {workers}")
     if not budget > 0:
@@ -152,6 +153,11 @@ def run(
             signal.signal(signal.SIGTERM, lambda *_: interruption.request())
             os._exit(_worker(scale, items, results, data, device, threads, until))
         children.append(child)
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(child, signal.SIGTERM) for child in children])
+
+    def stop(*_: object) -> None:
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return 1 if any(c not in (0, CONTINUE) for c in codes) else max(codes)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ebreplicate.errors import unknown
+from ebreplicate.models.common import Layer
 
 CONVENTIONS = ("authors", "fvcore", "torch")
 """authors: 2 per multiply-add of conv and linear (+ bias), 2 per BN element, 1 per ReLU, k*k per pooled output.
@@ -99,7 +100,7 @@ def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
     """How often each weight of every convolution and linear layer is multiplied for one image, in module order."""
     uses: dict[nn.Module, int] = {}
 
-    def count(module: nn.Module, _inputs: Any, out: torch.Tensor) -> None:
+    def count(module: Layer, _inputs: Any, out: torch.Tensor) -> None:
         uses[module] = out.numel() // module.weight.shape[0]
 
     copied = copy.deepcopy(model).cpu().float().eval()
@@ -169,7 +170,9 @@ class EnergyMeter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        end = self._read() if self._start is not None else None
+        if self._start is None:
+            return
+        end = self._read()
         if end is not None and end >= self._start:  # RAPL wraps around; a wrapped reading is no reading
             self.joules = end - self._start
 

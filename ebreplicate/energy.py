@@ -123,11 +123,12 @@ def modelled(spec: Spec, store: Store) -> float | None:
     forward = dense if spec.ticket.over_weights else drawn["cost"]["forward_flops"]
     small = work_of(root, forward, drawn["metrics"].get("channels"))
     epochs = searched_epochs(root, drawn, dense)
-    parts = (
+    parts = [
         training_joules(work_of(root, dense), image_count(root), epochs, root.recipe.batch_size, root.precision),
         training_joules(small, image_count(root), record["metrics"]["epochs"], spec.recipe.batch_size, spec.precision),
-    )
-    return None if None in parts else math.fsum(parts)  # type: ignore[arg-type]
+    ]
+    known = [joules for joules in parts if joules is not None]
+    return math.fsum(known) if len(known) == len(parts) else None
 
 
 def _from_scratch(spec: Training, record: dict[str, Any]) -> float | None:
@@ -150,10 +151,10 @@ def measured(spec: Spec, store: Store) -> tuple[float | None, str | None]:
     if record is None or record["status"] != "ok":
         return None, None
     own, source = record["cost"].get("energy_j"), record["cost"].get("energy_source")
-    if isinstance(spec, Training) or own is None:
+    if not isinstance(spec, Retrain) or own is None:
         return own, source
-    drawn, found = store.read(spec.ticket), store.read(spec.ticket.search)  # type: ignore[attr-defined]
-    if spec.ticket.after is not None or not drawn or not found or found["cost"].get("energy_source") != source:  # type: ignore[attr-defined]
+    drawn, found = store.read(spec.ticket), store.read(spec.ticket.search)
+    if spec.ticket.after is not None or not drawn or not found or found["cost"].get("energy_source") != source:
         return None, None
     share = searched_epochs(search_of(spec), drawn, found["cost"]["forward_flops"]) / found["metrics"]["epochs"]
     return own + share * found["cost"]["energy_j"], source

@@ -51,7 +51,7 @@ def strict_json(text: str) -> Any:
 
 
 def array(path: Path, axes: int) -> "np.ndarray":
-    """Array of a .npy file with `axes` axes; nothing is unpickled, and no more is allocated than the file has."""
+    """Array of a .npy file, its shape of `axes` axes; nothing is unpickled, no more allocated than the file has."""
     import numpy as np  # not while planning
 
     if not path.is_file():

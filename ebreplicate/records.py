@@ -71,7 +71,7 @@ class Store:
 
     def folder(self, spec: specs.Spec) -> Path:
         """Folder of the run `spec`."""
-        return self.root / "runs" / spec.stage / specs.key(spec)  # type: ignore[attr-defined]
+        return self.root / "runs" / spec.stage / specs.key(spec)
 
     def record_path(self, spec: specs.Spec) -> Path:
         """Path of the record that marks the run as done."""
@@ -118,7 +118,7 @@ class Store:
         if not path.is_file():
             return None
         record = read_record(path, specs.key(spec))
-        if record["stage"] != spec.stage:  # type: ignore[attr-defined]
+        if record["stage"] != spec.stage:
             raise UserError(f"{path}: record of a {record['stage']!r}; delete the folder to run it again")
         return record
 
@@ -131,7 +131,7 @@ class Store:
                 raise ValueError("its SHA-256 is not the record's")
             return reading.array(path, axes)
         except (OSError, ValueError) as e:
-            what = f"{name} of {spec.stage} {specs.key(spec)}"  # type: ignore[attr-defined]
+            what = f"{name} of {spec.stage} {specs.key(spec)}"
             raise UserError(f"{what}: unreadable ({e}); delete its folder to run it again") from None
 
     def write(self, spec: specs.Spec, record: dict[str, Any], history: Iterable[dict[str, Any]] = ()) -> None:
@@ -149,7 +149,7 @@ class Store:
         else:
             (folder / "history.csv").unlink(missing_ok=True)
         files = {name: digest(folder / name) for name in DIGESTED if (folder / name).is_file()}
-        body = {"key": specs.key(spec), "stage": spec.stage, **record}  # type: ignore[attr-defined]
+        body = {"key": specs.key(spec), "stage": spec.stage, **record}
         body |= {"files": files} if files else {}
         atomic_write(folder / "record.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ebreplicate.models.common import Layer
 from ebreplicate.training.sparse import weight_layers
 
 PER_PRODUCT = {"authors": 2, "fvcore": 1, "torch": 2}
@@ -30,8 +31,8 @@ def layer_costs(model: nn.Module, input_shape: Iterable[int]) -> dict[str, Layer
     found: dict[str, LayerCost] = {}
 
     def record(name: str):
-        def hook(layer: nn.Module, _inputs: object, out: torch.Tensor) -> None:
-            per_output = layer.weight[0].numel()  # type: ignore[index, operator]
+        def hook(layer: Layer, _inputs: object, out: torch.Tensor) -> None:
+            per_output = layer.weight[0].numel()
             found[name] = LayerCost(out.numel() * per_output, out.numel())
 
         return hook

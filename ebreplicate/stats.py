@@ -21,12 +21,12 @@ class Interval:
 
     @property
     def low(self) -> float:
-        """Lower end."""
+        """Lower end, in the unit of the mean."""
         return self.mean - self.half
 
     @property
     def high(self) -> float:
-        """Upper end."""
+        """Upper end, in the unit of the mean."""
         return self.mean + self.half
 
 
@@ -49,6 +49,35 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
     """t-interval of a - b over pairs that share everything but what is compared."""
     return t_interval([x - y for x, y in zip(a, b, strict=True)])
+
+
+def p_value(i: Interval, bound: float = 0.0, confidence: float = 0.95) -> float:
+    """Two-sided p-value of Student's t-test of the mean of `i` against `bound`, a fraction; nan without an interval.
+
+    It is below 1 - `confidence` exactly where the interval, of that confidence, leaves `bound` out.
+    """
+    if math.isnan(i.half):
+        return math.nan
+    if i.half == 0:
+        return 1.0 if i.mean == bound else 0.0
+    from scipy.stats import t
+
+    error = i.half / float(t.ppf(0.5 + confidence / 2, i.n - 1))
+    return 2 * float(t.sf(abs(i.mean - bound) / error, i.n - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p-values, fractions; nan, a claim that was not tested, stays and does not count.
+
+    The chance of one or more false verdicts among all of them is at most a if those at or below a are taken (S. Holm,
+    Scandinavian Journal of Statistics 6, 1979).
+    """
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    adjusted, least = list(p_values), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = least
+    return adjusted
 
 
 def accuracy_margin(accuracy: float, images: int) -> float:

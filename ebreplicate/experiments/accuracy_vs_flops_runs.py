@@ -61,7 +61,7 @@ class Planned(NamedTuple):
 
 def grid_of(scale: Scale) -> Grid:
     """The item's settings at `scale`."""
-    return scale.grid(ITEM, Grid)  # type: ignore[no-any-return]
+    return scale.grid(ITEM, Grid)
 
 
 def sparse_blocks(scale: Scale) -> list[tuple[str, str, int]]:

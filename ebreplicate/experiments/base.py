@@ -1,6 +1,7 @@
 """What an experiment is: runs, table, figure, cells beside the paper's, claims. No torch."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,9 @@ def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
-def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "key", **where: Any) -> dict[int, Traced]:
+def by_seed(
+    table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "key", /, **where: Any
+) -> dict[int, float]:
     """Values of `column` per seed in the rows that match `where`; rows without a value are left out.
 
     Each value carries the keys of its records, from the column `keys` (several are parted by spaces), so that what is
@@ -171,7 +174,7 @@ def by_seed(table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "k
     return {int(s): Traced(v, str(k).split()) for s, v, k in zip(seeds, values, records, strict=True)}
 
 
-def interval(values: dict[int, float]) -> Interval:
+def interval(values: Mapping[int, float]) -> Interval:
     """t-interval over seeds."""
     return t_interval(list(values.values()))
 

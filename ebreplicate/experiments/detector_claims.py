@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.fig1_runs import RATIOS
-from ebreplicate.experiments.verdicts import at_least, pooled
+from ebreplicate.experiments.verdicts import at_least, pooled, told_margin
 from ebreplicate.lineage import Evidence
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin, t_interval
@@ -52,7 +52,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
         "A ticket drawn where the detector fires retrains as well as one drawn from the fully trained network.",
         "paper, Algorithm 1 and Table 2",
         "mean over panels and ratios where a ticket emerged, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({margin:.2f} pp). The best draw of the grid is not the yardstick: the "
+        f"exceeds minus the noise margin ({told_margin(margin)}). The best draw of the grid is not the yardstick: the "
         "maximum of noisy draws is biased upwards.",
         verdict,
         evidence,
@@ -80,7 +80,7 @@ def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
         "the accuracy of the dense network.",
         "paper, abstract and Table 2",
         "mean over panels and ratios where a ticket emerged, same number of epochs in total, t-interval over seeds; "
-        f"supported if its lower end exceeds minus the noise margin ({margin:.2f} pp)",
+        f"supported if its lower end exceeds minus the noise margin ({told_margin(margin)})",
         verdict,
         evidence,
         n,

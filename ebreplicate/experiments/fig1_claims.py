@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.fig1_runs import RATIOS
-from ebreplicate.experiments.verdicts import at_least, greater, pooled
+from ebreplicate.experiments.verdicts import at_least, greater, pooled, told_margin
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
 
@@ -54,7 +54,7 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
         "fully trained network.",
         "paper, Fig. 1 and title claim",
         "mean over panels and ratios of (early draws minus final draw), t-interval over seeds; supported if its lower "
-        f"end exceeds minus the noise margin ({margin:.2f} pp: two standard errors of the test accuracy)",
+        f"end exceeds minus the noise margin ({told_margin(margin)}: two standard errors of the test accuracy)",
         verdict,
         evidence,
         n,
@@ -89,7 +89,7 @@ def _dense(scale: Scale, table: Any) -> Claim:
         "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",
         "paper, Fig. 1 (dashed baselines)",
         "mean over panels of (draws 10 to 40 minus dense), t-interval over seeds; supported if its lower end exceeds "
-        f"minus the noise margin ({margin:.2f} pp)",
+        f"minus the noise margin ({told_margin(margin)})",
         verdict,
         evidence,
         n,

@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.fig2_runs import FINAL, NAMES, grid_of, where_of
-from ebreplicate.experiments.verdicts import at_least, greater, pooled
+from ebreplicate.experiments.verdicts import at_least, greater, pooled, told_margin
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
 
@@ -47,7 +47,7 @@ def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
         f"{scale.precision}.",
         "paper, Fig. 2 (subject known, numbers not found)",
         f"mean over panels, ratios and draws of ({precision} minus {scale.precision} search of the same seed), "
-        f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({margin:.2f} pp: two "
+        f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(margin)}: two "
         "standard errors of the test accuracy)",
         verdict,
         evidence,
@@ -72,7 +72,7 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
         "an accuracy no lower than the last epoch's.",
         "paper, Fig. 2 (subject known, numbers not found)",
         "mean over panels, ratios and early draws of (early minus final draw), t-interval over seeds; supported if its "
-        f"lower end exceeds minus the noise margin ({margin:.2f} pp)",
+        f"lower end exceeds minus the noise margin ({told_margin(margin)})",
         verdict,
         evidence,
         n,

@@ -166,8 +166,8 @@ def draw(scale: Scale, table: Any) -> Any:
             look = {"ncols": 2 if deep else 1, "fontsize": "small"}
             figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
     grid = grid_of(scale)
-    few, deep = (len(scale.seeds[:n]) for n in (grid.seeds, grid.deep_seeds))
-    note = f"scale {scale.name}, {base.count(few, 'seed')} (deep: {deep}), "
+    few, many = (len(scale.seeds[:n]) for n in (grid.seeds, grid.deep_seeds))
+    note = f"scale {scale.name}, {base.count(few, 'seed')} (deep: {many}), "
     note += "mean and 95 % t-interval (cut at the frame); grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))
     return figure

@@ -8,7 +8,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed
 from ebreplicate.experiments.lottery_runs import DATASET, DEEP, ITEM, Planned, grid_of, planned
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Spec
+from ebreplicate.plan.spec import Search, Spec
 from ebreplicate.stats import accuracy_margin, t_interval
 from ebreplicate.training.datasets import INFO
 
@@ -80,19 +80,19 @@ def curve(model: str, setting: str, series: str, metric: str = ACCURACY) -> dict
 
 def _row(run: Planned, store: Any) -> dict[str, Any]:
     """Table row of a run: what `base` reads of it, the share of weights left, and where early stopping would be."""
-    names = {"model": run.model, "dataset": DATASET[run.model], "setting": run.setting, "series": run.series}
-    names |= {"round": run.round}
-    if run.round == 0:
-        row, search = base.search_row(run.spec, store, **names), run.spec  # type: ignore[arg-type]
-        remaining = 1.0
+    names: dict[str, Any] = {"model": run.model, "dataset": DATASET[run.model], "setting": run.setting}
+    names |= {"series": run.series, "round": run.round}
+    remaining: float | None = 1.0
+    if isinstance(run.spec, Search):
+        row, search = base.search_row(run.spec, store, **names), run.spec
     else:
-        row, search = base.retrain_row(run.spec, store, **names), run.spec.ticket.search  # type: ignore
-        drawn = store.read(run.spec.ticket)  # type: ignore[union-attr]
+        row, search = base.retrain_row(run.spec, store, **names), run.spec.ticket.search
+        drawn = store.read(run.spec.ticket)
         remaining = drawn["metrics"].get("remaining_fraction") if drawn else None
     record = store.read(run.spec)
     stop = record["metrics"] if record is not None and record["status"] == "ok" else {}
-    images = search.train_size or INFO[search.dataset].train  # type: ignore[union-attr]
-    steps = -(-images // search.recipe.batch_size)  # type: ignore[union-attr]
+    images = search.train_size or INFO[search.dataset].train
+    steps = -(-images // search.recipe.batch_size)
     epoch = stop.get("early_stop_epoch")
     return {
         **row,

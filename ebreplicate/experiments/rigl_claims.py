@@ -6,7 +6,7 @@ from typing import Any
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
-from ebreplicate.experiments.verdicts import Judged, at_least, greater, pooled
+from ebreplicate.experiments.verdicts import Judged, at_least, greater, pooled, told_margin
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
 
@@ -128,6 +128,7 @@ def _matches_pruning(scale: Scale, table: Any) -> Claim:
         "rigl-matches-pruning",
         "RigL is no worse than pruning a dense network gradually, which costs more FLOPs.",
         "RigL, abstract and section 4",
-        f"{SHARED}; uniform distribution; supported if its lower end exceeds minus the noise margin ({margin:.2f} pp)",
+        f"{SHARED}; uniform distribution; supported if its lower end exceeds minus the noise margin "
+        f"({told_margin(margin)})",
         at_least(difference, bound, "RigL minus gradual pruning", series),
     )

@@ -46,7 +46,7 @@ def relative_flops(model: str, sparsity: float, distribution: str, method: str =
         network = build(model, CLASSES)
     layers, counts = sparse_layers(network), target_counts(network, spec)
     costs = layer_costs(network, SHAPE)
-    density = {name: counts[name] / layer.weight.numel() for name, layer in layers.items()}  # type: ignore[operator]
+    density = {name: counts[name] / layer.weight.numel() for name, layer in layers.items()}
     sparse, dense = rigl_forward(costs, density), rigl_forward(costs)
     return sparse / dense, SPARSIFIERS.load(method)(spec).training_flops(sparse, dense) / (3 * dense)
 

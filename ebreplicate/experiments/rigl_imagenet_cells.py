@@ -70,7 +70,7 @@ def printed() -> tuple[Printed, ...]:
             if point is None and not dense:
                 continue
             spread = float(row.uncertainty) if math.isfinite(row.uncertainty) else 0.0
-            length = "" if dense or file == "rigl_readme" else f" {point.multiplier:g}x"
+            length = "" if point is None or file == "rigl_readme" else f" {point.multiplier:g}x"
             name = f"{row.model}, {row.method.strip().removesuffix('  1x')}{length}" + (
                 "" if dense else f", sparsity {row.prune_ratio:g}"
             )

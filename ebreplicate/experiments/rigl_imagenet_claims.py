@@ -8,7 +8,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.rigl_imagenet_cells import where
 from ebreplicate.experiments.rigl_imagenet_runs import DATASET, NETWORKS, POINTS, Point
-from ebreplicate.experiments.verdicts import Judged, at_least, greater, pooled
+from ebreplicate.experiments.verdicts import Judged, at_least, greater, pooled, told_margin
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
 
@@ -125,7 +125,7 @@ def all_claims(scale: Scale, table: Any) -> list[Claim]:
             "ResNet-50 with 80 % zeros (ERK), trained by RigL five times as long, is at least as accurate as dense.",
             "RigL, Fig. 2 (77.1 against 76.8 %); README (77.17 %)",
             "difference within a seed, t-interval over seeds; supported if its lower end exceeds minus the noise "
-            f"margin ({margin:.2f} pp: two standard errors of the accuracy on the test images)",
+            f"margin ({told_margin(margin)}: two standard errors of the accuracy on the test images)",
             five,
         ),
         _claim(

@@ -92,7 +92,7 @@ class Grid(Spec):
 
     def network(self, model: str) -> Network:
         """Settings of a network."""
-        return getattr(self, model)  # type: ignore[no-any-return]
+        return getattr(self, model)
 
     def points(self, model: str) -> list[Point]:
         """The printed points of a network that are run at this scale."""
@@ -105,7 +105,7 @@ Grid.nested = dict.fromkeys(NETWORKS, Network)
 
 def grid_of(scale: Scale) -> Grid:
     """The item's settings at `scale`."""
-    return scale.grid(ITEM, Grid)  # type: ignore[no-any-return]
+    return scale.grid(ITEM, Grid)
 
 
 def dense_run(scale: Scale, model: str, seed: int) -> Search:

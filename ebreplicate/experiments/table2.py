@@ -33,7 +33,7 @@ IMPROVEMENTS = ("accuracy_improvement", "flops_improvement", "energy_improvement
 def total_flops(spec: Spec, ledger: dict[str, Any], epochs: int) -> float | None:
     """Training FLOPs as the paper counts them, search included: a mask over single weights saves nothing."""
     if not isinstance(spec, Sparse):
-        return ledger.get("training_flops", {}).get("authors")  # type: ignore[no-any-return]
+        return ledger.get("training_flops", {}).get("authors")
     from ebreplicate.energy import image_count
 
     forward = ledger.get("forward_flops")

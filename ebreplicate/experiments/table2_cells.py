@@ -92,6 +92,6 @@ def _improvement_cells(
         name = f"{base.TITLES[model]} {base.TITLES[dataset]}: {IMPROVEMENT}, ratio {ratio:g}, {metric}"
         margin = 2 * accuracy_margin(numbers["EB Train", ratio, "retrain_top1"], 10_000)
         tolerance = margin if unit == "pp" else ENERGY_TOLERANCE * value
-        ours = interval(by_seed(table, column, keys="derived_from", **where))
+        ours = interval(by_seed(table, column, "derived_from", **where))
         out.append(Cell(name, value, ours, unit, "Table 2, read from the image", how, tolerance))
     return out

@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
 from ebreplicate.experiments.table2_methods import BASELINES
-from ebreplicate.experiments.verdicts import at_least, greater, pooled
+from ebreplicate.experiments.verdicts import at_least, greater, pooled, told_margin
 from ebreplicate.lineage import Evidence, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.stats import accuracy_margin
@@ -79,7 +79,7 @@ def _at_least(scale: Scale, table: Any, name: str) -> Claim:
         f"{first} is at least as accurate as {second} at the same ratio.",
         source,
         "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if its lower "
-        f"end exceeds minus the noise margin ({margin:.2f} pp: two standard errors of the test accuracy)",
+        f"end exceeds minus the noise margin ({told_margin(margin)}: two standard errors of the test accuracy)",
         verdict,
         evidence,
         n,

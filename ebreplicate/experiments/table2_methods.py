@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.detector_study import eb_train
@@ -27,12 +28,13 @@ def _ticket(
     at: str = "eb",
     method: str = "slimming",
     search_precision: str | None = None,
-    **retrain: str,
+    **retrain: Any,
 ) -> Retrain:
     """A ticket of the scale's search, trained by the scale's whole recipe (every row of the table has equal epochs)."""
-    search = scale.search(model, dataset, seed, **({"precision": search_precision} if search_precision else {}))
+    searched: dict[str, Any] = {"precision": search_precision} if search_precision else {}
+    search = scale.search(model, dataset, seed, **searched)
     ticket = Ticket(search=search, ratio=ratio, at=at, method=method)
-    return Retrain(ticket=ticket, recipe=scale.recipe, **retrain)  # type: ignore[arg-type]
+    return Retrain(ticket=ticket, recipe=scale.recipe, **retrain)
 
 
 def _unpruned(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Spec:
@@ -98,12 +100,12 @@ class Grid(Spec):
 
     def block(self, dataset: str, model: str) -> Block:
         """The block of a network and dataset, by the paper's names."""
-        return getattr(self, f"{model}_{dataset}")  # type: ignore[no-any-return]
+        return getattr(self, f"{model}_{dataset}")
 
 
 def grid(scale: Scale) -> Grid:
     """Table 2's grid at `scale`."""
-    return scale.grid("table2", Grid)  # type: ignore[no-any-return]
+    return scale.grid("table2", Grid)
 
 
 def rows(scale: Scale) -> list[tuple[str, str, str, float, int, Spec]]:

@@ -52,9 +52,10 @@ def _panel(axis: Any, scale: Scale, table: Any, model: str) -> None:
             where = {"method": method, "ratio": float(ratio)}
             flops, accuracy = by_seed(here, "flops_ratio", **where), by_seed(here, **where)
             if flops:
-                x, y = interval(flops).mean, interval(accuracy)
-                axis.errorbar(x, y.mean, 0 if math.isnan(y.half) else y.half, c=colour, marker=marker, capsize=2)
-                _name(axis, ratio, x, y.mean)
+                x, ours = interval(flops).mean, interval(accuracy)
+                half = 0 if math.isnan(ours.half) else ours.half
+                axis.errorbar(x, ours.mean, half, c=colour, marker=marker, capsize=2)
+                _name(axis, ratio, x, ours.mean)
                 seen += accuracy.values()
             if (method, ratio) in paper:
                 x, y = paper[method, ratio]

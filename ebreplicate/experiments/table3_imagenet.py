@@ -55,7 +55,7 @@ def runs_of(scale: Scale, model: str, seed: int) -> dict[tuple[str, float], Sear
     out: dict[tuple[str, float], Search | Retrain | Ticket] = {(UNPRUNED, 0.0): search}
     for ratio in RATIOS[model]:
         late, early = base.ticket(search, ratio, "final"), base.ticket(search, ratio, "eb")
-        how = {"recipe": recipe, "precision": grid.precision}
+        how: dict[str, Any] = {"recipe": recipe, "precision": grid.precision}
         out[SLIMMING, ratio] = Retrain(late, **how)
         out[EB, ratio] = Retrain(early, schedule="continue", **how)
         out[REINIT, ratio] = Retrain(early, init="reinit", **how)

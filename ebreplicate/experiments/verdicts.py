@@ -1,16 +1,18 @@
 """From differences to verdicts: the rules every claim and cell is judged by. No torch."""
 
 import math
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
 from ebreplicate.lineage import Evidence
-from ebreplicate.stats import Interval, t_interval
+from ebreplicate.stats import Interval, p_value, t_interval
 
 Judged = tuple[str, str, int]
 
 
-def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> tuple[Interval, int]:
+def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> tuple[Interval, int]:
     """Average contrasts over series within each seed, then a t-interval over seeds: seeds are the independent unit.
 
     `contrasts`: per series (panel, ratio, draw), difference by seed. Series must share their seeds, or a missing run
@@ -28,18 +30,30 @@ def pooled(contrasts: Mapping[object, Mapping[int, float]]) -> tuple[Interval, i
     return t_interval([sum(v[s] for v in series) / len(series) for s in sorted(seeds)]), len(series)
 
 
-def _evidence(i: Interval, what: str, unit: str, groups: int) -> Evidence:
+def _evidence(i: Interval, bound: float, what: str, unit: str, groups: int) -> Evidence:
     over = f", over {groups} series" if groups > 1 else ""
     seeds = "1 seed, no interval" if i.n == 1 else f"{i.n} seeds"
     half = "" if math.isnan(i.half) else f" +- {i.half:.2f}"
-    return Evidence(f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over})", i.records)
+    p = "" if math.isnan(i.half) else f"; p = {p_value(i, bound):.3g}"
+    return Evidence(f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over}{p})", i.records)
+
+
+def told_p(evidence: str) -> float:
+    """The p-value that a claim's evidence tells, of its difference against its bound; nan where it tells none."""
+    found = re.search(r"; p = ([\d.e+-]+)\)", evidence)
+    return float(found[1]) if found else math.nan
+
+
+def told_margin(margin: float) -> str:
+    """A noise margin (percentage points) as a rule tells it: it follows from accuracies, so it waits for the first."""
+    return "not known before a run" if math.isnan(margin) else f"{margin:.2f} pp"
 
 
 def at_least(i: Interval, bound: float, what: str, groups: int = 1, unit: str = "pp") -> Judged:
     """Verdict on "the difference is at least `bound`": the whole interval must lie on one side of it."""
     if i.n == 0:
         return NOT_RUN, "", 0
-    evidence = _evidence(i, what, unit, groups)
+    evidence = _evidence(i, bound, what, unit, groups)
     if math.isnan(i.half):
         return INCONCLUSIVE, evidence, i.n
     if i.low >= bound:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Claim, by_seed, interval
-from ebreplicate.experiments.verdicts import at_least, pooled
+from ebreplicate.experiments.verdicts import at_least, pooled, told_margin
 from ebreplicate.experiments.when_to_prune_runs import INDICATORS, Series, draws, series, where_of
 from ebreplicate.lineage import Traced, records_of
 from ebreplicate.plan.scale import Scale
@@ -80,8 +80,8 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
         "A ticket drawn where EPI fires retrains as well as that of the best draw epoch a grid search finds.",
         "When to Prune?, abstract and Table 1",
         "mean over panels, ratios and importances where EPI fired of (at EPI minus best draw of the grid), t-interval "
-        f"over seeds; supported if its lower end exceeds minus the noise margin ({margin:.2f} pp). Strict: the maximum "
-        "of noisy draws is biased upwards",
+        f"over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(margin)}). Strict: the "
+        "maximum of noisy draws is biased upwards",
         verdict,
         evidence,
         n,
@@ -103,7 +103,7 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
         "(so it is no further from the oracle).",
         "our question, between When to Prune? and the EB paper",
         "mean over panels, ratios and importances where both fired, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({margin:.2f} pp)",
+        f"exceeds minus the noise margin ({told_margin(margin)})",
         verdict,
         evidence,
         n,
@@ -123,7 +123,7 @@ def _gradient(scale: Scale, table: Any) -> Claim:
         "Channels ranked by gradient (Taylor) give, at EPI, tickets no worse than channels ranked by magnitude.",
         "When to Prune?, Table 1 (both importances come close to their oracle)",
         "mean over panels and ratios where EPI fired on both, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({margin:.2f} pp)",
+        f"exceeds minus the noise margin ({told_margin(margin)})",
         verdict,
         evidence,
         n,

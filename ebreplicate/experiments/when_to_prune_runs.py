@@ -63,7 +63,8 @@ def retrains(scale: Scale, one: Series, seed: int) -> dict[tuple[str, str], Retr
     search, method = scale.search(model, dataset, seed), METHODS[importance]
     grid = {name: scale.epoch(int(name)) for name in draws(scale, importance)}
     out = {}
-    for name, at in {**{i: i for i in INDICATORS}, **grid}.items():
+    places: dict[str, int | str] = {**{i: i for i in INDICATORS}, **grid}
+    for name, at in places.items():
         ticket = Ticket(search=search, ratio=ratio, at=at, method=method)
         out[name, "full"] = Retrain(ticket=ticket, recipe=scale.retrain_recipe)
         if name in INDICATORS and grid_of(scale).continue_too:

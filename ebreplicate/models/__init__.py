@@ -6,7 +6,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn
+    from ebreplicate.models.common import Network
 
 MODELS = Registry(
     "model",
@@ -38,7 +38,7 @@ def build(
     width: float = 1.0,
     channels: list[int] | None = None,
     shape: tuple[int, int, int] = (3, 32, 32),
-) -> "nn.Module":
+) -> "Network":
     """Build network `name` with freshly initialised weights.
 
     `width` multiplies every channel count (at least one channel each). `channels`, if given, is the number of kept

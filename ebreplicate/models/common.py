@@ -1,11 +1,26 @@
 """Pieces every network shares: initialisation, scaled widths, channel selection."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
 from ebreplicate.errors import UserError
+
+Layer = nn.Conv2d | nn.Linear
+"""A layer with a weight."""
+
+
+class Network(nn.Module):
+    """Base of all networks.
+
+    `arguments`: those of `models.build` that make this network again, dense. `residual`: whether the network works on
+    where a mask empties a layer, because the signal goes around it.
+    """
+
+    arguments: dict[str, Any]
+    residual: bool
 
 
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.models.common import scaled
+from ebreplicate.models.common import Network, scaled
 
 Shape = tuple[int, int, int]
 CONV_STAGES = {2: (64,), 4: (64, 128), 6: (64, 128, 256)}
@@ -20,16 +20,24 @@ OUTPUT_RATE = 0.5
 """Connections to the output are pruned at half the rate of the rest (section 2)."""
 
 
-class Plain(nn.Module):
+class Plain(Network):
     """3x3 convolutions with ReLU, in pairs with a 2x2 max-pool after each; then two hidden linear layers."""
 
     residual = False
 
-    def __init__(self, name: str, stages: tuple[int, ...], hidden: tuple[int, int], rate: float, **build: object):
+    def __init__(
+        self,
+        name: str,
+        stages: tuple[int, ...],
+        hidden: tuple[int, int],
+        rate: float,
+        *,
+        num_classes: int,
+        width: float,
+        shape: Shape,
+    ):
         super().__init__()
-        shape: Shape = build["shape"]  # type: ignore[assignment]
-        width, classes = float(build["width"]), int(build["num_classes"])  # type: ignore[arg-type, call-overload]
-        self.arguments = {"name": name, **build}
+        self.arguments = {"name": name, "num_classes": num_classes, "width": width, "shape": shape}
         layers: list[nn.Module] = []
         cin, height, breadth = shape
         for channels in stages:
@@ -42,12 +50,13 @@ class Plain(nn.Module):
         sizes = [math.prod((cin, height, breadth)), *(scaled(h, width) for h in hidden)]
         for a, b in pairwise(sizes):
             layers += [nn.Linear(a, b), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
         self.pruning_rates = [rate] * (2 * len(stages)) + [1.0] * len(hidden) + [OUTPUT_RATE]
         for layer in self.layers:
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_normal_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, num_classes) of images x (B, *shape)."""

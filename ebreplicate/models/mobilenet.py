@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.models.common import batch_norm, conv, scaled
+from ebreplicate.models.common import Network, batch_norm, conv, scaled
 
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 """(channels, stride) of the thirteen depthwise-separable blocks at width 1."""
@@ -17,7 +17,7 @@ def _depthwise(channels: int, stride: int) -> nn.Conv2d:
     return layer
 
 
-class MobileNet(nn.Module):
+class MobileNet(Network):
     """3x3 stem of stride 2, thirteen blocks of depthwise 3x3 and 1x1 (BN-ReLU after each), average pool, linear."""
 
     residual = False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from ebreplicate.models.common import ChannelSelection, batch_norm, check_channels, conv, scaled
+from ebreplicate.models.common import ChannelSelection, Network, batch_norm, check_channels, conv, scaled
 
 EXPANSION = 4
 
@@ -37,7 +37,7 @@ class Bottleneck(nn.Module):
         return out + (x if self.downsample is None else self.downsample(x))
 
 
-class PreResNet(nn.Module):
+class PreResNet(Network):
     """Depth 9n+2: three stages of n bottlenecks (16, 32, 64 planes), final BN, selection, pooling, linear."""
 
     residual = True

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from ebreplicate.models.common import batch_norm, check_channels, conv, scaled
+from ebreplicate.models.common import Network, batch_norm, check_channels, conv, scaled
 
 
 class BasicBlock(nn.Module):
@@ -77,13 +77,14 @@ def _downsample(cin: int, cout: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(conv(cin, cout, 1, stride), batch_norm(cout, 1.0))
 
 
-SHAPES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
+Block = BasicBlock | Bottleneck
+SHAPES: dict[str, tuple[type[Block], tuple[int, ...]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
 }
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """7x7 stem, four stages of blocks, global average pool, linear; gamma starts at 1.
 
     `channels` counts kept channels of every batch norm, but batch norms on the residual stream (stem, last of a block,
@@ -114,9 +115,9 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(cin, num_classes)
 
     @property
-    def blocks(self) -> list[BasicBlock | Bottleneck]:
+    def blocks(self) -> list[Block]:
         """All blocks in forward order."""
-        return [block for stage in self.stages for block in stage]  # type: ignore[union-attr, misc]
+        return [m for m in self.stages.modules() if isinstance(m, Block)]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, num_classes) of images x (B, 3, H, W), H and W multiples of 32."""
@@ -124,7 +125,7 @@ class ResNet(nn.Module):
         return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
-def full_widths(block: type, planes: list[int], counts: tuple[int, ...]) -> list[int]:
+def full_widths(block: type[Block], planes: list[int], counts: tuple[int, ...]) -> list[int]:
     """Channels of every batch norm of the dense network, in forward order."""
     full, cin = [planes[0]], planes[0]
     for i, (p, count) in enumerate(zip(planes, counts, strict=True)):
@@ -137,7 +138,7 @@ def full_widths(block: type, planes: list[int], counts: tuple[int, ...]) -> list
     return full
 
 
-def _stage(block: type, cin: int, planes: int, count: int, stride: int, kept: Iterator[int]) -> nn.Sequential:
+def _stage(block: type[Block], cin: int, planes: int, count: int, stride: int, kept: Iterator[int]) -> nn.Sequential:
     """`count` blocks, the first with the stride; takes their entries from `kept`."""
     blocks = []
     for number in range(count):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ebreplicate.models.common import batch_norm, check_channels, conv, scaled
+from ebreplicate.models.common import Network, batch_norm, check_channels, conv, scaled
 
 STAGES = {
     16: [[64, 64], [128, 128], [256] * 3, [512] * 3, [512] * 3],
@@ -11,7 +11,7 @@ STAGES = {
 }
 
 
-class VGG(nn.Module):
+class VGG(Network):
     """Stages of conv3x3-BN-ReLU with a 2x2 max-pool between stages, 2x2 average pool, one linear layer."""
 
     residual = False

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.models.common import batch_norm, conv, scaled
+from ebreplicate.models.common import Network, batch_norm, conv, scaled
 
 STAGES, BLOCKS = (32, 64, 128), 3
 """Channels at widening factor 2, and basic blocks a stage: depth 6 * 3 + 4."""
@@ -35,7 +35,7 @@ class WideBlock(nn.Module):
         return x + self.conv2(self.relu2(self.bn2(self.conv1(active))))
 
 
-class WideResNet(nn.Module):
+class WideResNet(Network):
     """3x3 stem of 16 channels, three stages of three blocks, final BN, average pool, linear; gamma starts at 1."""
 
     residual = True

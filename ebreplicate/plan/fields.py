@@ -3,9 +3,9 @@
 import json
 import math
 import types
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
-from typing import Any, Union, get_args, get_origin
+from typing import Any, ClassVar, Union, get_args, get_origin
 
 from ebreplicate.errors import UserError, shown, unknown
 
@@ -48,20 +48,28 @@ def need(ok: bool, where: str, problem: str) -> None:
         raise UserError(f"{where}: {problem}")
 
 
+@dataclass(frozen=True)
 class Spec:
     """Base of all specs: types are checked at construction, before anything is hashed or trained."""
 
-    nested = {}  # noqa: RUF012
+    stage: ClassVar[str]
+    """Stage that runs it; of runs only."""
+    nested: ClassVar[dict[str, type["Spec"]]] = {}
     """Classes of fields whose annotation cannot name them, because they are defined later."""
 
     def __post_init__(self) -> None:
         """Check every field's type, then the spec's own rules."""
-        for f in fields(self):  # type: ignore[arg-type]
+        for f in fields(self):
             where = f"{type(self).__name__}.{f.name}"
             object.__setattr__(self, f.name, _coerce(getattr(self, f.name), f.type, where))
         self._validate()
 
     def _validate(self) -> None: ...
+
+    @property
+    def slug(self) -> str:
+        """Human-readable part of a run's key."""
+        raise NotImplementedError(f"{type(self).__name__} is not a run")
 
 
 @cache
@@ -90,13 +98,14 @@ def from_dict(kind: type[Spec], data: Any) -> Any:
     """Build a spec of class `kind` from a nested dict; raises UserError naming the field for anything unexpected."""
     if not isinstance(data, dict):
         raise UserError(f"{kind.__name__}: expected a mapping, got {shown(data)}")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind)}
     for name in data:
         if name not in known:
             raise unknown(kind.__name__, name, known)
     missing = [n for n, f in known.items() if f.default is MISSING and n not in data]
     if missing:
         raise UserError(f"{kind.__name__}: missing field {missing[0]!r}")
-    nested = {n: known[n].type for n in data if isinstance(known[n].type, type) and issubclass(known[n].type, Spec)}
+    kinds = {n: known[n].type for n in data}
+    nested = {n: k for n, k in kinds.items() if isinstance(k, type) and issubclass(k, Spec)}
     nested |= {n: k for n, k in kind.nested.items() if data.get(n) is not None}
     return kind(**{n: from_dict(nested[n], v) if n in nested else v for n, v in data.items()})

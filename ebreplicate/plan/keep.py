@@ -1,6 +1,7 @@
 """Which weights a run leaves behind: a matter of what follows it, not of what it computes. No torch."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -19,6 +20,6 @@ class Keep:
     @property
     def flags(self) -> str:
         """Command-line flags of the training."""
-        kept = {"epochs": self.epochs, "ratios": self.ratios, "epi": self.epi}
+        kept: dict[str, set[Any]] = {"epochs": self.epochs, "ratios": self.ratios, "epi": self.epi}
         flags = [f"--keep-{name} {' '.join(map(str, sorted(v)))}" for name, v in kept.items() if v]
         return " ".join(flags + ["--keep-taylor"] * self.taylor)

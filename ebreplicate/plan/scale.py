@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ebreplicate.errors import UserError, clipped, shown, unknown
-from ebreplicate.plan.fields import Spec, from_dict
+from ebreplicate.plan.fields import from_dict
 from ebreplicate.plan.spec import Recipe, Search, Sparse
 from ebreplicate.reading import strict_json
 
@@ -64,7 +64,7 @@ class Scale:
         """The sparse training that stands for the paper's `model` on `dataset`."""
         return self._training(Sparse, model, dataset, seed, recipe, more)
 
-    def grid(self, item: str, kind: type[Spec]) -> Any:
+    def grid(self, item: str, kind: Any) -> Any:
         """What an item runs at this scale beyond the common fields: its section in workflow/config/items/<item>.yaml.
 
         `kind` is the item's own dataclass of settings, checked like every spec. A scale of another name (a test's)
@@ -145,7 +145,7 @@ def _read(name: str) -> str:
 
 
 @cache
-def _grid(item: str, scale: str, kind: type[Spec]) -> Any:
+def _grid(item: str, scale: str, kind: Any) -> Any:
     where = f"items/{item}.yaml"
     data = _yaml((CONFIG / "items" / f"{item}.yaml").read_text(), where)
     if not isinstance(data, dict) or set(data) != set(SCALES):

@@ -8,7 +8,7 @@ moves no existing key; for the same reason a default is never edited.
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.models import MODELS
@@ -166,7 +166,10 @@ class Ticket(Spec):
     ratio: float
     at: int | str
     method: str = "slimming"
-    after: Spec | None = None
+    if TYPE_CHECKING:
+        after: "Retrain | None" = None
+    else:  # Retrain is defined below: `nested` has it for readers of JSON, and _validate checks it
+        after: Spec | None = None
 
     stage = "draw"
 
@@ -176,11 +179,12 @@ class Ticket(Spec):
         last = self.search.recipe.epochs
         if self.after is not None:
             after = self.after
-            need(isinstance(after, Retrain), "Ticket.after", f"expected a Retrain, got {type(after).__name__}")
+            if not isinstance(after, Retrain):
+                raise UserError(f"Ticket.after: expected a Retrain, got {type(after).__name__}")
             need(self.over_weights, "Ticket.after", f"needs a method over weights, got {self.method!r}")
-            need(after.ticket.search == self.search, "Ticket.after", "belongs to another search")  # type: ignore[attr-defined]
-            need(self.at in ("final", after.recipe.epochs), "Ticket.at", '"final" is the only draw of a retrain')  # type: ignore[attr-defined]
-            last = after.recipe.epochs  # type: ignore[attr-defined]
+            need(after.ticket.search == self.search, "Ticket.after", "belongs to another search")
+            need(self.at in ("final", after.recipe.epochs), "Ticket.at", '"final" is the only draw of a retrain')
+            last = after.recipe.epochs
             need(self.round <= LAST_ROUND, "Ticket.after", f"at most {LAST_ROUND} rounds")
         if isinstance(self.at, str):
             if self.at not in NAMED_DRAWS:
@@ -200,7 +204,7 @@ class Ticket(Spec):
     @property
     def round(self) -> int:
         """Round of iterative pruning, 1 for a ticket of the search itself."""
-        return 1 if self.after is None else 1 + self.after.ticket.round  # type: ignore[attr-defined]
+        return 1 if self.after is None else 1 + self.after.ticket.round
 
     @property
     def slug(self) -> str:
@@ -297,7 +301,7 @@ class Sparse(Training):
         return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}"
 
 
-Ticket.nested = {"after": Retrain}  # type: ignore[attr-defined]
+Ticket.nested = {"after": Retrain}
 STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Retrain, "sparse": Sparse}
 
 
@@ -310,13 +314,16 @@ def key(spec: Spec) -> str:
     """Name of a run: readable slug and ten hex digits of the sha256 of its canonical JSON."""
     if "_key" not in spec.__dict__:  # remembered: planning asks for the same keys over and over
         digest = hashlib.sha256(canonical(spec).encode()).hexdigest()[:10]
-        name = f"{re.sub(r'[^a-zA-Z0-9.]+', '-', spec.slug)}-{digest}"  # type: ignore[attr-defined]
+        name = f"{re.sub(r'[^a-zA-Z0-9.]+', '-', spec.slug)}-{digest}"
         object.__setattr__(spec, "_key", name)
     return spec.__dict__["_key"]
 
 
 def from_json(text: str) -> Any:
-    """Read a run's spec back from its canonical JSON, with the same validation as one built in code."""
+    """Read a run's spec back from its canonical JSON, with the same validation as one built in code.
+
+    Raises UserError naming the field that is wrong.
+    """
     try:
         body = strict_json(text)
     except ValueError as e:

@@ -22,5 +22,6 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(import_module(f"ebreplicate.pruning.{_HOME[name]}"), name)
+        value = globals()[name] = getattr(import_module(f"ebreplicate.pruning.{_HOME[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

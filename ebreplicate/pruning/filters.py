@@ -17,7 +17,7 @@ def prunable_filters(model: nn.Module) -> list[Layer]:
 
     All convolutions, the first included, but projection shortcuts, as in its authors' code (he-y/soft-filter-pruning,
     pruning_train.py, `skip_downsample`); in a PreResNet also not those that write to the residual stream, which have no
-    batch norm of their own.
+    batch norm of their own. Raises UserError for other networks.
     """
     if isinstance(model, ResNet):
         return [(model.conv1, model.bn1), *(layer for block in model.blocks for layer in block.layers)]
@@ -45,7 +45,8 @@ def prune_softly(model: nn.Module, ratio: float) -> None:
     for conv, bn in prunable_filters(model):
         index = weakest(conv.weight, ratio)
         for tensor in (conv.weight, bn.bias, bn.running_mean):
-            tensor[index] = 0
+            if tensor is not None:
+                tensor[index] = 0
 
 
 def filter_mask(model: nn.Module) -> Tensor:

@@ -18,7 +18,8 @@ def global_mask(scores: Tensor, ratio: float) -> Tensor:
 
     `scores`: shape (N,). Returns a bool mask of shape (N,), True = kept. The threshold is the ascending-sorted score
     at index int(N * ratio) and the comparison is strict, as in the authors' code: without ties int(N * ratio) + 1
-    channels go, and equal scores go together (all-equal initial scores keep nothing).
+    channels go, and equal scores go together (all-equal initial scores keep nothing). Raises UserError
+    for a ratio outside (0, 1) and for scores that are no vector.
     """
     check_ratio(ratio)
     scores = torch.as_tensor(scores)
@@ -35,7 +36,10 @@ def tied(scores: Tensor, ratio: float) -> int:
 
 
 def mask_distance(a: Tensor, b: Tensor) -> float:
-    """Normalised Hamming distance of two masks of equal shape: the fraction of channels on which they differ."""
+    """Normalised Hamming distance of two masks, both (N,): the fraction of channels on which they differ, in [0, 1].
+
+    Raises UserError for masks of different shapes.
+    """
     a, b = torch.as_tensor(a), torch.as_tensor(b)
     if a.shape != b.shape:
         raise UserError(f"mask: shapes differ, {tuple(a.shape)} and {tuple(b.shape)}")

@@ -5,16 +5,19 @@ The mask is over all batch-norm channels in forward order. A shrunk network comp
 """
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.models.common import ChannelSelection
+from ebreplicate.models.common import ChannelSelection, Layer, Network
 from ebreplicate.models.preresnet import PreResNet
 from ebreplicate.models.resnet import ResNet
 from ebreplicate.models.vgg import VGG
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
@@ -45,8 +48,8 @@ def split_mask(model: nn.Module, mask: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
-def masked(model: nn.Module, mask: Tensor) -> nn.Module:
-    """Deep copy of `model` with gamma and beta of the dropped channels set to zero."""
+def masked(model: Model, mask: Tensor) -> Model:
+    """Deep copy of `model` with gamma and beta of the channels that `mask` (bool, (N,)) drops set to zero."""
     model = copy.deepcopy(model)
     for bn, keep in zip(batch_norms(model), split_mask(model, mask), strict=True):
         bn.weight.mul_(keep)
@@ -55,7 +58,7 @@ def masked(model: nn.Module, mask: Tensor) -> nn.Module:
 
 
 def kept_channels(model: nn.Module, mask: Tensor) -> list[int]:
-    """Channel configuration of the shrunk network: kept channels per batch norm, at least 1 each."""
+    """Channel configuration of the network shrunk by `mask` (bool, (N,)): kept channels per batch norm, at least 1."""
     return [max(1, int(m.sum())) for m in split_mask(model, mask)]
 
 
@@ -66,20 +69,23 @@ def _indices(keep: Tensor) -> Tensor:
 
 
 def _copy_bn(new: nn.BatchNorm2d, old: nn.BatchNorm2d, index: Tensor | slice) -> None:
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        getattr(new, name).copy_(getattr(old, name)[index])
-    new.num_batches_tracked.copy_(old.num_batches_tracked)
+    new.load_state_dict({name: value[index] if value.ndim else value for name, value in old.state_dict().items()})
 
 
-def _copy_layer(new: nn.Module, old: nn.Module, out: Tensor | slice, into: Tensor | slice) -> None:
+def _copy(new: nn.Module, old: nn.Module) -> None:
+    """Copy a module that keeps its shape."""
+    new.load_state_dict(old.state_dict())
+
+
+def _copy_layer(new: Layer, old: Layer, out: Tensor | slice, into: Tensor | slice) -> None:
     """Copy the kept outputs and inputs of a convolution or linear layer."""
     new.weight.copy_(old.weight[out][:, into])
-    if old.bias is not None:
+    if new.bias is not None and old.bias is not None:
         new.bias.copy_(old.bias[out])
 
 
 @torch.no_grad()
-def shrink(model: nn.Module, mask: Tensor) -> nn.Module:
+def shrink(model: Network, mask: Tensor) -> Network:
     """Smaller network that keeps the channels of `mask` (bool, (N,), forward order), weights and statistics inherited.
 
     A layer that the mask empties keeps one silent channel (gamma = beta = 0), so the logits still equal those of the
@@ -90,13 +96,13 @@ def shrink(model: nn.Module, mask: Tensor) -> nn.Module:
     small = build(**dense.arguments, channels=kept_channels(dense, mask))
     small.to(next(model.parameters()).device).train(model.training)
     index = [_indices(m) for m in split_mask(dense, mask)]
-    if isinstance(dense, VGG):
+    if isinstance(dense, VGG) and isinstance(small, VGG):
         _shrink_vgg(small, dense, index)
-    elif isinstance(dense, PreResNet):
+    elif isinstance(dense, PreResNet) and isinstance(small, PreResNet):
         if any(isinstance(m, ChannelSelection) and len(m.indexes) < m.features for m in dense.modules()):
             raise UserError("model: already shrunk, its mask would be over other channels; shrink the dense network")
         _shrink_preresnet(small, dense, index)
-    elif isinstance(dense, ResNet):
+    elif isinstance(dense, ResNet) and isinstance(small, ResNet):
         _shrink_resnet(small, dense, index)
     else:
         raise UserError(f"model: no channel surgery for {type(model).__name__}")
@@ -107,18 +113,18 @@ def _shrink_vgg(small: VGG, dense: VGG, index: list[Tensor]) -> None:
     into: Tensor | slice = slice(None)
     kept = iter(index)
     for new, old in zip(small.features, dense.features, strict=True):
-        if isinstance(old, nn.Conv2d):
+        if isinstance(new, nn.Conv2d) and isinstance(old, nn.Conv2d):
             out = next(kept)
             _copy_layer(new, old, out, into)
             into = out
-        elif isinstance(old, nn.BatchNorm2d):
+        elif isinstance(new, nn.BatchNorm2d) and isinstance(old, nn.BatchNorm2d):
             _copy_bn(new, old, into)
     _copy_layer(small.classifier, dense.classifier, slice(None), into)
 
 
 def _shrink_preresnet(small: PreResNet, dense: PreResNet, index: list[Tensor]) -> None:
     everything = slice(None)
-    _copy_layer(small.conv1, dense.conv1, everything, everything)
+    _copy(small.conv1, dense.conv1)
     for i, (new, old) in enumerate(zip(small.blocks, dense.blocks, strict=True)):
         first, second, third = index[3 * i : 3 * i + 3]
         _select(new.bn1, new.select, old.bn1, first)
@@ -127,8 +133,8 @@ def _shrink_preresnet(small: PreResNet, dense: PreResNet, index: list[Tensor]) -
         _copy_layer(new.conv2, old.conv2, third, second)
         _copy_bn(new.bn3, old.bn3, third)
         _copy_layer(new.conv3, old.conv3, everything, third)
-        if old.downsample is not None:
-            _copy_layer(new.downsample, old.downsample, everything, everything)
+        if new.downsample is not None and old.downsample is not None:
+            _copy(new.downsample, old.downsample)
     _select(small.bn, small.select, dense.bn, index[-1])
     _copy_layer(small.fc, dense.fc, everything, index[-1])
 
@@ -137,8 +143,8 @@ def _shrink_resnet(small: ResNet, dense: ResNet, index: list[Tensor]) -> None:
     """Inner batch norms of a block shrink; those on the residual stream come as `masked` has silenced them."""
     everything = slice(None)
     kept = iter(index[1:])
-    _copy_layer(small.conv1, dense.conv1, everything, everything)
-    _copy_bn(small.bn1, dense.bn1, everything)
+    _copy(small.conv1, dense.conv1)
+    _copy(small.bn1, dense.bn1)
     for new, old in zip(small.blocks, dense.blocks, strict=True):
         outputs: list[Tensor | slice] = [next(kept) for _ in old.layers]
         outputs[-1] = everything
@@ -147,14 +153,13 @@ def _shrink_resnet(small: ResNet, dense: ResNet, index: list[Tensor]) -> None:
             _copy_layer(new_conv, old_conv, out, into)
             _copy_bn(new_bn, old_bn, out)
             into = out
-        if old.downsample is not None:
+        if new.downsample is not None and old.downsample is not None:
             next(kept)
-            _copy_layer(new.downsample[0], old.downsample[0], everything, everything)
-            _copy_bn(new.downsample[1], old.downsample[1], everything)
-    _copy_layer(small.fc, dense.fc, everything, everything)
+            _copy(new.downsample, old.downsample)
+    _copy(small.fc, dense.fc)
 
 
 def _select(new_bn: nn.BatchNorm2d, select: ChannelSelection, old_bn: nn.BatchNorm2d, index: Tensor) -> None:
     """A batch norm on the residual stream keeps its width; the selection behind it drops the channels."""
-    _copy_bn(new_bn, old_bn, slice(None))
+    _copy(new_bn, old_bn)
     select.indexes.copy_(index)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 
 
-def prunable(model: nn.Module) -> list[nn.Parameter]:
-    """The weight of every convolution and linear layer, in forward order. Biases and batch norms are never pruned."""
+def prunable(model: nn.Module) -> list[Tensor]:
+    """The weight, in its own shape, of every convolution and linear layer, in forward order; no bias, no batch norm."""
     return [m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
@@ -33,12 +33,12 @@ def split_weights(model: nn.Module, mask: Tensor) -> list[Tensor]:
 
 
 def density(model: nn.Module, mask: Tensor) -> list[float]:
-    """Kept fraction of every layer."""
+    """Fraction of every layer that `mask` (bool, (N,)) keeps."""
     return [piece.float().mean().item() for piece in split_weights(model, mask)]
 
 
 def pack(mask: Tensor) -> np.ndarray:
-    """Eight entries of a mask per byte, as it is saved."""
+    """A mask (bool, (N,)) as it is saved: eight entries a byte, uint8 (ceil(N / 8),)."""
     return np.packbits(mask.numpy())
 
 
@@ -53,12 +53,12 @@ def layer_rates(model: nn.Module, ratio: float) -> list[float] | None:
 
 @torch.no_grad()
 def apply_mask(model: nn.Module, mask: Tensor) -> None:
-    """Set the weights that `mask` drops to exactly zero, in place."""
+    """Set the weights that `mask` (bool, (N,)) drops to exactly zero, in place."""
     for weight, keep in zip(prunable(model), split_weights(model, mask), strict=True):
         weight.masked_fill_(~keep.to(weight.device), 0.0)
 
 
 def stray_weights(model: nn.Module, mask: Tensor) -> int:
-    """How many weights that `mask` drops are not zero (nan counts): 0 in a network trained under the mask."""
+    """How many weights that `mask` (bool, (N,)) drops are not zero (nan counts): 0 after training under it."""
     pairs = zip(prunable(model), split_weights(model, mask), strict=True)
     return sum(int((w.detach().cpu()[~keep] != 0).sum()) for w, keep in pairs)

@@ -16,7 +16,10 @@ DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "ImageNet": "imagene
 
 @cache
 def read(name: str) -> "pd.DataFrame":
-    """Rows of `<name>.csv`, with model and dataset under this project's names. Do not modify the result."""
+    """Rows of `<name>.csv`, with model and dataset under this project's names. Do not modify the result.
+
+    Raises UserError for a file that there is not.
+    """
     import pandas as pd
 
     path = FOLDER / f"{name}.csv"

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ebreplicate.errors import shown
 from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.spec import Retrain, Spec, key
 from ebreplicate.records import Store, digest
@@ -50,12 +51,22 @@ def _times(provenance: dict[str, Any]) -> tuple[datetime.datetime, datetime.date
     return began, ended
 
 
-def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
-    """A record of code that nobody can look up, or of a time that cannot be.
+def _command_problems(spec: Spec, command: object, name: str) -> Iterator[str]:
+    """A command that is not of the run called `name`. The first records told its stage at most."""
+    words = str(command).split()[1:3]
+    if "/" in str(command) or "\\" in str(command):
+        yield f"provenance: command tells a path, {shown(command)}"
+    elif words != [spec.stage, name][: len(words)]:
+        yield f"provenance: command is of another run, {shown(command)}"
 
-    Stand-in data are let through: they say nothing about the paper.
+
+def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
+    """A record of code that nobody can look up, of a time that cannot be, of another run's command, or telling a path.
+
+    Stand-in data may be of any code: they say nothing about the paper.
     """
     provenance = record["provenance"]
+    yield from _command_problems(spec, provenance.get("command", ""), record.get("trained_as", key(spec)))
     try:
         began, ended = _times(provenance)
     except (KeyError, TypeError, ValueError) as e:

@@ -19,7 +19,8 @@ SUMS = "SHA256SUMS"
 
 def published_problems() -> Iterator[str]:
     """The printed numbers against their digests."""
-    sums = dict(reversed(line.split("  ")) for line in (published.FOLDER / SUMS).read_text().splitlines())
+    listed = (line.split("  ") for line in (published.FOLDER / SUMS).read_text().splitlines())
+    sums = {name: said for said, name in listed}
     files = {p.name: p for p in published.FOLDER.iterdir() if p.suffix in (".csv", ".npz")}
     for name in sorted({*sums, *files}):
         if name not in files or name not in sums or digest(files[name]) != sums[name]:
@@ -68,7 +69,7 @@ def _scale_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
 
 
 def page_problems(results: Path) -> Iterator[str]:
-    """Every table, comparison and figure that is there, and the README beside the results.
+    """Every table, comparison and figure that is there, and the README and docs beside the results.
 
     Where the scale was changed by `--config`, smoke's are those of another configuration: smoke is not looked at.
     """
@@ -82,9 +83,10 @@ def page_problems(results: Path) -> Iterator[str]:
             yield f"tables of {scale}: {e}"
         except (ValueError, OSError) as e:  # a file that is no text, or no figure
             yield f"pages of {scale}: unreadable ({type(e).__name__}: {e})"
-    page = results.parent / "README.md"
-    if page.is_file() and readme.BEGIN in page.read_text(errors="replace"):
-        try:
-            readme.update(page, results, check=True)
-        except UserError as e:
-            yield str(e)
+    for name, begin, end, table in readme.GENERATED:
+        page = results.parent / name
+        if page.is_file() and begin in page.read_text(errors="replace"):
+            try:
+                readme.rewrite(page, begin, end, table(results), check=True)
+            except UserError as e:
+                yield str(e)

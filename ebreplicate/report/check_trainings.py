@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ebreplicate.plan.plan import search_of
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Spec, key
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Spec, Training, key
 from ebreplicate.records import Store
 from ebreplicate.report.check_history import (
     Record,
@@ -133,7 +133,7 @@ def sparse_problems(spec: Sparse, record: Record) -> Iterator[str]:
                 yield f"training_flops {ledger['training_flops'][c]:g} are fewer than {least:g} at its final densities"
 
 
-def training_problems(spec: Spec, record: Record, folder: Path, store: Store) -> Iterator[str]:
+def training_problems(spec: Training | Retrain, record: Record, folder: Path, store: Store) -> Iterator[str]:
     """Everything about one search, retrain or sparse training."""
     if isinstance(spec, Retrain):
         yield from retrain_problems(spec, record, store)
@@ -152,7 +152,7 @@ def training_problems(spec: Spec, record: Record, folder: Path, store: Store) ->
         recipe, start = schedule(spec, store)
         yield from history_problems(spec, rows, recipe, start)
         yield from outcome_problems(spec, record, rows, recipe)
-    precision = {"precision": spec.precision, "search_precision": search_of(spec).precision}  # type: ignore[attr-defined]
+    precision = {"precision": spec.precision, "search_precision": search_of(spec).precision}
     yield from differences(record["cost"], precision, " of its spec")
     if isinstance(spec, Search):
         yield from search_problems(spec, record, store)

@@ -5,9 +5,18 @@ from dataclasses import asdict
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import Cell
-from ebreplicate.experiments.verdicts import cell_verdict
+from ebreplicate.experiments.base import NOT_SUPPORTED, SUPPORTED, Cell
+from ebreplicate.experiments.verdicts import cell_verdict, told_p
 from ebreplicate.plan.scale import Scale
+from ebreplicate.report.markdown import markdown_table
+from ebreplicate.stats import holm
+
+LEVEL = 0.05
+SELECTION = "What choosing the best epoch on the test set adds"
+SELECTION_NOTE = (
+    "Best minus last epoch's accuracy of our own finished runs: what is in every number whose `selection` is *best "
+    "epoch on test*, and in the paper's. Averaged over series within each seed, then Student's t over seeds (`n`)."
+)
 
 CELL_COLUMNS = [
     "item",
@@ -54,7 +63,9 @@ def collect(scale: Scale, tables: dict[str, Any]) -> tuple[Any, Any]:
     for item, table in tables.items():
         experiment = EXPERIMENTS.load(item)
         cells += [cell_row(item, cell, scale) for cell in experiment.cells(scale, table)]
-        claims += [{"item": item, **asdict(c)} for c in experiment.claims(scale, table)]
+        claims += [{"item": item, **asdict(c), "p": told_p(c.evidence)} for c in experiment.claims(scale, table)]
+    for claim, adjusted in zip(claims, holm([c["p"] for c in claims]), strict=True):
+        claim["p_holm"] = adjusted
     return pd.DataFrame(cells, columns=CELL_COLUMNS), pd.DataFrame(claims)
 
 
@@ -76,22 +87,29 @@ def digits(unit: str) -> int:
     return {"": 3, "epoch": 1}.get(unit, 2)
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A markdown table; bars inside cells are escaped."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines) + "\n"
+def multiplicity(claims: Any) -> str:
+    """How many claims an interval judges, how many of them chance would decide, and what stays after correction."""
+    judged = claims[claims.p.notna()]
+    decided = judged[judged.verdict.isin([SUPPORTED, NOT_SUPPORTED])]
+    stay = int((decided.p_holm < LEVEL).sum())
+    return (
+        f"Each claim is judged on its own at 95 %. {len(judged)} of {len(claims)} claims are judged by an interval; "
+        f"were every true difference exactly at its bound, {LEVEL * len(judged):.1f} of them would still be decided by "
+        f"chance. Decided: {len(decided)}; still decided at 5 % over all {len(judged)} together (Holm's correction, "
+        f"`p Holm` below 0.05): {stay}. `p` is two-sided, of the difference against its bound.\n"
+    )
 
 
-def page(scale: Scale, cells: Any, claims: Any) -> str:
-    """The comparison page in markdown."""
+def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
+    """The comparison page in markdown; `selected` is the table of what choosing the best epoch adds."""
     parts = [f"# Comparison with the paper, scale `{scale.name}`\n", scale.note.strip() + "\n", _reading(scale)]
     parts.append("## Claims\n")
-    rows = [[c.statement, f"**{c.verdict}**", c.evidence or "-", c.rule, c.source] for c in claims.itertuples()]
-    parts.append(markdown_table(["claim", "verdict", "evidence", "rule", "source"], rows))
-    parts.append(
-        "Each claim is judged on its own at 95 %; with this many claims, one false verdict in twenty is to be "
-        "expected.\n"
-    )
+    rows = [
+        [c.statement, f"**{c.verdict}**", c.evidence or "-", number(c.p_holm, 3), c.rule, c.source]
+        for c in claims.itertuples()
+    ]
+    parts.append(markdown_table(["claim", "verdict", "evidence", "p Holm", "rule", "source"], rows))
+    parts.append(multiplicity(claims))
     for item in EXPERIMENTS:
         here = cells[cells["item"] == item]
         if not len(here):
@@ -112,13 +130,15 @@ def page(scale: Scale, cells: Any, claims: Any) -> str:
                 str(row.n),
                 number(row.difference, digits(row.unit)),
                 row.unit,
+                row.selection or "-",
                 row.verdict,
                 "" if shared else row.note,
             ]
             for row in here.itertuples()
         ]
-        head = ["cell", "published", "measured (95 % CI)", "n", "difference", "unit", "verdict", "note"]
+        head = ["cell", "published", "measured (95 % CI)", "n", "difference", "unit", "selection", "verdict", "note"]
         parts.append(markdown_table(head, body))
+    parts.append(f"## {SELECTION}\n\n{SELECTION_NOTE}\n\n{selected}")
     return "\n".join(parts)
 
 
@@ -126,6 +146,10 @@ def _reading(scale: Scale) -> str:
     lines = ["How to read this page: `n` counts seeds; intervals are Student's t over seeds; a dash is a number nobody"]
     lines.append("has. *agrees*: within the tolerance (two standard errors of the test accuracy, reading error and")
     lines.append("printed error bar); *differs*: beyond it by more than our interval; *inconclusive*: in between.")
+    lines.append(
+        "`selection` says which epoch's accuracy a number is; claims compare last epochs unless their rule says"
+    )
+    lines.append("otherwise.")
     if not scale.comparable:
         lines.append("\n**At this scale accuracies, epochs and distances are not comparable with the paper's** and are")
         lines.append("marked so; arithmetic is, and claims about shape are still judged.")

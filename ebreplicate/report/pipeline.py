@@ -9,6 +9,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.scale import Scale
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import compare as comparison
+from ebreplicate.report import selection
 
 TABULATE = "delete it and run `python -m ebreplicate tabulate`, or snakemake, for"
 
@@ -25,7 +26,7 @@ def tabulate(item: str, scale: Scale, results: Path) -> None:
 
 def _table_text(item: str, scale: Scale, results: Path) -> str:
     table = EXPERIMENTS.load(item).table(scale, Store(results))
-    return table.to_csv(index=False, lineterminator="\n")  # type: ignore[no-any-return]
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def fresh_table(item: str, scale: Scale, results: Path) -> Any:
@@ -59,7 +60,7 @@ def _check_columns(scale: Scale, results: Path, tables: dict[str, Any]) -> None:
 
 
 def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
-    """Draw one item's figure from its table."""
+    """Draw one item's figure from its table. Raises UserError for an unknown format or without the table."""
     formats = (".svg", ".png", ".pdf")
     if output.suffix not in formats:
         raise UserError(f"--output: expected one of {', '.join(formats)}, got {output.name!r}")
@@ -93,7 +94,9 @@ def compare(scale: Scale, results: Path) -> None:
         raise
     folder = results / "comparison"
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
-    atomic_write(folder / f"{scale.name}.md", comparison.page(scale, cells, claims))
+    atomic_write(
+        folder / f"{scale.name}.md", comparison.page(scale, cells, claims, selection.table(scale, Store(results)))
+    )
     atomic_write(folder / f"{scale.name}.csv", cells.to_csv(index=False, lineterminator="\n"))
 
 

@@ -3,7 +3,6 @@
 import statistics
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, epochs_of, requests, search_of
@@ -52,8 +51,7 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
         if name not in dense:
             info = INFO[search.dataset]
             dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
-        smaller = isinstance(spec, Retrain) and not spec.ticket.over_weights
-        share = 1 - spec.ticket.ratio if smaller else 1
+        share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) and not spec.ticket.over_weights else 1
         flops = cost.training_flops(dense[name] * share, _images(search), epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
@@ -88,7 +86,7 @@ def _trial_speed(name: Network) -> float:
     if device.type == "cpu":  # the time per image hardly depends on the batch there: at most 32 images of 32x32
         batch = min(batch, max(2, 32 * 32**2 // info.side**2))
     network = build(model, info.classes, width, shape=info.shape)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device).to(memory_format=torch.channels_last)
     trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
     x = torch.randn(batch, *info.shape, device=device).contiguous(memory_format=torch.channels_last)
     y = torch.randint(info.classes, (batch,), device=device)
@@ -105,8 +103,8 @@ def describe(scale: Scale, results: Path) -> str:
     store, plan = Store(results), Plan(requests(scale))
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for spec in plan.runs.values():
-        counts[spec.stage][0] += 1  # type: ignore[attr-defined]
-        counts[spec.stage][1] += store.done(spec)  # type: ignore[attr-defined]
+        counts[spec.stage][0] += 1
+        counts[spec.stage][1] += store.done(spec)
     shared, alone = sum(map(epochs_of, plan.runs.values())), epochs_unshared(scale)
     lines = [f"scale {scale.name}: {scale.note.strip()}", ""]
     lines += [f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES if stage in counts]
@@ -128,6 +126,5 @@ def list_runs(scale: Scale, results: Path) -> str:
     rows: list[str] = []
     for spec in Plan(requests(scale)).runs.values():
         state = "done" if store.done(spec) else "-"
-        stage: Any = spec.stage  # type: ignore[attr-defined]
-        rows.append(f"{stage}\t{key(spec)}\t{state}\t{canonical(spec)}")
+        rows.append(f"{spec.stage}\t{key(spec)}\t{state}\t{canonical(spec)}")
     return "\n".join(rows)

@@ -1,14 +1,17 @@
-"""The generated table of README.md: what was measured, from the comparison, at the largest scale that has been run."""
+"""The generated tables of README.md (what was measured, at the largest scale that has been run) and of the docs."""
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import NOT_RUN
-from ebreplicate.records import atomic_write
-from ebreplicate.report.compare import markdown_table
+from ebreplicate.plan.scale import load_scale
+from ebreplicate.records import Store, atomic_write
+from ebreplicate.report import selection
+from ebreplicate.report.markdown import between, markdown_table
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SCALES = ("paper", "quick")
@@ -42,18 +45,41 @@ def results_table(results: Path) -> str:
 
 
 def _title(item: str) -> str:
-    return EXPERIMENTS.load(item).title.split(":")[0]  # type: ignore[no-any-return]
+    title: str = EXPERIMENTS.load(item).title
+    return title.split(":")[0]
 
 
-def update(readme: Path, results: Path, check: bool = False) -> None:
-    """Write the table between its markers, or with `check` raise UserError if it is not up to date."""
-    text = readme.read_text()
-    if BEGIN not in text or END not in text:
-        raise UserError(f"{readme}: the markers {BEGIN} and {END} are missing; put them where the table goes")
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    new = f"{head}{BEGIN}\n{results_table(results)}{END}{tail}"
+def selection_tables(results: Path) -> str:
+    """What choosing the best epoch adds, at every scale of which runs have finished."""
+    parts = []
+    for name in SCALES:
+        scale, store = load_scale(name), Store(results)
+        if selection.effects(scale, store):
+            parts.append(f"Scale `{name}`:\n\n{selection.table(scale, store)}")
+    return "\n" + ("\n".join(parts) or "Nothing has been run yet.\n") + "\n"
+
+
+def rewrite(page: Path, begin: str, end: str, content: str, check: bool = False) -> None:
+    """Write `content` between the markers of `page`, or with `check` raise UserError if it is not what stands there."""
+    text = page.read_text()
+    new = between(text, begin, end, content)
+    if new is None:
+        raise UserError(f"{page}: the markers {begin} and {end} are missing; put them where the table goes")
     if check and new != text:
-        raise UserError(f"{readme}: the results table is stale; run `python -m ebreplicate readme`")
+        raise UserError(f"{page}: the results table is stale; run `python -m ebreplicate readme`")
     if not check:
-        atomic_write(readme, new)
+        atomic_write(page, new)
+
+
+GENERATED: tuple[tuple[Path, str, str, Callable[[Path], str]], ...] = (
+    (Path("README.md"), BEGIN, END, results_table),
+    (Path("docs/statistics.md"), selection.BEGIN, selection.END, selection_tables),
+)
+"""Pages of a project that hold a generated table: page, markers, and the table of a results folder."""
+
+
+def update(project: Path, results: Path, check: bool = False) -> None:
+    """Write the generated tables of a project's pages that are there; with `check`, raise UserError if one is stale."""
+    for page, begin, end, table in GENERATED:
+        if (project / page).is_file():
+            rewrite(project / page, begin, end, table(results), check)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.spec import Ticket
+from ebreplicate.plan.spec import Retrain, Ticket, Training
 from ebreplicate.records import Store, digest
 from ebreplicate.report.check_draws import draw_problems
 from ebreplicate.report.check_history import read_history
@@ -38,7 +38,7 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
         yield from provenance_problems(spec, record)
         if isinstance(spec, Ticket):
             yield from draw_problems(spec, record, store)
-        else:
+        elif isinstance(spec, (Training, Retrain)):
             yield from training_problems(spec, record, folder, store)
     except UserError as e:
         yield str(e)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
+from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import CHECKPOINT, Store, atomic_write
 from ebreplicate.training import data as datasets
@@ -25,7 +26,7 @@ from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
 
 
-def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> nn.Module:
+def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> Network:
     """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
     torch.manual_seed(search.seed if seed is None else seed)
     return build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
@@ -84,7 +85,7 @@ def hooks_of(recipe: specs.Recipe, precision: str, seed: int) -> list[StepHook]:
     return [*lowprecision.hooks(precision, seed), *averages]
 
 
-def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.Data, seed: int) -> dict[str, Any]:
+def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.ImageData, seed: int) -> dict[str, Any]:
     """Accuracy of the averaged weights beside that of the training, where the recipe averages; None if it diverged."""
     average = next((hook for hook in hooks if isinstance(hook, WeightAverage)), None)
     if average is None:
@@ -93,7 +94,10 @@ def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.Data, s
 
 
 def checkpoint_seconds() -> float:
-    """Least time between two checkpoints of a run: EBREPLICATE_CHECKPOINT_SECONDS, 60 by default."""
+    """Least time between two checkpoints of a run: EBREPLICATE_CHECKPOINT_SECONDS, 60 by default.
+
+    Raises UserError for a value that is no number of seconds.
+    """
     text = os.environ.get("EBREPLICATE_CHECKPOINT_SECONDS", "60")
     try:
         seconds = float(text)
@@ -159,7 +163,7 @@ def seen(ledger: cost.Ledger, state: State, resume: dict[str, Any] | None) -> di
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Write an array, atomically."""
+    """Write an array of any shape, atomically; of several processes, the first does."""
     if not distributed.leads():
         return
     buffer = io.BytesIO()
@@ -168,7 +172,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def load_scores(search_spec: specs.Search, store: Store) -> Tensor:
-    """Scores (epochs + 1, N) that a search left."""
+    """Scores (epochs + 1, N) that a search left. Raises UserError where they cannot be read."""
     return _scores(search_spec, store, "scores.npy")
 
 
@@ -180,7 +184,7 @@ def _scores(search_spec: specs.Search, store: Store, name: str) -> Tensor:
 
 
 def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
-    """Taylor scores (epochs + 1, N) that a search left, if it was asked to."""
+    """Taylor scores (epochs + 1, N) that a search left if asked to. Raises UserError where they are not here."""
     path, key = store.folder(search_spec) / "taylor.npy", specs.key(search_spec)
     if not path.is_file():
         raise UserError(
@@ -194,12 +198,12 @@ def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     """Record of a run that must have finished; raises UserError if it has not."""
     record = store.read(spec)
     if record is None:
-        raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")  # type: ignore[attr-defined]
+        raise UserError(f"{spec.stage} {specs.key(spec)} has not been run; run it first")
     return record
 
 
 def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:
-    """Mask (N,) that a draw left."""
+    """Mask (N,) that a draw left. Raises UserError where it is not one of `length` entries."""
     packed = store.part(ticket, "mask.npy", axes=1)
     if packed.dtype != np.uint8 or len(packed) != -(-length // 8):
         key = specs.key(ticket)

@@ -25,9 +25,9 @@ from ebreplicate.stages.common import (
     shape,
     status_of,
 )
-from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
+from ebreplicate.training.provenance import provenance
 from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
 
@@ -97,7 +97,7 @@ def search(
             "training_flops": {c: cost.training_flops(f, count, len(state.history)) for c, f in forward.items()},
             **seen(ledger, state, resume),
         },
-        "provenance": provenance(device, started),
+        "provenance": provenance(spec, device, started),
     }
     store.write(spec, record, state.history)
     checkpoint.clear()

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run
+from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import prunable_scores
@@ -27,8 +27,8 @@ TOLERANCE = 1e-3
 
 
 def load_weights(
-    model: nn.Module, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device
-) -> nn.Module:
+    model: Network, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device
+) -> Network:
     """Load into `model` what the finished training `run` was after `epoch` epochs.
 
     A search is trained again if its weights are not on disk. Raises UserError where that does not reproduce the scores
@@ -47,7 +47,7 @@ def load_weights(
     return model
 
 
-def _discard_damaged(model: nn.Module, run: specs.Search | specs.Retrain, epoch: int, path: Path, store: Store) -> None:
+def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: int, path: Path, store: Store) -> None:
     """Remove weights that are not those the run left, saying so: damaged, of another network, or of another epoch.
 
     Those of a search must have the scores that it recorded at the epoch.
@@ -88,7 +88,8 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
             ticket = checked_run(path.parent)
         except UserError:  # `verify` says what is wrong with it
             continue
-        record = store.read(ticket) if ticket.search == spec and ticket.after is None else None
+        ours = isinstance(ticket, specs.Ticket) and ticket.search == spec and ticket.after is None
+        record = store.read(ticket) if ours else None
         if record and record["metrics"]["epoch"]:
             epochs.add(record["metrics"]["epoch"])
     return epochs

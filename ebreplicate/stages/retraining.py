@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ebreplicate import cost
+from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
@@ -28,10 +29,10 @@ from ebreplicate.stages.common import (
     status_of,
 )
 from ebreplicate.stages.regrow import load_weights
-from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.masking import MaskWeights
 from ebreplicate.training.observers import KeepWeights, Progress
+from ebreplicate.training.provenance import provenance
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
@@ -56,18 +57,18 @@ def _recipe(spec: specs.Retrain, store: Store, drawn: dict[str, Any]) -> specs.R
     return budget_recipe(spec.recipe, dense, drawn["cost"]["forward_flops"]["authors"])
 
 
-def _starting_weights(spec: specs.Retrain, store: Store, epoch: int, root: Path, device: torch.device) -> nn.Module:
+def _starting_weights(spec: specs.Retrain, store: Store, epoch: int, root: Path, device: torch.device) -> Network:
     """The dense network with the weights a retrain starts from: those of the draw, or the search's own early ones."""
     ticket = spec.ticket
     dense = network(ticket.search)
     if spec.init == "inherit":
-        return load_weights(dense, ticket.after or ticket.search, epoch, store, root, device)  # type: ignore[arg-type]
+        return load_weights(dense, ticket.after or ticket.search, epoch, store, root, device)
     return load_weights(dense, ticket.search, spec.rewind, store, root, device) if spec.rewind else dense
 
 
 def _ticket_network(
     spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int, root: Path, device: torch.device
-) -> nn.Module:
+) -> Network:
     """The network a retrain starts from: shrunk by a mask over channels, dense under a mask over weights."""
     search_spec = spec.ticket.search
     if spec.init == "reinit":
@@ -155,7 +156,7 @@ def retrain(
         "status": status_of(state),
         "metrics": metrics_of(state) | averaged_metrics(hooks, state, data, seed) | _check_sparse(model, masking),
         "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
-        "provenance": provenance(device, started),
+        "provenance": provenance(spec, device, started),
     }
     store.write(spec, record, state.history)
     checkpoint.clear()
@@ -187,7 +188,7 @@ def _without_training(spec: specs.Retrain, store: Store, drawn: dict[str, Any], 
         "status": "no-ticket",
         "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None},
         "cost": {},
-        "provenance": provenance(torch.device("cpu"), started),
+        "provenance": provenance(spec, torch.device("cpu"), started),
     }
     store.write(spec, record)
     return record

@@ -13,9 +13,9 @@ from ebreplicate.plan.fields import need
 from ebreplicate.records import Store
 from ebreplicate.sparse_flops import layer_costs, sparse_forward
 from ebreplicate.stages.common import Checkpoint, images, load_data, metrics_of, network, seen, shape, status_of
-from ebreplicate.training.device import provenance
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import Progress
+from ebreplicate.training.provenance import provenance
 from ebreplicate.training.sparse import SparseHook
 from ebreplicate.training.sparsifiers import SPARSIFIERS
 
@@ -47,7 +47,7 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
         "status": status_of(state),
         "metrics": {**metrics_of(state), **_mask_metrics(hook, width)},
         "cost": {**_flops(spec, hook, dense, trained, len(state.history)), **seen(ledger, state, resume)},
-        "provenance": provenance(device, started),
+        "provenance": provenance(spec, device, started),
     }
     store.write(spec, record, state.history)
     checkpoint.clear()

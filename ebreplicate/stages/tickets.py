@@ -31,7 +31,7 @@ from ebreplicate.stages.common import (
 )
 from ebreplicate.stages.regrow import have_taylor, load_weights
 from ebreplicate.training import data as datasets
-from ebreplicate.training.device import provenance
+from ebreplicate.training.provenance import provenance
 
 
 def draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
@@ -58,6 +58,8 @@ def detections(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
 def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
     """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
     data = datasets.load(spec.dataset, root, spec.train_size)
+    if not isinstance(data, datasets.Data):
+        raise UserError(f"Ticket.method: looks at images held in memory; {spec.dataset} is read file by file")
     some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
     return torch.cat([x for x, _ in datasets.normalised(some, data)])
 
@@ -65,16 +67,19 @@ def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
 def context_of(
     spec: specs.Ticket, store: Store, root: Path, scores: Tensor, taylor: Tensor | None, epoch: int
 ) -> DrawContext:
-    """What the method is given: the dense network has its weights only where the method looks at them."""
+    """What the method is given: the dense network has its weights only where the method looks at them.
+
+    `scores`, `taylor`: of the draw epoch, shape (N,). Raises UserError for a method that the network does not take.
+    """
     dense, previous = network(spec.search), None
     widths = bn_widths(dense)
     if not widths and not spec.over_weights:
         raise UserError(f"Ticket.method: {spec.method!r} prunes batch-norm channels; {spec.search.model} has none")
     if spec.method in NEEDS_WEIGHTS:
         cpu = torch.device("cpu")
-        load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)  # type: ignore[arg-type]
+        load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)
     if spec.after is not None:
-        previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))  # type: ignore[attr-defined]
+        previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))
     return DrawContext(
         scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor, partial(_sample, spec.search, root)
     )
@@ -90,7 +95,7 @@ def searched_flops(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dic
 
 
 def channel_mask(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any]]:
-    """Mask over channels, and what rescuing emptied layers did to it."""
+    """Mask over channels, bool (N,), and what rescuing emptied layers did to it."""
     dense = context.dense()
     mask = METHODS.load(spec.method)(context)
     empty = sum(not m.any() for m in split_mask(dense, mask))
@@ -102,7 +107,7 @@ def channel_mask(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict
 
 
 def channel_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a mask over channels leaves, and the cost of one image through the smaller network."""
+    """What a mask over channels, bool (N,), leaves, and the cost of one image through the smaller network."""
     channels = kept_channels(dense, mask)
     small = network(spec.search, channels=channels)
     metrics = {"channels": channels, "parameters": sum(p.numel() for p in small.parameters())}
@@ -110,7 +115,7 @@ def channel_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[d
 
 
 def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a mask over weights leaves, and the cost of one image: dense, and with only what is kept multiplied."""
+    """What a mask over weights, bool (N,), leaves, and the cost of one image: dense, and with what is kept alone."""
     pieces, size = split_weights(dense, mask), shape(spec.search)
     metrics = {
         "round": spec.round,
@@ -126,11 +131,12 @@ def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[di
 def facts(
     spec: specs.Ticket, dense: nn.Module, mask: Tensor, found: dict[str, Any], epoch: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics and cost of a draw: they follow from its mask, its epoch and the record `found` of what it is from."""
+    """Metrics and cost of a draw: they follow from its mask (N,), its epoch and the record `found` of its origin."""
     metrics, ledger = (weight_facts if spec.over_weights else channel_facts)(spec, dense, mask)
     # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
-    checks = {"eb": epoch + 1, "epi": epoch}.get(spec.at, 1)  # type: ignore[call-overload]
-    ledger |= {"search_flops": searched_flops(spec, found, epoch), "draw_flops": cost.detector_flops(len(mask), checks)}
+    checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
+    ledger["search_flops"] = searched_flops(spec, found, epoch)
+    ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1))
     return {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger
 
 
@@ -162,7 +168,7 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
         "status": "ok" if epoch is not None else "no-ticket",
         "metrics": metrics,
         "cost": ledger,
-        "provenance": provenance(torch.device("cpu"), started),
+        "provenance": provenance(spec, torch.device("cpu"), started),
     }
     store.write(spec, record)
     return record

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training.data import Data
+from ebreplicate.training.data import ImageData
 from ebreplicate.training.loop import StepHook, evaluate
 
 
@@ -22,13 +22,14 @@ class WeightAverage(StepHook):
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
         """Start an empty average."""
         self.model, self.recipe, self.steps_per_epoch = model, recipe, steps_per_epoch
+        self.start = recipe.epochs if recipe.swa_start is None else recipe.swa_start
         self.count, self.average = 0, list[Tensor]()
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
         """Take the weights in where an epoch ends."""
         epochs, rest = divmod(step + 1, self.steps_per_epoch)
-        if rest or epochs <= self.recipe.swa_start:
+        if rest or epochs <= self.start:
             return
         weights = [p.detach().clone() for p in self.model.parameters()]
         self.count += 1
@@ -47,7 +48,7 @@ class WeightAverage(StepHook):
         device = next(self.model.parameters()).device
         self.average = [t.to(device) for t in state["average"]]
 
-    def accuracy(self, data: Data, seed: int) -> float | None:
+    def accuracy(self, data: ImageData, seed: int) -> float | None:
         """Test accuracy (percent) of the averaged network in fp32, or None if no epoch was averaged.
 
         Its batch-norm statistics are those of one pass over the augmented training images, as in SWALP.

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -54,6 +54,44 @@ FILES = {
 }
 
 
+class BatchSource(Protocol):
+    """Training batches of one split: what the training loop asks of them."""
+
+    batch_size: int
+    images_per_epoch: int
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches (images float (B, C, H, W) channels_last, labels int64 (B,)) of the 0-based `epoch`."""
+        ...
+
+
+class ImageData(Protocol):
+    """A training and a test split: what the training loop asks of a dataset."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are."""
+        ...
+
+    @property
+    def test_images(self) -> int:
+        """Size of the test split."""
+        ...
+
+    def batches(self, batch_size: int, augment: str, seed: int) -> BatchSource:
+        """Training batches."""
+        ...
+
+    def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Unaugmented batches of this process's share of the test split: images float (B, C, H, W), labels (B,)."""
+        ...
+
+
 @dataclass
 class Split:
     """Images uint8 (n, 3, 32, 32), of MNIST (n, 1, 28, 28), and labels int64 (n,), on one device."""
@@ -69,7 +107,7 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
     def take(self, keep: Tensor) -> "Split":
-        """The images at the positions `keep`."""
+        """The images at the positions `keep`, int64 (k,)."""
         return Split(self.images[keep], self.labels[keep])
 
 
@@ -101,7 +139,8 @@ class Data:
         return Batches(self, batch_size, augment, seed)
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Unaugmented batches of the test split, or of this process's share of it."""
+        """Unaugmented batches (see `normalised`) of the test split, or of this process's share of it: images float
+        (B, C, H, W), labels int64 (B,)."""
         mine = self.test
         if distributed.world() > 1:
             mine = mine.take(torch.arange(len(mine))[distributed.share(0, len(mine))])
@@ -112,7 +151,10 @@ Images = TypeVar("Images", Split, "Files")
 
 
 def balanced_subset(split: Images, size: int | None, where: str) -> Images:
-    """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness."""
+    """The first `size` images with equal class counts (up to one), in the dataset's own order: no randomness.
+
+    Raises UserError, naming `where`, for more images than there are.
+    """
     if size is None or size == len(split):
         return split
     if size > len(split):
@@ -126,7 +168,7 @@ def balanced_subset(split: Images, size: int | None, where: str) -> Images:
 
 def load(name: str, root: Path, train_size: int | None = None, test_size: int | None = None) -> "Data | FolderData":
     """Load dataset `name`, reduced to the given sizes. Raises UserError for missing or corrupted files."""
-    data: Data | FolderData = DATASETS.load(name)(root)
+    data = DATASETS.load(name)(root)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")
     data.test = balanced_subset(data.test, test_size, "Search.test_size")
     return data
@@ -324,13 +366,13 @@ def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor)
 
 
 def normalisation(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Scale and shift, one per channel, that map uint8 pixels to normalised floats: x * scale + shift."""
+    """Scale and shift, float (C,) each, that map uint8 pixels to normalised floats: x * scale + shift."""
     mean, std = torch.tensor(data.mean), torch.tensor(data.std)
     return (1 / (255 * std)).to(device), (-mean / std).to(device)
 
 
 def normalised(split: Split, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
-    """Unaugmented batches of 500 for evaluation: images float channels_last, labels."""
+    """Unaugmented batches of 500 for evaluation: images float (B, C, H, W) channels_last, labels int64 (B,)."""
     scale, shift = normalisation(data, split.labels.device)
     for start in range(0, len(split), 500):
         part = slice(start, start + 500)

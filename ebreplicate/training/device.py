@@ -1,23 +1,16 @@
-"""Choosing a device, taking a slot on it, and describing it for the record."""
+"""Choosing a device and taking a slot on it."""
 
 import contextlib
-import datetime
 import fcntl
 import os
-import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ebreplicate.errors import UserError
-from ebreplicate.training import distributed
 
 
 @contextlib.contextmanager
@@ -26,7 +19,7 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
 
     Snakemake's resources neither limit by default nor assign a GPU, so the slot is a file lock per visible device
     (EBREPLICATE_GPU_SLOTS of them, default 1): jobs beyond that wait. An assignment in CUDA_VISIBLE_DEVICES is honoured
-    because only visible devices are counted.
+    because only visible devices are counted. Raises UserError for a device that there is not.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device: expected auto, cpu or cuda, got {name!r}")
@@ -54,59 +47,6 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
                 yield torch.device("cuda", index)
                 return
         time.sleep(0.5)
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in this package's checkout, or None outside one."""
-    try:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _code() -> tuple[str | None, bool | None]:
-    """Commit of this code, and whether its Python files are as committed; None, None outside a checkout."""
-    told = _git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
-    if told is None:
-        return None, None
-    lines = told.splitlines()
-    (commit,) = (line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
-    return commit, all(line.startswith("#") for line in lines)
-
-
-def provenance(device: torch.device, started: float) -> dict[str, Any]:
-    """Where a record comes from: code, versions, machine class. Never a host name, user name or path."""
-    commit, clean = _code()
-    on_gpu = device.type == "cuda"
-
-    def utc(t: float) -> str:
-        return datetime.datetime.fromtimestamp(t, datetime.UTC).isoformat(timespec="seconds")
-
-    return {
-        "commit": commit,
-        "clean": clean,
-        "versions": {p: metadata.version(p) for p in ("ebreplicate", "torch", "numpy", "fvcore")},
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
-        "cuda": torch.version.cuda if on_gpu else None,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "processes": distributed.world(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "command": " ".join(["ebreplicate", *sys.argv[1:2]]),
-        "started": utc(started),
-        "ended": utc(max(started, time.time())),  # a clock that is set back ends no run before it began
-    }
-
-
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def tune_allocator() -> None:

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -84,11 +85,12 @@ def parallel(model: nn.Module) -> nn.Module:
     # Statistics are averaged after the epoch instead; torch 2.15 renamed the switch.
     names = inspect.signature(wrapper).parameters
     switch = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
-    return wrapper(model, **{switch: False})
+    off: dict[str, Any] = {switch: False}
+    return wrapper(model, **off)
 
 
 def total(value: Tensor) -> Tensor:
-    """Sum of `value` over processes."""
+    """Sum of `value`, of any shape, over processes, in place."""
     if world() > 1:
         distributed.all_reduce(value)
     return value

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.distributions import apportion
+from ebreplicate.training.gradients import gradients
 from ebreplicate.training.sparse import SparseHook, generator
 
 SNFS_MOMENTUM = 0.9
@@ -77,7 +78,7 @@ class Dynamic(SparseHook):
     def before_step(self, step: int) -> bool:
         """Update in place of the step, where the method does so."""
         if self.replaces_step and self._due(step):
-            dense = {name: w.grad.clone() for name, w in self.weights.items()}  # type: ignore[union-attr]
+            dense = {n: g.clone() for n, g in zip(self.weights, gradients(self.weights.values()), strict=True)}
             super().before_step(step)
             self.gradients = dense
             self.update(step)
@@ -106,7 +107,7 @@ class RigL(Dynamic):
     replaces_step = True
 
     def growth(self, name: str, layer: int, step: int) -> Tensor:
-        """|gradient| of the dense weight on the current batch."""
+        """|gradient| of the dense weight on the current batch, flat."""
         return self.gradients[name].abs().flatten()
 
     def training_flops(self, sparse: float, dense: float) -> float:
@@ -136,12 +137,12 @@ class SNFS(Dynamic):
     @torch.no_grad()
     def before_step(self, step: int) -> bool:
         """Average the dense gradients before they are masked."""
-        for name, weight in self.weights.items():
-            self.momentum[name].lerp_(weight.grad, 1 - SNFS_MOMENTUM)  # type: ignore[arg-type]
+        for momentum, gradient in zip(self.momentum.values(), gradients(self.weights.values()), strict=True):
+            momentum.lerp_(gradient, 1 - SNFS_MOMENTUM)
         return super().before_step(step)
 
     def growth(self, name: str, layer: int, step: int) -> Tensor:
-        """|momentum| of the dense gradient."""
+        """|momentum| of the dense gradient, flat."""
         return self.momentum[name].abs().flatten()
 
     def grows(self, drops: dict[str, int]) -> dict[str, int]:

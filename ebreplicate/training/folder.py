@@ -41,7 +41,7 @@ class Files:
         return len(self.paths)
 
     def take(self, keep: Tensor) -> "Files":
-        """The files at the positions `keep`."""
+        """The files at the positions `keep`, int64 (k,)."""
         return Files([self.paths[i] for i in keep.tolist()], self.labels[keep])
 
 
@@ -70,7 +70,7 @@ def _stack(items: list[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
 
 def workers(device: torch.device) -> int:
     """Decoding processes of this training process: EBREPLICATE_WORKERS, or by default the cores shared out, at most 16,
-    on a GPU and none on a CPU, where training uses the cores itself."""
+    on a GPU and none on a CPU, where training uses the cores itself. Raises UserError for a value that is no number."""
     text = os.environ.get("EBREPLICATE_WORKERS")
     if text is None:
         return 0 if device.type == "cpu" else max(1, min(16, (os.cpu_count() or 1) // distributed.world()))
@@ -104,7 +104,8 @@ class FolderData:
         return FolderBatches(self, batch_size, augment, seed)
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Centrally cropped batches of this process's share of the test split."""
+        """Centrally cropped batches of this process's share of the test split: images float (B, 3, side, side), labels
+        (B,)."""
         mine = range(len(self.test))[distributed.share(0, len(self.test))]
         starts = range(0, len(mine), EVALUATION_BATCH)
         return self.load(self.test, [[(i, None) for i in mine[s : s + EVALUATION_BATCH]] for s in starts])

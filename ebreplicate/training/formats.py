@@ -110,7 +110,8 @@ SMALLEST_AMAX = 2.0**-100
 def scale_of(amax: Tensor, form: Float8) -> Tensor:
     """Largest power of two by which a tensor with the largest magnitude `amax` can be multiplied within the format.
 
-    So nothing saturates that is not already at the edge, and a value once on the grid stays on it.
+    One scale for every element of `amax`, in the same shape. Nothing saturates that is not already at the edge, and a
+    value once on the grid stays on it.
     """
     amax = amax.clamp_min(SMALLEST_AMAX)
     power = _power_of_two(amax)
@@ -118,7 +119,7 @@ def scale_of(amax: Tensor, form: Float8) -> Tensor:
 
 
 def round_to_scaled(x: Tensor, scale: Tensor, form: Float8, generator: torch.Generator | None) -> Tensor:
-    """Stochastic rounding of x, float32, to the format's numbers over `scale` (broadcast against x)."""
+    """Stochastic rounding of x, float32, to the format's numbers over `scale` (broadcast to x's shape)."""
     own = (x.view(torch.int32) & EXPONENT_BITS).view(torch.float32) * 2.0**-form.mantissa
     step = torch.maximum(own, 2.0 ** (form.lowest - form.mantissa) / scale)  # subnormals share the lowest step
     return _rounded(x, step, "stochastic", generator).mul_(step)

@@ -13,7 +13,8 @@ from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import distributed, graphs, interruption
-from ebreplicate.training.data import Batches, Data
+from ebreplicate.training.data import BatchSource, ImageData
+from ebreplicate.training.gradients import gradients
 from ebreplicate.training.kernels import arithmetic
 
 
@@ -47,7 +48,7 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def measure(model: nn.Module, data: Data, precision: str = "fp32") -> Evaluation:
+def measure(model: nn.Module, data: ImageData, precision: str = "fp32") -> Evaluation:
     """Evaluate `model` on the test split, each process on its share. Top-5 of fewer than five classes is top-all."""
     model.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=data.device)
@@ -62,7 +63,7 @@ def measure(model: nn.Module, data: Data, precision: str = "fp32") -> Evaluation
     return Evaluation(loss / data.test_images, 100.0 * correct / data.test_images, 100.0 * near / data.test_images)
 
 
-def evaluate(model: nn.Module, data: Data, precision: str = "fp32") -> tuple[float, float]:
+def evaluate(model: nn.Module, data: ImageData, precision: str = "fp32") -> tuple[float, float]:
     """Loss and accuracy of `measure`."""
     return measure(model, data, precision)[:2]
 
@@ -102,10 +103,11 @@ class StepHook:
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over every parameter, weight decay on all of them (reference audit, section 2)."""
-    decay = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    lr, decay = recipe.lr, recipe.weight_decay
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), **decay)
-    return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, **decay)
+        return torch.optim.Adam(model.parameters(), lr, weight_decay=decay, fused=True)
+    momentum, nesterov = recipe.momentum, recipe.nesterov
+    return torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 class Trainer:
@@ -138,8 +140,8 @@ class Trainer:
 
     @torch.no_grad()
     def _add_l1(self) -> None:
-        grads = [g.grad for g in self.gammas]
-        torch._foreach_add_(grads, torch._foreach_sign([g.detach() for g in self.gammas]), alpha=self.recipe.l1)
+        signs = torch._foreach_sign([g.detach() for g in self.gammas])
+        torch._foreach_add_(gradients(self.gammas), signs, alpha=self.recipe.l1)
 
     def _forward_backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss, detached; gradients of this process's share are left in the parameters."""
@@ -160,7 +162,8 @@ class Trainer:
         return graphs.Captured(self._forward_backward, self.model) if captured else self._eager
 
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
-        """Optimiser step number `step` on a batch; returns the detached mean loss, without synchronising."""
+        """Optimiser step number `step` on a batch: images x (B, C, H, W), labels y (B,). Returns the detached mean loss
+        (a scalar), without synchronising."""
         for hook in self.hooks:
             hook.begin_step(step)
         loss = self.compute(x, y)
@@ -177,7 +180,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(epoch)
 
-    def epoch(self, batches: Batches, epoch: int) -> float:
+    def epoch(self, batches: BatchSource, epoch: int) -> float:
         """Train the 0-based absolute `epoch`; returns the mean training loss over images."""
         self.model.train()
         self._set_rate(epoch)
@@ -219,7 +222,7 @@ def _take_up(resume: dict[str, Any], state: State, trainer: Trainer) -> None:
 
 def fit(
     model: nn.Module,
-    data: Data,
+    data: ImageData,
     recipe: Recipe,
     *,
     seed: int,
@@ -228,7 +231,7 @@ def fit(
     observers: Sequence[Observer] = (),
     hooks: Sequence[StepHook] = (),
     resume: dict[str, Any] | None = None,
-    checkpoint: Callable[[dict[str, Any], bool], None] | None = None,
+    checkpoint: Callable[[dict[str, Any], bool], object] | None = None,
     until: int | None = None,
 ) -> State:
     """Train `model` in place for the epochs start..recipe.epochs - 1 and return the final state.
@@ -236,10 +239,11 @@ def fit(
     The learning rate is a function of the absolute epoch. Data order depends on (seed, epoch). `checkpoint` is given
     a resumable snapshot after each epoch, and whether it must be written now; `resume` takes one back. Stops early,
     with a non-finite last loss in the history, when training diverges; after `until` epochs, where that is given; and
-    with `Interrupted`, the snapshot written, when the process was asked to stop.
+    with `Interrupted`, the snapshot written, when the process was asked to stop. Raises UserError for a
+    network, a batch size or a precision that cannot be trained so.
     """
     check_trainable(model, data.device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     batches = data.batches(recipe.batch_size, recipe.augment, seed)

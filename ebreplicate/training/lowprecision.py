@@ -21,9 +21,9 @@ shows the accuracy of a format and not its speed.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,17 @@ from ebreplicate.training.loop import StepHook
 
 __all__ = ["LowPrecision", "block_floating_point", "float8", "hooks", "points"]
 
-Rounding = Callable[[Tensor], Tensor]
+
+class Rounding(Protocol):
+    """Rounds one tensor, or many at once."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Round x."""
+        ...
+
+    def all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Round every tensor; shapes stay."""
+        ...
 
 
 class _Point(torch.autograd.Function):
@@ -69,7 +79,7 @@ class BlockRounding:
         return block_floating_point(x, rounding="stochastic", generator=self.generator)
 
     def all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Round many tensors as if one by one: rows of one length, of whatever tensor, go together."""
+        """Round many tensors as if one by one: rows of one length, of whatever tensor, go together. Shapes stay."""
         out: list[Tensor] = [torch.empty(0)] * len(tensors)
         order = sorted(range(len(tensors)), key=lambda i: tensors[i][0].numel())
         for _, group in groupby(order, key=lambda i: tensors[i][0].numel()):
@@ -91,7 +101,7 @@ class FloatRounding:
         return float8(x, self.form, "stochastic", self.generator)
 
     def all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Round many tensors, each under its own scale, in one pass over all of them."""
+        """Round many tensors, each under its own scale, in one pass over all of them. Shapes stay."""
         amax = torch.stack(torch._foreach_norm(list(tensors), torch.inf))
         sizes = [t.numel() for t in tensors]
         scales = scale_of(amax, self.form)
@@ -110,7 +120,10 @@ class LowPrecision(StepHook):
         """Hook every point of `model`; its state dict stays as it is. Raises UserError for an optimiser but SGD."""
         if not isinstance(optimizer, torch.optim.SGD):
             raise UserError(f"Recipe.optimizer: {self.precision} is defined for sgd, got {recipe.optimizer!r}")
-        self.parameters, self.optimizer = list(model.parameters()), optimizer
+        self.parameters: list[Tensor] = list(model.parameters())
+        self.optimizer = optimizer
+        self.forth: Rounding
+        self.back: Rounding
         self.generator = torch.Generator(self.parameters[0].device)
         if self.precision == "bfp8":
             self.forth = self.back = BlockRounding(self.generator)

@@ -17,7 +17,7 @@ class MaskWeights(StepHook):
 
     def __init__(self, mask: Tensor):
         self.mask = mask
-        self.pairs: list[tuple[nn.Parameter, Tensor]] = []
+        self.pairs: list[tuple[Tensor, Tensor]] = []
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
         """Set the pruned weights to zero and remember where they are."""

@@ -34,8 +34,8 @@ def random_crop(width: int, height: int, rng: np.random.Generator) -> Crop:
 
 def augmented(image: Image.Image, side: int, rng: np.random.Generator) -> Image.Image:
     """A random window of `image`, resized to side x side, perhaps mirrored."""
-    *window, flip = random_crop(*image.size, rng)
-    out = image.crop(tuple(window)).resize((side, side), BILINEAR)
+    left, top, right, bottom, flip = random_crop(*image.size, rng)
+    out = image.crop((left, top, right, bottom)).resize((side, side), BILINEAR)
     return out.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else out
 
 

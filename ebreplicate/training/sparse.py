@@ -11,18 +11,20 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
+from ebreplicate.models.common import Layer
 from ebreplicate.plan.spec import Recipe, Sparse
 from ebreplicate.pruning.distributions import layer_counts
 from ebreplicate.training.datasets import INFO
+from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import StepHook
 
 
-def weight_layers(model: nn.Module) -> dict[str, nn.Module]:
+def weight_layers(model: nn.Module) -> dict[str, Layer]:
     """Convolutions and linear layers by name, in order of registration (forward order)."""
     return {name: m for name, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
 
 
-def sparse_layers(model: nn.Module) -> dict[str, nn.Module]:
+def sparse_layers(model: nn.Module) -> dict[str, Layer]:
     """Layers whose weights are sparsified: all but depthwise convolutions, as RigL does on MobileNet."""
     return {name: m for name, m in weight_layers(model).items() if getattr(m, "groups", 1) == 1}
 
@@ -104,8 +106,8 @@ class SparseHook(StepHook):
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Zero the gradients of dropped weights."""
-        for name, weight in self.weights.items():
-            weight.grad.masked_fill_(~self.masks[name], 0.0)  # type: ignore[union-attr]
+        for mask, gradient in zip(self.masks.values(), gradients(self.weights.values()), strict=True):
+            gradient.masked_fill_(~mask, 0.0)
 
     def before_step(self, step: int) -> bool:
         """Count what this step computes with and mask the gradients."""
@@ -159,7 +161,8 @@ class SNIP(SparseHook):
             return True
         sizes = [w.numel() for w in self.weights.values()]
         kept = round((1 - self.spec.sparsity) * sum(sizes))
-        scores = torch.cat([(w.detach() * w.grad).abs().flatten() for w in self.weights.values()])  # type: ignore[operator]
+        pairs = zip(self.weights.values(), gradients(self.weights.values()), strict=True)
+        scores = torch.cat([(w.detach() * g).abs().flatten() for w, g in pairs])
         mask = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
         mask[scores.argsort(descending=True, stable=True)[:kept]] = True
         for name, piece in zip(self.weights, mask.split(sizes), strict=True):
@@ -172,7 +175,10 @@ class SmallDense(SparseHook):
     """A narrower dense network with as many parameters as the sparse one (RigL, section 4: Small-Dense)."""
 
     def width(self) -> float:
-        """The largest width whose parameters do not exceed the sparse network's, by bisection."""
+        """The largest width whose parameters do not exceed the sparse network's, by bisection.
+
+        Raises UserError where no width is small enough.
+        """
         spec = self.spec
         with torch.device("meta"):
             full = build(spec.model, INFO[spec.dataset].classes, spec.width)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import State, StepHook
 
 
@@ -37,8 +38,8 @@ class Taylor(StepHook):
     def before_step(self, step: int) -> bool:
         """Add this step's squares; the optimiser step is always wanted."""
         gammas, betas = [g.detach() for g in self.gammas], [b.detach() for b in self.betas]
-        change = torch._foreach_mul(gammas, [g.grad for g in self.gammas])
-        torch._foreach_addcmul_(change, betas, [b.grad for b in self.betas])
+        change = torch._foreach_mul(gammas, gradients(self.gammas))
+        torch._foreach_addcmul_(change, betas, gradients(self.betas))
         if self.l1:
             torch._foreach_add_(change, torch._foreach_abs(gammas), alpha=-self.l1)
         torch._foreach_addcmul_(self.sums, change, change)

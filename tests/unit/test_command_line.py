@@ -41,8 +41,9 @@ def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothin
     for command, spec in (("search", SEARCH), ("draw", TICKET), ("retrain", retrain)):
         assert store.read(spec)["status"] == "ok"
         before = store.record_path(spec).stat().st_mtime_ns
-        assert run(results, command, canonical(spec)) == 0
-        assert capsys.readouterr().err == f"{key(spec)}: already done\n"
+        for name in (canonical(spec), key(spec)):
+            assert run(results, command, name) == 0
+            assert capsys.readouterr().err == f"{key(spec)}: already done\n"
         assert store.record_path(spec).stat().st_mtime_ns == before
 
 
@@ -51,6 +52,7 @@ def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothin
     [
         ("draw", canonical(SEARCH), [], "spec.stage: 'search' is not 'draw'"),
         ("search", "nothing.json", [], "spec: 'nothing.json' is neither JSON nor a readable file"),
+        ("search", "x" * 5000, [], "spec: 'xxxx"),
         ("search", "{", [], "spec: not JSON"),
         ("search", canonical(SEARCH).replace("vgg16", "vgg17"), [], "model: unknown name 'vgg17'; did you mean"),
         ("search", canonical(SEARCH), ["--threads", "0"], "--threads: must be at least 1, got 0"),

@@ -67,10 +67,12 @@ def test_collect_has_a_row_a_cell_and_a_row_a_claim(tables):
 def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_against(tables):
     for scale in (COMPARABLE, TINY):
         cells, claims = compare.collect(scale, tables)
-        text = compare.page(scale, cells, claims)
+        text = compare.page(scale, cells, claims, "what choosing adds")
         judged = [(row[0], row[1]) for row in rows_of(text.split("## Claims")[1].split("\n## ")[0])[2:]]
         assert judged == [(c.statement, f"**{c.verdict}**") for c in claims.itertuples()]
-        assert re.findall("^## (.*)$", text, re.M)[1:] == [EXPERIMENTS.load(i).title for i in EXPERIMENTS]
+        sections = re.findall("^## (.*)$", text, re.M)
+        assert sections == ["Claims", *(EXPERIMENTS.load(i).title for i in EXPERIMENTS), compare.SELECTION]
+        assert text.endswith("what choosing adds")
         assert ("are not comparable with the paper's**" in text) == (not scale.comparable)
         assert "42 cells: 35 agrees, 7 not run." in text  # FLOPs are arithmetic: comparable at every scale
         shown = {row[0] for row in rows_of(text)}
@@ -203,21 +205,22 @@ def test_readme_is_changed_between_its_markers_only(tmp_path):
     claims_file(tmp_path, "quick", [("fig1_existence", "a", "not run", "")])
     path = tmp_path / "README.md"
     path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    arguments = (path, readme.BEGIN, readme.END, readme.results_table(tmp_path))
     with pytest.raises(UserError, match=r"README\.md: the results table is stale; run"):
-        readme.update(path, tmp_path, check=True)
+        readme.rewrite(*arguments, check=True)
     assert "old" in path.read_text()
-    readme.update(path, tmp_path)
+    readme.rewrite(*arguments)
     text = path.read_text()
     assert text.startswith(f"before\n{readme.BEGIN}\n| item |")
     assert text.endswith(f"{readme.END}\nafter\n")
     assert "old" not in text
     assert "| - | **not run** |" in text
-    readme.update(path, tmp_path, check=True)
+    readme.rewrite(*arguments, check=True)
 
 
 def test_readme_without_markers_is_refused(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("no table here\n")
     with pytest.raises(UserError, match=r"the markers .* are missing"):
-        readme.update(path, tmp_path)
+        readme.rewrite(path, readme.BEGIN, readme.END, "new")
     assert path.read_text() == "no table here\n"

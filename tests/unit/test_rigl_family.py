@@ -1,6 +1,7 @@
 """The RigL family's claims and cells, on outcomes that a test chooses."""
 
 import math
+from dataclasses import fields, replace
 
 import pytest
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
@@ -25,8 +26,7 @@ def two_seeds(monkeypatch):
     grid = Scale.grid
 
     def widened(self, item, kind):
-        found = grid(self, item, kind)
-        return kind(**{**{f: getattr(found, f) for f in kind.__dataclass_fields__}, "seeds": 2})
+        return replace(grid(self, item, kind), seeds=2)
 
     monkeypatch.setattr(Scale, "grid", widened)
 
@@ -115,6 +115,6 @@ def test_accuracy_cells_stand_beside_the_reproducibility_report(judged):
 )
 def test_a_bad_setting_is_named(field, value):
     good = grid_of(TINY)
-    body = {name: getattr(good, name) for name in Grid.__dataclass_fields__} | {field: value}
+    body = {f.name: getattr(good, f.name) for f in fields(Grid)} | {field: value}
     with pytest.raises(UserError, match=rf"Grid\.{field}"):
         Grid(**body)

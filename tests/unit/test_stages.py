@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 import socket
 import sys
@@ -372,6 +373,9 @@ def test_a_record_says_where_it_comes_from_without_host_user_or_path(store):
     assert provenance["versions"]["torch"] == metadata.version("torch")
     assert provenance["started"] <= provenance["ended"]
     assert provenance["threads"] == 1
-    assert provenance["command"] == "ebreplicate search"
+    assert provenance["command"] == f"ebreplicate search {key(SEARCH)} --device cpu --threads 1"
+    assert re.fullmatch(r"\S+ Linux, \d+ cores, \d+ GiB, (no GPU|\d+ x .+)", provenance["host_class"])
+    assert (provenance["precision"], provenance["driver"], provenance["processes"]) == ("fp32", None, 1)
+    assert "/" not in "".join(str(v) for v in provenance.values() if isinstance(v, str))
     private = [socket.gethostname(), str(store.root), str(NOWHERE), str(Path.home()), str(Path.cwd())]
     assert [word for word in private if len(word) > 2 and word in text] == []

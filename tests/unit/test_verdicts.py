@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ebreplicate.experiments.base import Cell, by_seed
-from ebreplicate.experiments.verdicts import at_least, cell_verdict, greater, pooled
+from ebreplicate.experiments.verdicts import at_least, cell_verdict, greater, pooled, told_p
 from ebreplicate.stats import Interval
 
 T1, T2 = 12.7062, 4.3027
@@ -48,10 +48,14 @@ def test_greater_needs_more_than_zero(mean, half, verdict):
 
 
 def test_evidence_says_what_was_seen():
-    _, evidence, _ = at_least(Interval(-1.234, 0.567, 3), 0.0, "early minus late", groups=12)
-    assert evidence == "early minus late: -1.23 +- 0.57 pp (3 seeds, over 12 series)"
+    # t = 1.5 / (4.3027 / 4.3027) with 2 degrees of freedom, of which the tail has a closed form.
+    p = 1 - 1.5 / math.sqrt(2 + 1.5**2)
+    _, evidence, _ = at_least(Interval(-1.0, T2, 3), 0.5, "early minus late", groups=12)
+    assert evidence == f"early minus late: -1.00 +- 4.30 pp (3 seeds, over 12 series; p = {p:.3g})"
+    assert told_p(evidence) == pytest.approx(p, abs=5e-4)
     _, evidence, _ = greater(Interval(2.0, NAN, 1), "fall", unit="epochs")
     assert evidence == "fall: +2.00 epochs (1 seed, no interval)"
+    assert math.isnan(told_p(evidence))
     assert at_least(Interval(NAN, NAN, 0), 0.0, "early minus late") == ("not run", "", 0)
 
 

@@ -277,6 +277,28 @@ def provenance(monkeypatch, spec, **more):
 
 
 @pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("ebreplicate", None),  # as the first records had it
+        ("ebreplicate search", None),
+        (f"ebreplicate search {key(SEARCH)} --device cuda --threads 4", None),
+        (f"ebreplicate search {key(RETRAIN)} --device cpu --threads 1", "of another run"),
+        ("ebreplicate retrain", "of another run"),
+        ("ebreplicate search /home/somebody/spec.json", "tells a path"),
+    ],
+)
+def test_the_command_is_the_runs_own_and_tells_no_path(told, said):
+    found = " ".join(provenance_problems(SEARCH, {"provenance": {**TIMES, "command": told}}))
+    assert said in found if said else not found
+
+
+def test_a_run_that_was_trained_under_another_name_tells_that_ones_command():
+    told = {**TIMES, "command": f"ebreplicate retrain {key(RETRAIN)} --device cpu --threads 1"}
+    assert list(provenance_problems(TWIN, {"provenance": told, "trained_as": key(RETRAIN)})) == []
+    assert list(provenance_problems(TWIN, {"provenance": told})) != []
+
+
+@pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"clean": False}, "not committed"),
@@ -310,7 +332,7 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     pipeline.plot("table1_schedules", quick, results, figure)
     page = tmp_path / "README.md"
     page.write_text(f"# A page\n{readme.BEGIN}\n{readme.END}\n")
-    readme.update(page, results)
+    readme.update(tmp_path, results)
     assert list(page_problems(results)) == []
 
     text = figure.read_text()

@@ -7,42 +7,11 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 
+from smoke import SMOKE
 from snake import copied, planned, snakemake, warmth
 
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
 
-SMOKE = """\
-note: For the test of the workflow.
-comparable: false
-seeds: [0, 1]
-epochs: {1: 1, 10: 1, 20: 2, 40: 2, 80: 2, 100: 2, 120: 2, 160: 3}
-draw_epochs: [1, 20, 160]
-recipe: {epochs: 3, batch_size: 20, lr: 0.1, milestones: [2], l1: 0.0001, augment: none}
-retrain_recipe: {epochs: 1, milestones: []}
-precision: fp32
-datasets:
-  cifar10: {name: digits, train_size: 60, test_size: 40}
-  cifar100: {name: digits100, train_size: 100, test_size: 100}
-  mnist: {name: digits}
-  imagenet: {name: folders}
-models:
-  vgg16: {name: vgg16, width: 0.0625}
-  preresnet101: {name: preresnet20, width: 0.125}
-""" + "".join(
-    f"  {name}: {{name: {name}, width: 0.125}}\n"
-    for name in (
-        "resnet18",
-        "resnet50",
-        "mobilenet",
-        "lenet300",
-        "conv2",
-        "conv4",
-        "conv6",
-        "vgg19",
-        "preresnet20",
-        "wideresnet22x2",
-    )
-)
 SEARCH = Search(
     "vgg16", "digits100", Recipe(3, 20, 0.1, (2,), augment="none"), 0, 0.0625, train_size=100, test_size=100
 )

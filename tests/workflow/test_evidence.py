@@ -46,5 +46,5 @@ def test_every_committed_record_is_of_the_spec_beside_it():
         assert record["provenance"]["clean"] is True, path
 
 
-def test_readme_quotes_the_committed_comparison():
-    readme.update(PROJECT / "README.md", ROOT, check=True)
+def test_readme_and_docs_quote_the_committed_results():
+    readme.update(PROJECT, ROOT, check=True)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import Network
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class DrawContext:
     widths: list[int]
     ratio: float
     seed: int = 0
-    model: nn.Module | None = None
+    model: Network | None = None
     previous: Tensor | None = None
     taylor: Tensor | None = None
     images: Callable[[int], Tensor] | None = None
 
-    def dense(self) -> nn.Module:
+    def dense(self) -> Network:
         """The dense network; raises UserError where the draw was not given one."""
         if self.model is None:
             raise UserError("DrawContext.model: this method looks at weights; give it the dense network")

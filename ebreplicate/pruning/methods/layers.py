@@ -3,10 +3,11 @@
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import Layer
 from ebreplicate.models.preresnet import PreResNet
 from ebreplicate.models.vgg import VGG
 
-Neighbours = tuple[nn.Module, nn.Module]
+Neighbours = tuple[Layer, Layer]
 
 
 def neighbours(model: nn.Module) -> list[Neighbours | None]:
@@ -20,7 +21,7 @@ def neighbours(model: nn.Module) -> list[Neighbours | None]:
         convs = [m for m in model.features if isinstance(m, nn.Conv2d)]
         return list(zip(convs, [*convs[1:], model.classifier], strict=True))
     if isinstance(model, PreResNet):
-        inside = [[None, (b.conv1, b.conv2), (b.conv2, b.conv3)] for b in model.blocks]
+        inside: list[list[Neighbours | None]] = [[None, (b.conv1, b.conv2), (b.conv2, b.conv3)] for b in model.blocks]
         return [*(pair for block in inside for pair in block), None]
     raise UserError(f"model: no layer-wise pruning for {type(model).__name__}")
 

@@ -11,7 +11,10 @@ from ebreplicate.pruning.methods.base import DrawContext
 
 
 def taylor(context: DrawContext) -> Tensor:
-    """Keep the channels whose Taylor score exceeds the global threshold; bool (N,)."""
+    """Keep the channels whose Taylor score exceeds the global threshold; bool (N,).
+
+    Raises UserError without Taylor scores.
+    """
     if context.taylor is None:
         raise UserError("method: 'taylor' needs the Taylor scores of the draw epoch (DrawContext.taylor), got none")
     return global_mask(context.taylor, context.ratio)

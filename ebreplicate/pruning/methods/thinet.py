@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import Layer
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.layers import kept, mask_of, neighbours
 
@@ -21,7 +22,7 @@ LOCATIONS = 10
 BATCH = 50
 
 
-def contributions(layer: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+def contributions(layer: Layer, x: Tensor, generator: torch.Generator) -> Tensor:
     """Terms of each input channel in randomly sampled outputs of `layer`: (B * LOCATIONS, C_in), bias left out.
 
     `layer`: convolution (groups 1) or linear; `x`: its input (B, C_in, H, W) or (B, C_in). A row sums to one output
@@ -32,7 +33,7 @@ def contributions(layer: nn.Module, x: Tensor, generator: torch.Generator) -> Te
         x = x[:, :, None, None]
     kernel, stride, pad = (1, 1, 0)
     if isinstance(layer, nn.Conv2d):
-        kernel, stride, pad = layer.kernel_size[0], layer.stride[0], layer.padding[0]  # type: ignore[assignment]
+        kernel, stride, pad = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
     high, wide = ((side + 2 * pad - kernel) // stride + 1 for side in x.shape[2:])
     padded = nn.functional.pad(x, (pad,) * 4)
     n = len(x) * LOCATIONS
@@ -58,11 +59,11 @@ def removed(gram: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _grams(model: nn.Module, layers: list[nn.Module], images: Tensor, generator: torch.Generator) -> list[Tensor]:
+def _grams(model: nn.Module, layers: list[Layer], images: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Gram matrix of every layer's contributions over `images`, in one pass of the dense network."""
     grams: dict[nn.Module, Tensor] = {}
 
-    def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def look(layer: Layer, inputs: tuple[Tensor, ...]) -> None:
         terms = contributions(layer, inputs[0].float(), generator).double()
         grams[layer] = grams.get(layer, 0.0) + terms.T @ terms
 

@@ -92,7 +92,8 @@ def _chart(rows: list[Row], title: str, unit: str, columns: dict[str, str]) -> C
     ]
     mark, told = None, [f"{columns[c]} {_last(series):g} at the end" for c, series in found.items()]
     if MARKED in found:
-        best = max(range(len(rows)), key=lambda i: -math.inf if found[MARKED][i] is None else found[MARKED][i])
+        levels = [-math.inf if value is None else value for value in found[MARKED]]
+        best = levels.index(max(levels))
         top = found[MARKED][best] or 0.0
         mark = (xs[best], slope * top + offset, f"best {top:g}{unit} (epoch {epochs[best]:g})")
         told.append(f"best {top:g} at epoch {epochs[best]:g}")

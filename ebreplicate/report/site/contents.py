@@ -141,7 +141,10 @@ def read_runs(results: Path) -> dict[str, Run]:
 
 
 def gather(scales: Sequence[Scale], results: Path, figures: Path | None) -> Site:
-    """Read the records, make every item's table from them, and judge its cells and claims."""
+    """Read the records, make every item's table from them, and judge its cells and claims.
+
+    Raises UserError where there is nothing to show.
+    """
     runs = read_runs(results)
     items: dict[str, list[Item]] = {}
     for scale in scales:

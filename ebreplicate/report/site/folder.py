@@ -35,7 +35,7 @@ def check(output: Path) -> None:
 def replace(output: Path, build: Callable[[Path], int]) -> int:
     """Have `build` fill a new folder, then put it in the place of `output`; returns what `build` did.
 
-    A failure while building leaves `output` as it was.
+    A failure while building leaves `output` as it was. Raises UserError for an `output` that is not a site's.
     """
     check(output)
     target = output.resolve()

@@ -50,7 +50,9 @@ def _relink(tokens: list[Token], names: set[str]) -> None:
         if target is None:
             token.tag, token.attrs = "span", {}
         elif target:
-            token.attrs = {"href": target} | ({"rel": "noreferrer"} if target.startswith(ELSEWHERE) else {})
+            token.attrs = {"href": target}
+            if target.startswith(ELSEWHERE):
+                token.attrs["rel"] = "noreferrer"
         elif token.type == "image":
             token.type, token.tag = "text", ""
 

@@ -54,7 +54,7 @@ def environment() -> Environment:
 
 
 def _seed(run: Run) -> int:
-    return words.search_of(run.spec).seed  # type: ignore[no-any-return]
+    return words.search_of(run.spec).seed
 
 
 def history(folder: Path) -> tuple[list[str], list[Row]]:

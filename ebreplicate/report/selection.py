@@ -1,0 +1,98 @@
+"""What choosing the best epoch on the test set adds to an accuracy: best minus last epoch, measured on our own runs."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ebreplicate.experiments.verdicts import pooled
+from ebreplicate.plan.plan import Plan, requests, search_of
+from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.spec import Retrain, Spec, Ticket, Training
+from ebreplicate.records import Store
+from ebreplicate.report.markdown import markdown_table
+from ebreplicate.stats import Interval
+
+BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"
+KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse from scratch"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Best minus last epoch's accuracy (percentage points) of one kind of training on one dataset.
+
+    `interval`: over seeds, of the mean over those `series` (what was trained, whatever its seed) that have all of these
+    seeds. Of all runs: how many, the `mean`, the `largest`, and `epochs`, the shortest and the longest training.
+    """
+
+    dataset: str
+    kind: str
+    interval: Interval
+    series: int
+    runs: int
+    mean: float
+    largest: float
+    epochs: tuple[int, int]
+
+
+Run = TypeVar("Run", bound=Spec)
+
+
+def unseeded(spec: Run) -> Run:
+    """The spec with seed 0 at its root: equal for the runs that differ by their seed alone."""
+    if isinstance(spec, Training):
+        return replace(spec, seed=0)
+    if isinstance(spec, Retrain):
+        return replace(spec, ticket=unseeded(spec.ticket), seed=None)
+    if isinstance(spec, Ticket):
+        return replace(spec, search=unseeded(spec.search), after=spec.after and unseeded(spec.after))
+    raise TypeError(f"not a run: {spec!r}")
+
+
+def effects(scale: Scale, store: Store) -> list[Effect]:
+    """The effect on every kind of training and dataset of which `scale` has finished runs; diverged ones are left out.
+
+    A training that has two names counts once.
+    """
+    gains: dict[tuple[str, str], dict[Spec, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for spec in Plan(requests(scale)).runs.values():
+        record = None if isinstance(spec, Ticket) else store.read(spec)
+        if record is None or record["status"] != "ok" or "trained_as" in record:
+            continue
+        root, metrics = search_of(spec), record["metrics"]
+        group = (root.dataset, spec.stage)
+        gains[group][unseeded(spec)][root.seed] = metrics["best_accuracy"] - metrics["last_accuracy"]
+        epochs[group].append(metrics["epochs"])
+    found = []
+    for (dataset, stage), series in gains.items():
+        every = [gain for by_seed in series.values() for gain in by_seed.values()]
+        lengths = epochs[dataset, stage]
+        mean, spread = math.fsum(every) / len(every), (min(lengths), max(lengths))
+        found.append(Effect(dataset, KINDS[stage], *pooled(series), len(every), mean, max(every), spread))
+    return found
+
+
+def table(scale: Scale, store: Store) -> str:
+    """The effects as a markdown table; one line that says so where nothing has been run."""
+    found = effects(scale, store)
+    if not found:
+        return "Nothing has been run at this scale.\n"
+    rows = []
+    for e in found:
+        half = "no interval" if math.isnan(e.interval.half) else f"± {e.interval.half:.2f}"
+        epochs = " to ".join(str(n) for n in dict.fromkeys(e.epochs))
+        ours = [f"+{e.interval.mean:.2f} {half}", str(e.interval.n), str(e.series)]
+        rows.append([e.dataset, e.kind, epochs, *ours, str(e.runs), f"+{e.mean:.2f}", f"+{e.largest:.2f}"])
+    head = [
+        "dataset",
+        "trained",
+        "epochs",
+        "best minus last, pp (95 % CI)",
+        "n",
+        "series",
+        "all runs",
+        "mean",
+        "largest",
+    ]
+    return markdown_table(head, rows)
