@@ -3,7 +3,7 @@
 import json
 import math
 import types
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, Union, get_args, get_origin
 
@@ -73,8 +73,8 @@ class Spec:
 
 
 @cache
-def _by_name(kind: type[Spec]) -> list[Field[Any]]:
-    return sorted(fields(kind), key=lambda f: f.name)  # type: ignore[arg-type]
+def _by_name(kind: Any) -> list[Field[Any]]:
+    return sorted(fields(kind), key=lambda f: f.name)
 
 
 def to_json(spec: Spec) -> str:
@@ -84,11 +84,13 @@ def to_json(spec: Spec) -> str:
     """
     if "_json" not in spec.__dict__:
         parts = []
-        for f in _by_name(type(spec)):
+        for f in _by_name(type(spec)):  # type: ignore[arg-type]
             value = getattr(spec, f.name)
             if f.default is not MISSING and value == f.default:
                 continue
-            text = to_json(value) if is_dataclass(value) else json.dumps(value, allow_nan=False, separators=(",", ":"))
+            text = (
+                to_json(value) if isinstance(value, Spec) else json.dumps(value, allow_nan=False, separators=(",", ":"))
+            )
             parts.append(f'"{f.name}":{text}')
         object.__setattr__(spec, "_json", "{" + ",".join(parts) + "}")
     return spec.__dict__["_json"]

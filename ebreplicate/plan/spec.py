@@ -307,7 +307,7 @@ STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Re
 
 def canonical(spec: Spec) -> str:
     """Canonical JSON of a run: what the key hashes."""
-    return f'{{"numerics":{NUMERICS},"spec":{to_json(spec)},"stage":"{spec.stage}"}}'  # type: ignore[attr-defined]
+    return f'{{"numerics":{NUMERICS},"spec":{to_json(spec)},"stage":"{spec.stage}"}}'
 
 
 def key(spec: Spec) -> str:

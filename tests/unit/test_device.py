@@ -12,7 +12,7 @@ import torch
 from snake import ROOT
 
 from ebreplicate.errors import UserError
-from ebreplicate.training import device
+from ebreplicate.training import device, provenance
 from ebreplicate.training.device import slot
 
 
@@ -143,7 +143,7 @@ def test_slots_stay_held_by_what_the_process_becomes_and_end_with_it(tmp_path):
     """Two processes that both want both GPUs, each replaced by another program once it has them."""
     code = """
 import os, sys, types, tempfile, torch
-from ebreplicate.training import device
+from ebreplicate.training import device, provenance
 torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
 torch.cuda.get_device_properties = lambda i: types.SimpleNamespace(uuid=f"gpu-{i}")
 device.hold("auto", 2)
@@ -179,9 +179,9 @@ def test_the_code_is_named_by_its_commit_and_clean_only_where_python_is_as_commi
         done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    monkeypatch.setattr(device, "__file__", str(tmp_path / "device.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert device._code() == (None, None)  # no checkout
+    assert provenance._code() == (None, None)  # no checkout
     git("init", "--quiet")
     (tmp_path / "a.py").write_text("1\n")
     (tmp_path / "notes").write_text("1\n")
@@ -189,6 +189,6 @@ def test_the_code_is_named_by_its_commit_and_clean_only_where_python_is_as_commi
     git("commit", "--quiet", "-m", "first")
     (tmp_path / "notes").write_text("2\n")
     (tmp_path / "new.py").write_text("untracked\n")
-    assert device._code() == (git("rev-parse", "HEAD"), True)
+    assert provenance._code() == (git("rev-parse", "HEAD"), True)
     (tmp_path / "a.py").write_text("2\n")
-    assert device._code() == (git("rev-parse", "HEAD"), False)
+    assert provenance._code() == (git("rev-parse", "HEAD"), False)

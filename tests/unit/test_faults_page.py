@@ -12,6 +12,11 @@ script = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(script)
 
 
+pytestmark = pytest.mark.skipif(
+    not script.RECORD.exists(), reason="no run of `make faults` has been recorded yet (docs/faults.json)"
+)
+
+
 @pytest.fixture
 def arguments(monkeypatch):
     return lambda *a: monkeypatch.setattr("sys.argv", ["faults.py", *a])
