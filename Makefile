@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv smoke test faults lint docs docs-test report site requirements environment clean help
+.PHONY: all venv cluster smoke test faults lint docs docs-test report site requirements environment clean help
 
 all: smoke ## build .venv and run the workflow at smoke scale
 
@@ -28,6 +28,9 @@ venv: .venv/.installed ## build .venv from the pinned requirements
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.txt
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+
+cluster: venv ## add the executor plugins for SLURM and Kubernetes to .venv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements-cluster.txt
 
 smoke: venv ## every run, table and figure at smoke scale
 	$(SNAKEMAKE) --cores all
@@ -61,9 +64,13 @@ report: smoke ## report.zip: the self-contained report of what has been run
 site: venv ## site/: the results as static pages, to be opened from disk
 	$(BIN)/python -m ebreplicate site
 
-requirements: venv ## resolve requirements.txt anew (newest versions that pyproject.toml allows), then environment.yml
+requirements: venv ## resolve the requirements anew (newest versions that pyproject.toml allows), then environment.yml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade \
 	  pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cluster --generate-hashes --no-header --upgrade \
+	  --constraint requirements.txt $$(sed -nE 's/^([A-Za-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.txt) \
+	  pyproject.toml -o requirements-cluster.txt
+	sed -i.old '/^# The following packages were excluded/,$$d' requirements-cluster.txt && rm requirements-cluster.txt.old
 	$(BIN)/python workflow/scripts/environment.py
 
 environment: venv ## rewrite environment.yml from requirements.txt

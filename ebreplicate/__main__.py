@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import machine
+from ebreplicate import delivery, machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.locking import BUSY
 from ebreplicate.training import interruption
@@ -169,11 +169,14 @@ def _already_done(spec: Any, store: Any) -> int:
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
     print(f"{key(spec)}: already done", file=sys.stderr)
+    delivery.deliver(store.root, [store.record_path(spec).relative_to(store.root)])
     return 0
 
 
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
     """Run one training stage, whose lock is ours."""
+    if args.command != "draw":  # before imports that take seconds, in which a request would be lost or deadly
+        interruption.install(args.time_limit)
     import torch
 
     from ebreplicate import stages
@@ -187,10 +190,11 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     tune_allocator()
     torch.set_num_threads(args.threads)
     root = Path(args.data)
+    record = store.record_path(spec).relative_to(store.root)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training
         stages.draw(spec, store, root)
+        delivery.deliver(store.root, [record])
         return
-    interruption.install(args.time_limit)
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
             store = ReadOnlyStore(args.results)
@@ -201,6 +205,8 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
             stages.sparse(spec, store, root, device)
         else:
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
+        if distributed.leads():
+            delivery.deliver(store.root, [record])
 
 
 def _spec_text(args: argparse.Namespace) -> str:
@@ -227,6 +233,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
     else:
         pipeline.compare(scale, Path(args.results))
+    declared = delivery.DECLARED.get(args.command, ())
+    delivery.deliver(Path(args.results), [Path(name.format(**vars(args))) for name in declared])
 
 
 def _redraw(args: argparse.Namespace) -> None:

@@ -1,24 +1,21 @@
 """Results of several machines in one folder: complete runs are taken, conflicting ones refused by name. No torch."""
 
+import contextlib
+import fcntl
 import os
-import re
 import shutil
-import stat
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ebreplicate import locking
-from ebreplicate.errors import UserError, shown
+from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.reading import regular_text
-from ebreplicate.records import Store, digest, read_record
+from ebreplicate.records import Store, read_record
+from ebreplicate.run_files import RECORD, check_complete, differences, parts
 
-TAKEN = ("spec.json", "history.csv", "scores.npy", "taylor.npy", "mask.npy", "weights", "record.json")
-"""What a finished run consists of, the record last."""
-WEIGHTS = re.compile(r"epoch_[0-9]{4,}\.pt")
-LARGEST, LARGEST_WEIGHTS = 64 << 20, 16 << 30
-"""Bytes of a file that is taken. A search of 160 epochs over 100,000 channels has 64 million of scores."""
+STAGING = ".merge"
+"""Folder under runs/ in which a run is put together, new/<stage>/<key>; old/<stage>/<key> while they change places."""
 
 
 def runs_under(root: Path) -> list[Path]:
@@ -40,84 +37,119 @@ def checked_run(folder: Path) -> specs.Spec:
     return spec
 
 
-def _parts(folder: Path) -> list[Path]:
-    """What is to be taken of a run folder; raises UserError for anything but plain files of plausible size.
-
-    A link would bring in what it points to, wherever that is; a pipe would never end.
-    """
-    if folder.is_symlink() or folder.parent.is_symlink():
-        raise UserError(f"{folder}: a link, not a folder")
-    parts = [folder / name for name in TAKEN if os.path.lexists(folder / name)]
-    weights = folder / "weights"
-    if weights in parts and not weights.is_symlink() and weights.is_dir():
-        parts.remove(weights)
-        parts[:0] = sorted(path for path in weights.iterdir() if WEIGHTS.fullmatch(path.name))
-    for part in parts:
-        found = part.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"{part}: not a plain file")
-        limit = LARGEST_WEIGHTS if part.suffix == ".pt" else LARGEST
-        if found.st_size > limit:
-            raise UserError(f"{part}: {found.st_size:,} bytes, more than the {limit:,} such a file can have")
-    return parts
-
-
-def _same(spec: specs.Spec, ours: Store, theirs: Store) -> bool:
-    """True if both folders hold the same outcome; when and where it was computed may differ."""
-    a, b = ours.read(spec), theirs.read(spec)
-    return a is not None and b is not None and all(a[k] == b[k] for k in ("key", "status", "metrics"))
-
-
-def _check_files(folder: Path, record: dict[str, Any]) -> None:
-    """Raise UserError unless the files that a record vouches for are those beside it."""
-    for name, said in record.get("files", {}).items():
-        if name not in TAKEN or not (folder / name).is_file() or digest(folder / name) != said:
-            raise UserError(f"{folder}: {shown(name)} is missing, or not what the record says")
-
-
-def _copy(source: Path, spec: specs.Spec, target: Path) -> None:
-    """Copy a run folder so that it appears whole or not at all."""
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file so that it appears whole or not at all, and stays after a power cut."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".merge-") as folder:
-        whole = Path(folder) / target.name
-        for part in _parts(source):
-            to = whole / part.relative_to(source)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(part, to, follow_symlinks=False)
-        _check_files(whole, read_record(whole / "record.json", specs.key(spec)))  # what was copied, not what was there
-        with locking.held(target) as mine:
-            if not mine:
-                raise UserError(f"{target}: is being run here; merge again when it is done")
-            shutil.rmtree(target)  # an unfinished run of the same name: its checkpoint is of no use any more
-            whole.rename(target)
+    partial = target.with_name(f".{target.name}.merge")
+    try:
+        shutil.copyfile(source, partial, follow_symlinks=False)
+        with partial.open("rb") as f:
+            os.fsync(f.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _staged(source: Path, spec: specs.Spec, wanted: list[Path], whole: Path) -> None:
+    """Copy parts of a run to `whole`; raises UserError unless what was copied, not what was there, is as it should."""
+    for part in wanted:
+        _copy(source / part, whole / part)
+    check_complete(spec, whole, read_record(whole / RECORD, specs.key(spec)))
+
+
+def _take(source: Path, spec: specs.Spec, target: Path, staging: Path) -> None:
+    """Copy a run so that it appears whole or not at all; an unfinished one of its name gives way."""
+    name = target.relative_to(staging.parent)
+    whole, old = staging / "new" / name, staging / "old" / name
+    _staged(source, spec, parts(source), whole)
+    with locking.held(target) as mine:
+        if not mine:
+            raise UserError(f"{target}: is being run here; merge again when it is done")
+        if (target / RECORD).exists():
+            raise UserError(f"{target}: has just been finished here; merge again")
+        old.parent.mkdir(parents=True, exist_ok=True)
+        target.rename(old)
+        whole.rename(target)
+
+
+def _complete(source: Path, spec: specs.Spec, target: Path, staging: Path) -> bool:
+    """Copy what a finished run has there and lacks here (weights, as a rule); True if there was any."""
+    found = parts(source)
+    lacking = [part for part in found if not os.path.lexists(target / part)]
+    if lacking:
+        whole = staging / "new" / target.relative_to(staging.parent)
+        _staged(source, spec, [p for p in found if p in lacking or p.parent.name != "weights"], whole)
+        for part in lacking:
+            _copy(whole / part, target / part)
+    return bool(lacking)
+
+
+def _clear(staging: Path) -> None:
+    """Undo what an interrupted merge left: an unfinished run goes back to its place."""
+    for old in (staging / "old").glob("*/*"):
+        target = staging.parent / old.relative_to(staging / "old")
+        if not target.exists():
+            old.rename(target)
+    if staging.is_dir():
+        shutil.rmtree(staging)
+
+
+@contextlib.contextmanager
+def _alone(runs: Path) -> Iterator[Path]:
+    """Yield the staging folder of `runs` while no other merge works there."""
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / locking.NAME).open("w") as lock:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        _clear(runs / STAGING)
+        try:
+            yield runs / STAGING
+        finally:
+            _clear(runs / STAGING)
 
 
 def merge(other: Path, into: Path) -> str:
-    """Take every finished run of `other` that `into` lacks; returns a summary.
+    """Take every finished run of `other` that `into` lacks, and of those it has, the files it lacks; returns a summary.
 
     `other` may be anybody's: only plain files under the names of runs are taken, each whole. Raises UserError, after
-    everything else has been taken, naming the runs that both have with different outcomes and those that are damaged in
-    `other`; nothing of `into` is ever replaced but unfinished runs.
+    everything else has been taken, naming the runs that both have with different outcomes and those that are damaged or
+    incomplete in `other`; nothing of `into` is ever replaced but unfinished runs. An interrupted merge is gone on with
+    by another one; several into one folder take turns.
     """
     if not (other / "runs").is_dir():
         raise UserError(f"{other}: no runs here; expected a results folder with runs/<stage>/<key>/record.json")
     ours, theirs = Store(into), Store(other)
     ours.check_writable()
-    taken, had, refused = 0, 0, []
-    for folder in runs_under(other):
-        try:
-            _parts(folder)
-            spec = checked_run(folder)
-            if not ours.done(spec):
-                _copy(folder, spec, ours.folder(spec))
-                taken += 1
-            elif _same(spec, ours, theirs):
-                had += 1
-            else:
-                refused.append(f"{folder}: another outcome than {ours.folder(spec)}")
-        except UserError as e:
-            refused.append(str(e))
-    summary = f"{taken} runs taken, {had} already here"
+    counts, refused = {"taken": 0, "completed": 0, "already here": 0}, []
+    with _alone(into / "runs") as staging:
+        for folder in runs_under(other):
+            try:
+                counts[_merge_run(folder, ours, theirs, staging)] += 1
+            except UserError as e:
+                refused.append(str(e))
+            except OSError as e:
+                raise UserError(f"{folder}: {e.strerror or e}; merge again to go on ({_summary(counts)})") from None
+            finally:
+                shutil.rmtree(staging / "new", ignore_errors=True)
     if refused:
-        raise UserError(f"{summary}, {len(refused)} refused:\n  " + "\n  ".join(refused))
-    return summary
+        raise UserError(f"{_summary(counts)}, {len(refused)} refused:\n  " + "\n  ".join(refused))
+    return _summary(counts)
+
+
+def _merge_run(folder: Path, ours: Store, theirs: Store, staging: Path) -> str:
+    """Merge one run; the count it belongs to. Raises UserError where it is refused."""
+    parts(folder)  # before anything of it is read
+    spec = checked_run(folder)
+    target = ours.folder(spec)
+    if not ours.done(spec):
+        _take(folder, spec, target, staging)
+        return "taken"
+    check_complete(spec, folder, theirs.read(spec) or {})
+    differing = differences(spec, ours, theirs)
+    if differing:
+        raise UserError(f"{folder}: another outcome than {target} ({', '.join(differing)})")
+    return "completed" if _complete(folder, spec, target, staging) else "already here"
+
+
+def _summary(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} {'runs ' if name == 'taken' else ''}{name}" for name, n in counts.items())

@@ -13,6 +13,7 @@ from typing import IO
 import torch
 
 from ebreplicate.errors import UserError
+from ebreplicate.training import interruption
 
 HELD = "EBREPLICATE_HELD"
 """Set in the processes of one training whose slots are held by the process that launched them."""
@@ -33,7 +34,8 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
 
     Snakemake's resources neither limit by default nor assign a GPU, so the slot is a file lock per visible device
     (EBREPLICATE_GPU_SLOTS of them, default 1): jobs beyond that wait. An assignment in CUDA_VISIBLE_DEVICES is honoured
-    because only visible devices are counted. Raises UserError for a device that there is not.
+    because only visible devices are counted. Raises UserError for a device that there is not, and Interrupted if it is
+    asked to stop while it waits.
     """
     if not _on_gpu(name):
         yield torch.device("cpu")
@@ -93,6 +95,8 @@ def _take(count: int) -> list[tuple[int, IO[str]]]:
                 if len(taken) == count:
                     held.pop_all()
                     return list(taken.items())
+            if interruption.wanted():
+                raise interruption.Interrupted("stopped while it waited for a GPU")
             time.sleep(0.5)
 
 

@@ -281,7 +281,7 @@ def test_a_spec_that_is_not_its_keys(store, tmp_path, text):
     (store.folder(SEARCH) / "spec.json").write_bytes(text.encode(errors="surrogatepass"))
     assert store.read(SEARCH)["status"] == "ok"
     assert any(line.startswith(f"search/{key(SEARCH)}: ") for line in verify(store.root)[1])
-    with pytest.raises(UserError, match=rf"2 runs taken, 0 already here, 1 refused:\n.*{key(SEARCH)}"):
+    with pytest.raises(UserError, match=rf"2 runs taken, 0 completed, 0 already here, 1 refused:\n.*{key(SEARCH)}"):
         merge(store.root, tmp_path / "into")
 
 

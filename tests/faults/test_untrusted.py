@@ -18,7 +18,7 @@ import yaml
 from synthetic import Outcome, drawn, trained
 
 from ebreplicate import __main__ as command_line
-from ebreplicate import merging, stages
+from ebreplicate import run_files, stages
 from ebreplicate.errors import UserError
 from ebreplicate.merging import merge
 from ebreplicate.plan import scale
@@ -251,7 +251,7 @@ def pipe_as_spec(folder, secret):
 
 def huge(folder, secret):
     with (folder / "record.json").open("r+b") as f:
-        f.truncate(merging.LARGEST + 1)  # without holding the disk space
+        f.truncate(run_files.LARGEST + 1)  # without holding the disk space
 
 
 def another_name(folder, secret):
@@ -319,7 +319,7 @@ def test_a_hostile_merge(tmp_path, harm, said):
     theirs, ours = Store(tmp_path / "theirs"), Store(tmp_path / "ours")
     left(theirs, GOOD)
     harm(left(theirs, SEARCH), secret)
-    with pytest.raises(UserError, match=r"^1 runs taken, 0 already here, 1 refused:\n.*") as caught:
+    with pytest.raises(UserError, match=r"^1 runs taken, 0 completed, 0 already here, 1 refused:\n.*") as caught:
         merge(theirs.root, ours.root)
     assert said in str(caught.value)
     taken = [p for p in ours.root.rglob("*") if p.is_file()]
@@ -334,10 +334,10 @@ def test_unknown_files_of_a_run_are_not_taken(tmp_path):
     folder = left(theirs, SEARCH)
     (folder / "weights").mkdir()
     for name in ("epoch_0001.pt", "epoch_1.pt", "best.pt", "epoch_0001.pt.exe", "sitecustomize.py"):
-        (folder / "weights" / name).write_bytes(b"")
+        torch.save({}, folder / "weights" / name)
     (folder / "checkpoint.pt").write_bytes(b"")
     (folder / "run.sh").write_text("")
-    assert merge(theirs.root, ours.root) == "1 runs taken, 0 already here"
+    assert merge(theirs.root, ours.root) == "1 runs taken, 0 completed, 0 already here"
     names = {str(p.relative_to(ours.folder(SEARCH))) for p in ours.folder(SEARCH).rglob("*") if p.is_file()}
     assert names == {"spec.json", "history.csv", "record.json", "weights/epoch_0001.pt"}
 
@@ -353,4 +353,4 @@ def test_a_run_that_is_at_work_here_is_not_replaced(tmp_path):
     ):
         merge(theirs.root, ours.root)
     assert not ours.done(SEARCH)
-    assert merge(theirs.root, ours.root) == "1 runs taken, 0 already here"
+    assert merge(theirs.root, ours.root) == "1 runs taken, 0 completed, 0 already here"

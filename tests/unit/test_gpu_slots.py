@@ -1,0 +1,61 @@
+"""Many processes, few GPUs: no device is shared beyond its slots, none idles, and a killed process gives its slot back.
+
+The GPUs are stand-ins; the processes and their locks are real.
+"""
+
+import collections
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+JOBS, DEVICES = 14, 3
+WORKER = """
+import json, os, signal, sys, time
+from types import SimpleNamespace
+import torch
+from ebreplicate.training.device import slot
+
+jobs, devices, ledger = int(sys.argv[1]), int(sys.argv[2]), os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+torch.cuda.is_available = lambda: True
+torch.cuda.device_count = lambda: devices
+torch.cuda.get_device_properties = lambda i: SimpleNamespace(uuid=f"gpu-{i}")
+torch.cuda.set_device = lambda i: None
+
+def note(*event):  # one write appends whole, and in order
+    os.write(ledger, (json.dumps(event) + "\\n").encode())
+
+for job in range(jobs):
+    if os.fork() == 0:
+        with slot() as device:
+            note("enter", job, device.index)
+            time.sleep(0.2)
+            if job % 5 == 4:
+                note("killed", job, device.index)
+                os.kill(os.getpid(), signal.SIGKILL)
+            note("leave", job, device.index)
+        os._exit(0)
+for _ in range(jobs):
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_jobs_share_no_gpu_beyond_its_slots(tmp_path, slots):
+    environment = os.environ | {"TMPDIR": str(tmp_path), "EBREPLICATE_GPU_SLOTS": str(slots)}
+    ledger = tmp_path / "ledger"
+    command = [sys.executable, "-W", "ignore", "-c", WORKER, str(JOBS), str(DEVICES), str(ledger)]
+    subprocess.run(command, env=environment, timeout=900, check=True)
+    holders, most, finished = collections.defaultdict(set), collections.Counter(), []
+    for line in ledger.read_text().splitlines():
+        event, job, device = json.loads(line)
+        if event == "enter":
+            holders[device].add(job)
+        else:
+            holders[device].remove(job)
+            finished.append(job)
+        most[device] = max(most[device], len(holders[device]))
+    assert sorted(finished) == list(range(JOBS))
+    assert most == dict.fromkeys(range(DEVICES), slots)

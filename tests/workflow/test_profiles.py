@@ -1,0 +1,74 @@
+"""Profiles: who gets a GPU, how many jobs at once, and that each plans the workflow where its plugin is installed."""
+
+import importlib.util
+import re
+import shutil
+
+import pytest
+import yaml
+from snake import ROOT, linked, planned, snakemake
+
+PROFILES = sorted(path.name for path in (ROOT / "workflow" / "profiles").iterdir())
+FIGURE = "figures/smoke/fig3_mask_distance.svg"
+
+
+def profile(name):
+    return yaml.safe_load((ROOT / "workflow" / "profiles" / name / "config.yaml").read_text())
+
+
+def test_there_is_a_profile_for_each_kind_of_machine():
+    assert PROFILES == ["kubernetes", "multi-gpu", "one-gpu", "slurm"]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_training_rule_asks_for_one_gpu_and_no_other_rule_does(name):
+    trains = set(re.findall(r"^rule (\w+):", (ROOT / "workflow/rules/train.smk").read_text(), re.M)) - {"draw"}
+    asked = {rule: resources["gpu"] for rule, resources in profile(name)["set-resources"].items()}
+    assert asked == dict.fromkeys(trains, 1)
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "slurm"])
+def test_trainings_of_a_cluster_have_attempts_left_to_continue(name):
+    assert profile(name)["retries"] >= 1
+
+
+def test_kubernetes_is_asked_for_gpus_as_it_takes_them():
+    """As limits, which the plugin writes only where `scale` is 0, and by a manufacturer's name."""
+    for resources in profile("kubernetes")["set-resources"].values():
+        assert (resources["scale"], resources["gpu_manufacturer"]) == (0, "nvidia")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_plans_a_figure(name, tmp_path):
+    plugin = f"snakemake_executor_plugin_{profile(name).get('executor', 'local')}"
+    if not plugin.endswith("local") and importlib.util.find_spec(plugin) is None:
+        pytest.skip(f"{plugin} is not installed (`make cluster` installs what requirements-cluster.txt pins)")
+    arguments = ["-n", "--quiet", "rules", "--workflow-profile", f"workflow/profiles/{name}", FIGURE]
+    done = snakemake(linked(tmp_path), *arguments, "--config", "seeds=[0]")
+    assert done.returncode == 0, done.stdout
+    assert planned(done.stdout) == {"search": 2, "tabulate": 1, "plot": 1}
+
+
+TOY = """
+rule all:
+    input: expand("{rule}{n}", rule=["search", "retrain"], n=range(5))
+"""
+for rule in ("search", "retrain"):
+    TOY += f"""
+rule {rule}:
+    output: "{rule}{{n}}"
+    shell: "echo 1 >> ledger; sleep 0.4; echo -1 >> ledger; touch {{output}}"
+"""
+
+
+@pytest.mark.parametrize(("name", "more", "most"), [("one-gpu", [], 1), ("multi-gpu", ["--resources", "gpu=3"], 3)])
+def test_snakemake_starts_no_more_trainings_than_there_are_gpus(name, more, most, tmp_path):
+    (tmp_path / "Snakefile").write_text(TOY)
+    shutil.copytree(ROOT / "workflow" / "profiles" / name, tmp_path / "profile")
+    arguments = ["--workflow-profile", "profile", "--cores", "8", "--set-threads", "search=1", *more]
+    done = snakemake(tmp_path, *arguments)
+    assert done.returncode == 0, done.stdout
+    steps = [int(line) for line in (tmp_path / "ledger").read_text().split()]
+    at_once = [sum(steps[: i + 1]) for i in range(len(steps))]
+    assert len(steps) == 20
+    assert max(at_once) == most
