@@ -185,6 +185,8 @@ def test_fig1_cells_stand_beside_best_accuracies_with_a_tolerance_from_the_rule(
         ("draw-epoch-matters", "1", 50.0, "inconclusive"),
         ("match-dense", "dense", 50 + MARGIN - 0.1, "supported"),
         ("match-dense", "dense", 50 + MARGIN + 0.1, "not supported"),
+        ("late-draws-lose", "160", 49.9, "supported"),
+        ("late-draws-lose", "160", 50.1, "not supported"),
     ],
 )
 def test_fig1_claims_follow_the_accuracies(all_at_50, claim, draw, accuracy, verdict):
@@ -227,6 +229,7 @@ def test_short_retrains_judge_no_claim_that_late_tickets_inherit_more_training_f
         "early-birds-exist": "inconclusive",
         "draw-epoch-matters": "supported",  # short retrains favour neither of two early draws
         "match-dense": "inconclusive",
+        "late-draws-lose": "inconclusive",
     }
     assert "3-epoch retrains after a 8-epoch search" in seen["early-birds-exist"].evidence
 
