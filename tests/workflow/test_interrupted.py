@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from helpers import left
+from smoke import SMOKE
 from snake import copied, snakemake, warmth
-from test_end_to_end import FIGURE, ONE_SEED, RECORD, SMOKE
+from test_end_to_end import FIGURE, ONE_SEED, RECORD
 
 pytestmark = pytest.mark.slow
 LONG = SMOKE.replace("recipe: {epochs: 3,", "recipe: {epochs: 60,")
