@@ -174,6 +174,8 @@ def _already_done(spec: Any, store: Any) -> int:
 
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
     """Run one training stage, whose lock is ours."""
+    if args.command != "draw":  # before imports that take seconds, in which a request would be lost or deadly
+        interruption.install(args.time_limit)
     import torch
 
     from ebreplicate import stages
@@ -190,7 +192,6 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     if args.command == "draw":  # on the CPU: it takes no GPU from a training
         stages.draw(spec, store, root)
         return
-    interruption.install(args.time_limit)
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
             store = ReadOnlyStore(args.results)

@@ -4,6 +4,7 @@ A request is only noted here; the loop asks after every epoch, writes its checkp
 command line turns into the exit code CONTINUE.
 """
 
+import os
 import signal
 import time
 from types import FrameType
@@ -16,28 +17,35 @@ class Interrupted(Exception):
     """A training stopped on request; its checkpoint lies in its run folder."""
 
 
+ECHO_SECONDS = 5.0
+"""A SIGTERM so soon after another is the same one: schedulers signal every process of a job, and some of those pass it
+on to this one."""
+
 _deadline: float | None = None
-_signalled = False
+_signalled: float | None = None
+"""When this process was first asked to stop."""
 
 
 def request() -> None:
     """Ask this process to stop."""
     global _signalled
-    _signalled = True
+    _signalled = time.monotonic() if _signalled is None else _signalled
 
 
-def _on_signal(_number: int, _frame: FrameType | None) -> None:
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    if _signalled is not None and time.monotonic() - _signalled > ECHO_SECONDS:  # whoever asks again means now
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
     request()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever asks twice means now
 
 
 def install(seconds: float | None = None) -> None:
     """Take SIGTERM as a request to stop, and stop after `seconds` from now where that is given."""
     global _deadline, _signalled
-    _deadline, _signalled = None if seconds is None else time.monotonic() + seconds, False
+    _deadline, _signalled = None if seconds is None else time.monotonic() + seconds, None
     signal.signal(signal.SIGTERM, _on_signal)
 
 
 def wanted() -> bool:
     """True if this process was asked to stop."""
-    return _signalled or (_deadline is not None and time.monotonic() >= _deadline)
+    return _signalled is not None or (_deadline is not None and time.monotonic() >= _deadline)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -36,14 +38,32 @@ def test_a_time_limit_exits_with_continue_me_until_the_run_is_whole(tmp_path, ca
     assert (cut.folder(SEARCH) / "scores.npy").read_bytes() == (whole.folder(SEARCH) / "scores.npy").read_bytes()
 
 
-def test_sigterm_is_a_request_once_and_an_order_twice():
+def test_sigterm_is_a_request_and_so_is_its_echo():
     interruption.install(None)
     assert not interruption.wanted()
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert interruption.wanted()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    for _ in range(3):  # as from srun, which passes on what it was sent along with its task
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.wanted()
     interruption.install(None)  # a new run starts unasked
     assert not interruption.wanted()
+
+
+ASKED = """
+import os, signal, time
+from ebreplicate.training import interruption
+interruption.ECHO_SECONDS = 0.2
+interruption.install(None)
+os.kill(os.getpid(), signal.SIGTERM)
+print("asked", flush=True)
+time.sleep(0.3)
+os.kill(os.getpid(), signal.SIGTERM)
+print("survived", flush=True)
+"""
+
+
+def test_a_later_sigterm_is_an_order():
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "asked\n")
 
 
 def test_a_deadline_is_seconds_from_now():
