@@ -13,7 +13,6 @@ from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Spec, Training, key
 from ebreplicate.reading import regular_text
 from ebreplicate.records import Store
-from ebreplicate.training.datasets import INFO
 
 PRINTED = 1e-5
 """Relative rounding of history.csv (six digits)."""
@@ -48,16 +47,6 @@ def read_history(folder: Path) -> list[Row]:
     return [{k: float(v) for k, v in row.items() if v} for row in rows]
 
 
-def _test_images(spec: Spec) -> int:
-    root = search_of(spec)
-    return root.test_size or INFO[root.dataset].test
-
-
-def _train_images(spec: Spec) -> int:
-    root = search_of(spec)
-    return root.train_size or INFO[root.dataset].train
-
-
 @cache
 def dense_forward(spec: Training) -> dict[str, float]:
     """Forward FLOPs of a training's dense network, every convention."""
@@ -89,7 +78,7 @@ def schedule(spec: Training | Retrain, store: Store) -> tuple[Recipe, int]:
 
 def history_problems(spec: Spec, rows: list[Row], recipe: Recipe, start: int) -> Iterator[str]:
     """A history by itself: consecutive epochs, the recipe's rates, accuracies that are counts of test images."""
-    images = _test_images(spec)
+    images = search_of(spec).test_images
     if [row["epoch"] for row in rows] != list(range(start + 1, start + 1 + len(rows))):
         yield f"history.csv: its epochs are not {start + 1}, {start + 2}, ..."
         return
@@ -127,7 +116,7 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
         stop = next(row for row in stops if row["epoch"] == metrics["early_stop_epoch"])
         expected |= {"early_stop_epoch": int(stop["epoch"]), "early_stop_accuracy": stop["test_accuracy"]}
     yield from differences(metrics, expected, ", which is what history.csv has", PRINTED)
-    images = _test_images(spec)
+    images = search_of(spec).test_images
     for name in ("last_accuracy", "best_accuracy", "early_stop_accuracy", "last_top5", "best_top5", "swa_accuracy"):
         count = (metrics.get(name) or 0) * images / 100
         if abs(count - round(count)) > 1e-6 * max(1, count):
@@ -144,7 +133,7 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
     from ebreplicate.stages.common import load_scores, network
 
     forward, epochs, dense = dense_forward(_plain(spec)), record["metrics"]["epochs"], network(spec)
-    training = {c: cost.training_flops(f, _train_images(spec), epochs) for c, f in forward.items()}
+    training = {c: cost.training_flops(f, search_of(spec).train_images, epochs) for c, f in forward.items()}
     widths = bn_widths(dense)
     yield from differences(record["cost"], {"forward_flops": forward, "training_flops": training}, " of its network")
     yield from differences(record["metrics"], {"bn_widths": widths, "bn_channels": sum(widths)}, " of its network")
@@ -196,7 +185,7 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
         yield from differences(record["metrics"], untrained, ", for nothing was trained")
         return
     ledger, found = record["cost"], drawn["cost"]
-    count, epochs = _train_images(spec), record["metrics"]["epochs"]
+    count, epochs = search_of(spec).train_images, record["metrics"]["epochs"]
     own = {c: cost.training_flops(f, count, epochs) for c, f in found["forward_flops"].items()}
     parts = {c: found["search_flops"][c] + found["draw_flops"] + f for c, f in own.items()}
     drew = {name: found[name] for name in ("forward_flops", "search_flops", "draw_flops")}
@@ -224,12 +213,12 @@ def sparse_problems(spec: Sparse, record: Record) -> Iterator[str]:
     left["sparsity"] = 1 - left["nnz"] / left["prunable"]
     yield from differences(metrics, left, " of its layers")
     final = sparse_forward(own, layer_costs(trained, shape(spec)), metrics["density"])
-    once = {c: 3 * f * _train_images(spec) * spec.recipe.epochs for c, f in full.items()}
+    once = {c: 3 * f * search_of(spec).train_images * spec.recipe.epochs for c, f in full.items()}
     forward = {"forward_flops": full, "sparse_forward_flops": final}
     forward["relative_forward"] = {c: final[c] / full[c] for c in full}
     forward["relative_training"] = {c: ledger["training_flops"][c] / once[c] for c in full}
     yield from differences(ledger, forward, " of its network")
-    images = _train_images(spec) * metrics["epochs"]
+    images = search_of(spec).train_images * metrics["epochs"]
     least = {c: hook.training_flops(final[c], own[c]) * images for c in full}
     # Masks that change keep their size, or shrink (gradual pruning), so no training cost less than its final mask.
     for c in full:

@@ -21,10 +21,6 @@ def epochs_unshared(scale: Scale) -> int:
     return total
 
 
-def _images(search: Training) -> int:
-    return search.train_size or INFO[search.dataset].train
-
-
 Network = tuple[str, str, float, int, str]
 """What decides how fast a run trains: model, dataset, width, batch size, precision."""
 
@@ -52,7 +48,7 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
             info = INFO[search.dataset]
             dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
         share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) and not spec.ticket.over_weights else 1
-        flops = cost.training_flops(dense[name] * share, _images(search), epochs_of(spec))
+        flops = cost.training_flops(dense[name] * share, search.train_images, epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
     return total

@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -13,21 +12,12 @@ from typing import Any, TypeVar
 
 import torch
 
+from ebreplicate.checkout import git
 from ebreplicate.plan.spec import Spec, key
 from ebreplicate.training import distributed
 
 Answer = TypeVar("Answer")
 PACKAGES = ("ebreplicate", "torch", "torchvision", "numpy", "fvcore")
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in this package's checkout, or None outside one."""
-    try:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def cpu_name() -> str:
@@ -92,7 +82,7 @@ def command(spec: Spec, device: torch.device, threads: int, processes: int) -> s
 
 def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, Any]:
     """Where the record of `spec` comes from: computed on `device` since the time `started` (seconds of the clock)."""
-    status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
+    status = git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
     on_gpu = device.type == "cuda"
     threads, processes = torch.get_num_threads(), distributed.world()
 
@@ -100,7 +90,7 @@ def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, An
         return datetime.datetime.fromtimestamp(t, datetime.UTC).isoformat(timespec="seconds")
 
     return {
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": git("rev-parse", "HEAD"),
         "clean": None if status is None else status == "",
         "versions": {p: metadata.version(p) for p in PACKAGES},
         "python": platform.python_version(),
