@@ -23,6 +23,10 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 
 
+onstart:
+    without_rate_limit(workflow.scheduler)
+
+
 rule all:
     default_target: True
     input:

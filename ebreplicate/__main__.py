@@ -1,13 +1,21 @@
 """Command line: one subcommand per stage. Parse, call one function, write one record."""
 
+import sys
+
+from ebreplicate import warm
+
+if __name__ == "__main__" and warm.wanted(sys.argv[1:]):  # before this process imports what the warm one has
+    _code = warm.run(sys.argv[1:])
+    if _code is not None:
+        sys.exit(_code)
+
 import argparse
 import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import machine, warm
+from ebreplicate import machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.locking import BUSY
 from ebreplicate.training import interruption
@@ -255,7 +263,7 @@ def _site(args: argparse.Namespace) -> None:
     from ebreplicate.report import site
 
     overrides = parse_overrides(args.config)
-    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or SCALES)]
+    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or reversed(SCALES))]
     pages = site.write(scales, Path(args.results), Path(args.output), Path(args.figures) if args.figures else None)
     print(f"{pages} pages; open {Path(args.output) / 'index.html'}")
 
@@ -318,21 +326,12 @@ COMMANDS = {
 }
 
 
-WARM = ("search", "draw", "retrain", "sparse", "tabulate", "plot", "compare", "redraw")
-"""Commands whose imports take longer than a small run."""
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine that gave out (disk,
     memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
     at it". A bug is a traceback."""
     args = parser().parse_args(argv)
     args.argv = sys.argv[1:] if argv is None else argv
-    alone = getattr(args, "processes", 1) == 1  # several processes are fresh ones
-    if args.command in WARM and alone and warm.wanted():
-        code = warm.run(args.argv)
-        if code is not None:
-            return code
     try:
         return COMMANDS[args.command](args) or 0
     except UserError as e:

@@ -69,23 +69,27 @@ def _torch(model: nn.Module, x: torch.Tensor) -> float:
     return float(counter.get_total_flops())
 
 
-@torch.no_grad()
 def flops(model: nn.Module, input_shape: Iterable[int], convention: str = "authors") -> float:
     """Forward FLOPs of `model` for one image of `input_shape` (3, H, W), under a named convention.
 
     Counted on a deep copy in evaluation mode: the authors' counter runs in training mode and so disturbs the BN
     statistics it is about to copy (reference audit, section 7). Raises UserError for an unknown convention.
     """
-    counters = {"authors": _authors, "fvcore": _fvcore, "torch": _torch}
-    if convention not in counters:
-        raise unknown("convention", convention, counters)
-    copied = copy.deepcopy(model).cpu().float().eval()
-    return counters[convention](copied, torch.zeros(1, *input_shape))
+    if convention not in CONVENTIONS:
+        raise unknown("convention", convention, CONVENTIONS)
+    return _flops(model, input_shape, (convention,))[convention]
 
 
 def forward_flops(model: nn.Module, input_shape: Iterable[int]) -> dict[str, float]:
     """Forward FLOPs for one image under every convention."""
-    return {c: flops(model, input_shape, c) for c in CONVENTIONS}
+    return _flops(model, input_shape, CONVENTIONS)
+
+
+@torch.no_grad()
+def _flops(model: nn.Module, input_shape: Iterable[int], conventions: Iterable[str]) -> dict[str, float]:
+    counters = {"authors": _authors, "fvcore": _fvcore, "torch": _torch}
+    copied, image = copy.deepcopy(model).cpu().float().eval(), torch.zeros(1, *input_shape)
+    return {c: counters[c](copied, image) for c in conventions}
 
 
 PER_MULTIPLY_ADD = {"authors": 2, "fvcore": 1, "torch": 2}

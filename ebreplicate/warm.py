@@ -9,90 +9,114 @@ own user and its own version of the code, and ends by itself when idle.
 
 import contextlib
 import fcntl
-import gc
-import hashlib
-import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-import warnings
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+import zlib
 
 IDLE_SECONDS = 20
 START_SECONDS = 120
 LONGEST_PATH = 100
 """Bytes of a socket's path; Linux takes 107, macOS 103."""
+COMMANDS = ("search", "draw", "retrain", "sparse", "tabulate", "plot", "compare", "redraw")
+"""Commands whose imports take longer than a small run."""
+
+# A client imports this module at the start of every job of the workflow: what only a server needs, or a client that
+# starts one, is imported there.
 
 
-def wanted() -> bool:
-    """True if this process should hand its command to the warm server."""
-    return os.environ.get("EBREPLICATE_WARM") == "1" and hasattr(os, "fork") and hasattr(socket, "send_fds")
+def wanted(argv: list[str]) -> bool:
+    """True if this process should hand its command to the warm server. Several processes (--processes) are fresh."""
+    able = os.environ.get("EBREPLICATE_WARM") == "1" and hasattr(os, "fork") and hasattr(socket, "SCM_RIGHTS")
+    return able and bool(argv) and argv[0] in COMMANDS and not any(word.startswith("--p") for word in argv)
 
 
-def _folder() -> Path:
+def _folder() -> str:
     """Folder of the sockets: this user's alone."""
-    folder = Path(tempfile.gettempdir()) / f"ebreplicate-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    owner = folder.stat()
+    folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"ebreplicate-{os.getuid()}")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    owner = os.stat(folder)
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
         raise PermissionError(f"{folder} is not private to this user")
     return folder
 
 
-def _address() -> Path:
+def _sources(folder: str) -> list[str]:
+    """Every source file below `folder`, its time and size."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                found += _sources(entry.path)
+            elif entry.name.endswith(".py"):
+                info = entry.stat()
+                found.append(f"{entry.path}:{info.st_mtime_ns}:{info.st_size}")
+    return found
+
+
+def _address() -> str:
     """Socket of this interpreter and this version of the source: edited code is never served by an old process."""
-    here = Path(__file__).parent
-    state = [sys.executable, str(here)]
-    for file in sorted(here.rglob("*.py")):
-        info = file.stat()
-        state.append(f"{file}:{info.st_mtime_ns}:{info.st_size}")
-    address = _folder() / f"{hashlib.sha256(chr(0).join(state).encode()).hexdigest()[:16]}.sock"
+    here = os.path.dirname(os.path.abspath(__file__))
+    state = "\0".join([sys.executable, here, *sorted(_sources(here))]).encode()
+    address = os.path.join(_folder(), f"{zlib.crc32(state):08x}{zlib.adler32(state):08x}.sock")
     if len(os.fsencode(address)) > LONGEST_PATH:
         raise OSError(f"{address} is too long for a socket")
     return address
 
 
-def _connect(address: Path) -> socket.socket | None:
+def _connect(address: str) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(str(address))
+        connection.connect(address)
     except OSError:
         connection.close()
         return None
     return connection
 
 
-def _connected(address: Path) -> socket.socket | None:
+def _connected(address: str) -> socket.socket | None:
     """Connect, starting the server if there is none; None if that does not work out."""
     connection = _connect(address)
     if connection:
         return connection
-    with address.with_suffix(".lock").open("w") as lock:
+    with open(address.removesuffix(".sock") + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one client starts it, the others wait here
+        return _connect(address) or _started(address)
+
+
+def _started(address: str) -> socket.socket | None:
+    """Start the server and connect to it."""
+    import subprocess
+    import time
+
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ebreplicate.warm", address],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
         connection = _connect(address)
         if connection:
             return connection
-        server = subprocess.Popen(
-            [sys.executable, "-m", "ebreplicate.warm", str(address)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and server.poll() is None:
-            connection = _connect(address)
-            if connection:
-                return connection
-            time.sleep(0.02)
+        time.sleep(0.02)
     return None
+
+
+def _packed(argv: list[str]) -> bytes:
+    """Folder, arguments and environment of a command; none of them can hold a zero byte."""
+    environment = [name + b"=" + value for name, value in os.environb.items()]
+    parts = [os.fsencode(os.getcwd()), str(len(argv)).encode(), *map(os.fsencode, argv), *environment]
+    return b"\0".join(parts)
+
+
+def _unpacked(request: bytes) -> tuple[str, list[str], dict[str, str]]:
+    cwd, count, *rest = (os.fsdecode(part) for part in request.split(b"\0"))
+    argv, environment = rest[: int(count)], rest[int(count) :]
+    return cwd, argv, dict(line.split("=", 1) for line in environment)
 
 
 def run(argv: list[str]) -> int | None:
@@ -104,9 +128,10 @@ def run(argv: list[str]) -> int | None:
     if connection is None:
         return None
     with connection:
-        request = json.dumps({"argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}).encode()
+        request = _packed(argv)
+        streams = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
         try:
-            socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
+            connection.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
             connection.sendall(request)
             child = int.from_bytes(_receive(connection, 4), "big")
         except OSError:  # the server ended, idle, just as we connected; a child it may have forked ends with us
@@ -149,14 +174,20 @@ PRELOADED = (
 
 def _preload() -> None:
     """Import what commands need. Nothing is computed here, so no thread pool exists when children are forked."""
+    import warnings
+    from importlib import import_module
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in PRELOADED:
             import_module(name)
+        import_module("ebreplicate.training.data")._digit_arrays()  # smoke's dataset: a file parsed, nothing computed
 
 
-def _child(connection: socket.socket, fds: list[int], request: dict[str, Any]) -> None:
+def _child(connection: socket.socket, fds: list[int], request: bytes) -> None:
     """Work in a forked child; never returns."""
+    import threading
+
     from ebreplicate.__main__ import main
 
     for target, fd in enumerate(fds):
@@ -170,11 +201,10 @@ def _child(connection: socket.socket, fds: list[int], request: dict[str, Any]) -
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.chdir(str(request["cwd"]))
+        cwd, argv, environment = _unpacked(request)
+        os.chdir(cwd)
         os.environ.clear()
-        os.environ.update(request["env"])
-        os.environ["EBREPLICATE_WARM"] = "0"
-        argv = list(request["argv"])
+        os.environ.update(environment | {"EBREPLICATE_WARM": "0"})
         sys.argv = ["ebreplicate", *argv]
         threading.Thread(target=watch, daemon=True).start()
         code = main(argv)
@@ -193,45 +223,71 @@ def _child(connection: socket.socket, fds: list[int], request: dict[str, Any]) -
         os._exit(code)
 
 
-def serve(address: Path) -> None:
-    """Listen at `address` until idle: no client for IDLE_SECONDS."""
+def _alive(children: set[int]) -> set[int]:
+    """Those of the processes that are still at work."""
+    alive = set()
+    for child in children:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            continue
+        alive.add(child)
+    return alive
+
+
+def serve(address: str) -> None:
+    """Listen at `address` until idle: no client for IDLE_SECONDS, and none still served."""
+    import gc
+
     _preload()
     gc.collect()
     gc.freeze()  # the children's collector then leaves the shared pages alone
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
-    address.unlink(missing_ok=True)
+    _remove(address)
+    children: set[int] = set()
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(address))
+        listener.bind(address)
         listener.listen(64)
         listener.settimeout(IDLE_SECONDS)
         while True:
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
-                break
+                children = _alive(children)
+                if not children:
+                    break
+                continue
             with connection:
-                _serve_one(listener, connection)
-    address.unlink(missing_ok=True)
+                children |= _serve_one(listener, connection)
+    _remove(address)
 
 
-def _serve_one(listener: socket.socket, connection: socket.socket) -> None:
-    """Fork a child for one request."""
+def _remove(address: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(address)
+
+
+def _serve_one(listener: socket.socket, connection: socket.socket) -> set[int]:
+    """Fork a child for one request; the child, or nothing if the request did not arrive."""
     connection.settimeout(10)
     try:
         head, fds, _, _ = socket.recv_fds(connection, 4, 3)
-        request = json.loads(_receive(connection, int.from_bytes(head, "big")))
-    except (OSError, ValueError):
-        return
+        request = _receive(connection, int.from_bytes(head, "big"))
+    except OSError:
+        return set()
     connection.settimeout(None)
+    if not request:
+        return set()
     child = os.fork()
     if child == 0:
         listener.close()
         _child(connection, fds, request)
     for fd in fds:
         os.close(fd)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the client is gone, and so is the child's work
         connection.sendall(child.to_bytes(4, "big"))
+    return {child}
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve(sys.argv[1])

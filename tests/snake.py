@@ -33,12 +33,17 @@ def copied(folder: Path, smoke: str) -> Path:
 
 
 def snakemake(folder: Path, *arguments: str, seconds: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run snakemake at `folder`, whose package comes first; stdout and stderr in one. Jobs run without a warm
-    process, unless the caller asks for one and ends it."""
+    """Run snakemake at `folder`, as `python` does."""
+    return python(folder, "-m", "snakemake", *arguments, seconds=seconds, **more)
+
+
+def python(folder: Path, *arguments: str, seconds: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run Python at `folder`, whose package comes first; stdout and stderr in one. Jobs run without a warm process,
+    unless the caller asks for one and ends it."""
     environment = {k: v for k, v in os.environ.items() if k != "EBREPLICATE_DATA"}
     environment |= {"EBREPLICATE_WARM": "0", "PYTHONPATH": str(folder), **more}
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,

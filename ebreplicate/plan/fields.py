@@ -1,9 +1,11 @@
 """How specs check themselves: types at construction, one message that names the field. No torch."""
 
+import json
 import math
 import types
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, Union, get_args, get_origin
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, Union, cast, get_args, get_origin
 
 from ebreplicate.errors import UserError, shown, unknown
 
@@ -70,22 +72,27 @@ class Spec:
         raise NotImplementedError(f"{type(self).__name__} is not a run")
 
 
-def to_dict(spec: Spec) -> dict[str, Any]:
-    """Canonical nested dict of `spec`: fields at their default are left out, tuples become lists.
+@cache
+def _by_name(kind: Any) -> list[Field[Any]]:
+    return sorted(fields(kind), key=lambda f: f.name)
 
-    Remembered in the spec, which is frozen: a chain of tickets would be walked once per link otherwise. Do not modify
-    the result.
+
+def to_json(spec: Spec) -> str:
+    """Canonical JSON of `spec`: names sorted, no spaces, fields at their default left out, tuples as lists.
+
+    Remembered in the spec, which is frozen: a plan names thousands of runs, and most are nested of the same specs.
     """
-    if "_dict" in spec.__dict__:
-        return spec.__dict__["_dict"]
-    out: dict[str, Any] = {}
-    for f in fields(spec):
-        value = getattr(spec, f.name)
-        if f.default is not MISSING and value == f.default:
-            continue
-        out[f.name] = to_dict(value) if isinstance(value, Spec) else list(value) if isinstance(value, tuple) else value
-    object.__setattr__(spec, "_dict", out)
-    return out
+    if "_json" not in spec.__dict__:
+        parts, kind = [], cast(Any, type(spec))  # mypy takes no class of Spec for hashable
+        for f in _by_name(kind):
+            value = getattr(spec, f.name)
+            if f.default is not MISSING and value == f.default:
+                continue
+            plain = "" if isinstance(value, Spec) else json.dumps(value, allow_nan=False, separators=(",", ":"))
+            text = plain or to_json(value)
+            parts.append(f'"{f.name}":{text}')
+        object.__setattr__(spec, "_json", "{" + ",".join(parts) + "}")
+    return spec.__dict__["_json"]
 
 
 def from_dict(kind: type[Spec], data: Any) -> Any:

@@ -84,20 +84,12 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UserError(f"--config: expected KEY=VALUE, got {shown(pair)}")
-        out[name] = _yaml(text, f"--config {name}")
+        out[name] = _yaml(text, f"--config {name}", _GivenLoader)
     return out
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without objects and aliases, where a key that stands twice is an error instead of the last one winning.
-
-    Aliases make a short text a huge value, or one that contains itself.
-    """
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
-        return super().compose_node(parent, index)
+    """YAML without objects, where a key that stands twice is an error instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -110,9 +102,18 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _yaml(text: str, where: str) -> Any:
+class _GivenLoader(_Loader):
+    """Likewise, for text that is not ours: aliases make a short text a huge value, or one that contains itself."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+def _yaml(text: str, where: str, loader: type[_Loader] = _Loader) -> Any:
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, loader)
     except yaml.YAMLError as e:
         raise UserError(f"{where}: not YAML ({' '.join(str(e).split())})") from None
     except RecursionError:

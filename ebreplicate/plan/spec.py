@@ -6,14 +6,13 @@ moves no existing key; for the same reason a default is never edited.
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.models import MODELS
-from ebreplicate.plan.fields import Spec, from_dict, need, to_dict
+from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
 from ebreplicate.training.datasets import DATASETS, INFO
@@ -32,6 +31,8 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
+KERNELS = ("torch", "taps")
+"""Convolutions on a CPU: torch's, or small maps tap by tap, faster and summed in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
@@ -55,6 +56,7 @@ class Recipe(Spec):
     label_smoothing: float = 0.0
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
+    kernels: str = "torch"
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -71,6 +73,8 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
+        if self.kernels not in KERNELS:
+            raise unknown("Recipe.kernels", self.kernels, KERNELS)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
         swa = self.swa_start
@@ -313,8 +317,7 @@ STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Re
 
 def canonical(spec: Spec) -> str:
     """Canonical JSON of a run: what the key hashes."""
-    body = {"stage": spec.stage, "numerics": NUMERICS, "spec": to_dict(spec)}
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f'{{"numerics":{NUMERICS},"spec":{to_json(spec)},"stage":"{spec.stage}"}}'
 
 
 def key(spec: Spec) -> str:

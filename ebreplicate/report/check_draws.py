@@ -7,7 +7,7 @@ from typing import Any
 from ebreplicate.plan.spec import Ticket, key
 from ebreplicate.pruning.methods import NEEDS_WEIGHTS
 from ebreplicate.records import Store
-from ebreplicate.report.check_trainings import differences
+from ebreplicate.report.check_history import differences
 
 NOWHERE = Path("nowhere")
 """A data root: no method that is checked here looks at images."""

@@ -27,8 +27,10 @@ def has_history() -> bool:
 
 @cache
 def committed_at(commit: str) -> datetime.datetime | None:
-    """When a commit was made; None if there is none of this name here."""
-    said = git("show", "--no-patch", "--format=%cI", f"{commit}^{{commit}}")
+    """When a commit was made; None if it is not among the ancestors of the one that is checked out."""
+    if git("merge-base", "--is-ancestor", commit, "HEAD") is None:
+        return None
+    said = git("show", "--no-patch", "--format=%cI", commit)
     return datetime.datetime.fromisoformat(said) if said else None
 
 

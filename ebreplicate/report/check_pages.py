@@ -24,7 +24,8 @@ def published_problems() -> Iterator[str]:
     files = {p.name: p for p in published.FOLDER.iterdir() if p.suffix in (".csv", ".npz")}
     for name in sorted({*sums, *files}):
         if name not in files or name not in sums or digest(files[name]) != sums[name]:
-            yield f"ebreplicate/published/{name}: not the file whose SHA-256 is in {SUMS}"
+            again = f"if it is as printed: cd ebreplicate/published && sha256sum *.csv *.npz > {SUMS}"
+            yield f"ebreplicate/published/{name}: not the file whose SHA-256 is in {SUMS}; {again}"
 
 
 def _pixels(payload: re.Match[str]) -> str:

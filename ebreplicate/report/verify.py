@@ -13,9 +13,10 @@ from ebreplicate.merging import checked_run, runs_under
 from ebreplicate.plan.spec import Retrain, Ticket, Training
 from ebreplicate.records import Store, digest
 from ebreplicate.report.check_draws import draw_problems
+from ebreplicate.report.check_history import read_history
 from ebreplicate.report.check_origin import identity, provenance_problems, repeated_histories
 from ebreplicate.report.check_pages import page_problems
-from ebreplicate.report.check_trainings import read_history, training_problems
+from ebreplicate.report.check_trainings import training_problems
 
 
 def file_problems(folder: Path, record: dict) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Images as tensors on the training device; augmentation in batches, there."""
 
 import fcntl
+import functools
 import hashlib
 import io
 import pickle
@@ -271,8 +272,9 @@ def prepare(name: str, root: Path) -> None:
         load(name, root)
 
 
+@functools.cache
 def _digit_arrays() -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's 1,797 handwritten digits in its own order: float (n, 8, 8) in [0, 16], labels."""
+    """scikit-learn's 1,797 handwritten digits in its own order: float (n, 8, 8) in [0, 16], labels. Do not modify."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

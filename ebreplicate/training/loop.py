@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training import distributed, interruption
+from ebreplicate.training import distributed, graphs, interruption
 from ebreplicate.training.data import BatchSource, ImageData
 from ebreplicate.training.gradients import gradients
+from ebreplicate.training.kernels import arithmetic
 
 
 @dataclass
@@ -38,11 +39,6 @@ class State:
 Observer = Callable[[State], None]
 
 
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Autocast context of a precision: a no-op for fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 class Evaluation(NamedTuple):
     """Mean cross-entropy and exact accuracies (correct / total, in percent) on the test split."""
 
@@ -55,15 +51,16 @@ class Evaluation(NamedTuple):
 def measure(model: nn.Module, data: ImageData, precision: str = "fp32") -> Evaluation:
     """Evaluate `model` on the test split, each process on its share. Top-5 of fewer than five classes is top-all."""
     model.eval()
-    loss, correct, near = 0.0, 0, 0
+    sums = torch.zeros(3, dtype=torch.float64, device=data.device)
     for x, y in data.evaluation():
-        with autocast(precision, data.device):
+        with arithmetic(precision, data.device):
             logits = model(x)
-        loss += nn.functional.cross_entropy(logits.float(), y, reduction="sum").item()
-        correct += int((logits.argmax(1) == y).sum())
-        near += int((logits.topk(min(5, logits.shape[1])).indices == y[:, None]).sum())
-    total, n = [distributed.total_float(v, data.device) for v in (loss, correct, near)], data.test_images
-    return Evaluation(total[0] / n, 100.0 * total[1] / n, 100.0 * total[2] / n)
+        top = logits.topk(min(5, logits.shape[1])).indices
+        sums[0] += nn.functional.cross_entropy(logits.float(), y, reduction="sum")
+        sums[1] += (logits.argmax(1) == y).sum()
+        sums[2] += (top == y[:, None]).sum()
+    loss, correct, near = distributed.total(sums).tolist()  # the only wait for the device
+    return Evaluation(loss / data.test_images, 100.0 * correct / data.test_images, 100.0 * near / data.test_images)
 
 
 def evaluate(model: nn.Module, data: ImageData, precision: str = "fp32") -> tuple[float, float]:
@@ -139,21 +136,37 @@ class Trainer:
         self.called = distributed.parallel(model)
         self.weight = 1.0
         """Of this process's loss in the mean over the global batch."""
+        self.compute = self._computation()
 
     @torch.no_grad()
     def _add_l1(self) -> None:
         signs = torch._foreach_sign([g.detach() for g in self.gammas])
         torch._foreach_add_(gradients(self.gammas), signs, alpha=self.recipe.l1)
 
+    def _forward_backward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Mean loss, detached; gradients of this process's share are left in the parameters."""
+        with arithmetic(self.precision, x.device, self.recipe.kernels):
+            loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
+        (loss if self.weight == 1 else loss * self.weight).backward()
+        return loss.detach()
+
+    def _eager(self, x: Tensor, y: Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        return self._forward_backward(x, y)
+
+    def _computation(self) -> graphs.Compute:
+        """Forward and backward, captured where that was asked for and nothing draws random numbers or communicates."""
+        device = next(self.model.parameters()).device
+        plain = not self.hooks and distributed.world() == 1
+        captured = plain and graphs.wanted(device)
+        return graphs.Captured(self._forward_backward, self.model) if captured else self._eager
+
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
         """Optimiser step number `step` on a batch: images x (B, C, H, W), labels y (B,). Returns the detached mean loss
         (a scalar), without synchronising."""
         for hook in self.hooks:
             hook.begin_step(step)
-        with autocast(self.precision, x.device):
-            loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss if self.weight == 1 else loss * self.weight).backward()
+        loss = self.compute(x, y)
         if self.recipe.l1 and self.gammas:
             self._add_l1()
         wanted = [hook.before_step(step) for hook in self.hooks]  # every hook is asked
@@ -161,7 +174,7 @@ class Trainer:
             self.optimizer.step()
         for hook in self.hooks:
             hook.after_step(step)
-        return loss.detach()
+        return loss
 
     def _set_rate(self, epoch: float) -> None:
         for group in self.optimizer.param_groups:

@@ -20,6 +20,16 @@ Answer = TypeVar("Answer")
 PACKAGES = ("ebreplicate", "torch", "torchvision", "numpy", "fvcore")
 
 
+def code() -> tuple[str | None, bool | None]:
+    """Commit of this code, and whether its Python files are as committed; None, None outside a checkout."""
+    told = git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
+    if told is None:
+        return None, None
+    lines = told.splitlines()
+    (commit,) = (line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
+    return commit, all(line.startswith("#") for line in lines)
+
+
 def cpu_name() -> str:
     """Model of the CPU."""
     with contextlib.suppress(OSError):
@@ -82,7 +92,7 @@ def command(spec: Spec, device: torch.device, threads: int, processes: int) -> s
 
 def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, Any]:
     """Where the record of `spec` comes from: computed on `device` since the time `started` (seconds of the clock)."""
-    status = git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
+    commit, clean = code()
     on_gpu = device.type == "cuda"
     threads, processes = torch.get_num_threads(), distributed.world()
 
@@ -90,8 +100,8 @@ def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, An
         return datetime.datetime.fromtimestamp(t, datetime.UTC).isoformat(timespec="seconds")
 
     return {
-        "commit": git("rev-parse", "HEAD"),
-        "clean": None if status is None else status == "",
+        "commit": commit,
+        "clean": clean,
         "versions": {p: metadata.version(p) for p in PACKAGES},
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if on_gpu else cpu_name(),

@@ -194,6 +194,14 @@ def test_a_number_can_be_followed_to_its_record(browser):
     assert browser.here.endswith("fig1_existence.html#cell-vgg16-cifar-10-ratio-0.5-draw-20")
 
 
+@pytest.mark.parametrize(("page", "figures"), [("figures.html", 4), ("items/tiny/detector_study.html", 1)])
+def test_figures_are_shown(browser, page, figures):
+    browser.open(page)
+    loaded = """(() => { const images = [...document.images]; images.forEach(i => { i.loading = 'eager'; });
+      return Promise.all(images.map(i => i.decode().then(() => i.naturalWidth > 0))); })()"""
+    assert browser.js(loaded) == [True] * figures
+
+
 def test_a_claim_can_be_followed_to_all_of_its_runs(browser):
     browser.open("claims.html#item=fig1_existence")
     browser.one("#claims tbody tr td:nth-child(3) a").click()

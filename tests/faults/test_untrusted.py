@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from synthetic import Outcome, drawn, trained
 
 from ebreplicate import __main__ as command_line
 from ebreplicate import merging, stages
 from ebreplicate.errors import UserError
 from ebreplicate.merging import merge
+from ebreplicate.plan import scale
 from ebreplicate.plan.scale import load_scale, parse_overrides
 from ebreplicate.plan.spec import Recipe, Search, Ticket, canonical, from_json, key
 from ebreplicate.records import Store
@@ -76,6 +78,9 @@ def test_no_call_unpickles_or_evaluates():
             seen[name].append(place)
         if name == "torch.load":
             assert named["weights_only"] == "True", place
+        if name == "yaml.load":
+            assert issubclass(scale._GivenLoader, scale._Loader), place
+            assert issubclass(scale._Loader, yaml.SafeLoader), place
         if name == "np.load":
             assert named["allow_pickle"] == "False", place
     assert [place.split(":")[0] for place in seen["torch.load"]] == ["ebreplicate/training/snapshots.py"]
@@ -190,10 +195,10 @@ def _fields(field, value):
     "a key has letters, digits, dots and dashes only and no path; Snakemake finds no rule, or no run of that name",
 )
 def test_no_key_is_a_path():
-    scale = load_scale("smoke")
+    smoke = load_scale("smoke")
     from ebreplicate.plan.plan import make_plan
 
-    for name in [*make_plan(scale).runs, key(Ticket(SEARCH, 0.5, "eb"))]:
+    for name in [*make_plan(smoke).runs, key(Ticket(SEARCH, 0.5, "eb"))]:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-]*-[0-9a-f]{10}", name)
         assert ".." not in name
     for field in ("model", "dataset"):

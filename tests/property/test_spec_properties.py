@@ -1,12 +1,13 @@
 """Specs survive the trip through JSON, and their keys tell apart exactly what differs."""
 
-from dataclasses import fields, replace
+import json
+from dataclasses import fields, is_dataclass, replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ebreplicate.models import MODELS
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, canonical, from_json, key
+from ebreplicate.plan.spec import NUMERICS, Recipe, Retrain, Search, Ticket, canonical, from_json, key
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.training.datasets import DATASETS
 
@@ -65,6 +66,17 @@ runs = st.one_of(searches, tickets(), retrains())
 @given(runs)
 def test_a_spec_survives_its_canonical_json(spec):
     assert from_json(canonical(spec)) == spec
+
+
+@given(runs)
+def test_canonical_json_is_sorted_and_has_neither_spaces_nor_defaults(spec):
+    body = {"stage": spec.stage, "numerics": NUMERICS, "spec": without_defaults(spec)}
+    assert canonical(spec) == json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+
+def without_defaults(spec):
+    given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
+    return {name: without_defaults(v) if is_dataclass(v) else v for name, v in given.items()}
 
 
 @given(runs, runs)

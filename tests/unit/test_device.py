@@ -1,5 +1,6 @@
 """Choosing a device and taking a slot on it; the GPU is a stand-in."""
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -86,3 +87,24 @@ def test_a_number_of_slots_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("EBREPLICATE_GPU_SLOTS", text)
     with pytest.raises(UserError, match=r"^EBREPLICATE_GPU_SLOTS: expected a positive integer"), slot():
         pass
+
+
+def test_the_code_is_named_by_its_commit_and_clean_only_where_python_is_as_committed(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    monkeypatch.setattr(device, "__file__", str(tmp_path / "device.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert device._code() == (None, None)  # no checkout
+    git("init", "--quiet")
+    (tmp_path / "a.py").write_text("1\n")
+    (tmp_path / "notes").write_text("1\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    (tmp_path / "notes").write_text("2\n")
+    (tmp_path / "new.py").write_text("untracked\n")
+    assert device._code() == (git("rev-parse", "HEAD"), True)
+    (tmp_path / "a.py").write_text("2\n")
+    assert device._code() == (git("rev-parse", "HEAD"), False)

@@ -12,6 +12,7 @@ from ebreplicate import cost, energy
 from ebreplicate.energy import Work, measured, modelled, picojoules, training_joules, work_of
 from ebreplicate.models import build
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket
+from ebreplicate.pruning.earlybird import RULES
 from ebreplicate.records import Store
 
 WORK = Work(multiply_adds=1000, others=100, activations=50, weights=20)
@@ -72,10 +73,20 @@ def test_work_of_a_network_for_gray_images():
 
 
 def record(epochs, forward=None, energy_j=None, status="ok", **cost_fields):
-    ledger = {"energy_j": energy_j, "energy_source": None if energy_j is None else "nvml", **cost_fields}
+    ledger = {
+        "seconds": 1.0,
+        "energy_j": energy_j,
+        "energy_source": None if energy_j is None else "nvml",
+        **cost_fields,
+    }
     if forward:
-        ledger["forward_flops"] = forward
-    return {"status": status, "metrics": {"epochs": epochs}, "cost": ledger, "provenance": {}}
+        ledger |= {"forward_flops": forward, "training_flops": forward}
+    return {
+        "status": status,
+        "metrics": {"epochs": epochs, "last_accuracy": 50.0, "best_accuracy": 50.0},
+        "cost": ledger,
+        "provenance": {},
+    }
 
 
 @pytest.fixture
@@ -86,7 +97,7 @@ def store(tmp_path):
     store.write(SEARCH, record(3, dense, 30.0))
     ticket = Ticket(SEARCH, 0.5, 2)
     drawn = record(None, small, search_flops={"authors": 3 * 1000.0 * 60 * 2})
-    drawn["metrics"] = {"epoch": 2, "channels": [2] * 13}
+    drawn["metrics"] = {"epoch": 2, "channels": [2] * 13, "emergence": dict.fromkeys(RULES)}
     store.write(ticket, drawn)
     store.write(Retrain(ticket, SEARCH.recipe), record(1, small, 4.0))
     store.write(Retrain(ticket, SEARCH.recipe, precision="bf16"), record(1, small))
@@ -128,7 +139,7 @@ def test_a_mask_over_weights_saves_no_modelled_energy(store):
     assert modelled(sparse, store) == modelled(SEARCH, store)
     ticket = Ticket(SEARCH, 0.5, "final", "magnitude")
     drawn = record(None, forward, search_flops={"authors": 3 * 1000.0 * 60 * 3})
-    drawn["metrics"] = {"epoch": 3}
+    drawn["metrics"] = {"epoch": 3, "emergence": dict.fromkeys(RULES)}
     store.write(ticket, drawn)
     store.write(spec := Retrain(ticket, SEARCH.recipe, init="rewind"), record(3, forward))
     assert modelled(spec, store) == pytest.approx(2 * modelled(SEARCH, store))

@@ -453,7 +453,7 @@ def test_fig3_masks_settle_if_they_approach_the_last(tmp_path, scores, settle):
 def test_fig3_tells_two_networks_from_one_printed_twice(tmp_path):
     same = fig3(tmp_path, lambda model, seed: turning(5))
     assert claims("fig3_mask_distance", TINY, same)["one-matrix-two-networks"].verdict == "supported"
-    differ = fig3(tmp_path, lambda model, seed: turning(5 if model == "vgg16" else 3))
+    differ = fig3(tmp_path / "other", lambda model, seed: turning(5 if model == "vgg16" else 3))
     assert claims("fig3_mask_distance", TINY, differ)["one-matrix-two-networks"].verdict == "not supported"
 
 

@@ -239,7 +239,7 @@ def test_results_without_runs_and_damaged_runs_are_named(tmp_path, store):
     record = (folder / "record.json").read_text()
     for damaged, message in (
         (record.replace('"status": "ok"', '"status": "<script>"'), "status '<script>' is none of"),
-        (re.sub(r'"cost": \{.*?\}, "prov', '"cost": [], "prov', record, flags=re.S), "cost of its record is no object"),
+        (re.sub(r'"cost": \{.*?\}, "prov', '"cost": [], "prov', record, flags=re.S), "cost: expected an object"),
         (record[:40], "unreadable record"),
     ):
         assert damaged != record

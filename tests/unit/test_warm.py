@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import psutil
 import pytest
-from snake import servers, warmth
+from snake import ROOT, servers, warmth
 
 from ebreplicate import warm
 from ebreplicate.plan.spec import Recipe, Search, canonical
@@ -96,7 +95,7 @@ def test_a_client_that_ends_takes_its_work_along(private, tmp_path, number):
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     return tmp_path
 
 
@@ -108,7 +107,7 @@ def test_the_address_is_that_of_the_source_and_of_the_interpreter(temporary, mon
     monkeypatch.setattr(warm, "__file__", str(package / "warm.py"))
     first = warm._address()
     assert first == warm._address()
-    assert first.parent == temporary / f"ebreplicate-{os.getuid()}"
+    assert os.path.dirname(first) == str(temporary / f"ebreplicate-{os.getuid()}")
 
     (package / "notes.txt").write_text("no source")
     assert warm._address() == first
@@ -163,13 +162,63 @@ def test_a_server_is_used_only_where_it_is_asked_for(monkeypatch, value, wanted)
     monkeypatch.delenv("EBREPLICATE_WARM", raising=False)
     if value is not None:
         monkeypatch.setenv("EBREPLICATE_WARM", value)
-    assert warm.wanted() is wanted
+    assert warm.wanted(["plot"]) is wanted
+
+
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        (["search", "{}", "--threads", "2"], True),
+        (["search", "{}", "--processes", "2"], False),  # as torch.distributed.run starts them: fresh
+        (["search", "{}", "--proc=2"], False),
+        (["plan"], False),
+        ([], False),
+    ],
+)
+def test_commands_of_one_training_or_figure_are_handed_over(monkeypatch, argv, wanted):
+    monkeypatch.setenv("EBREPLICATE_WARM", "1")
+    assert warm.wanted(argv) is wanted
+
+
+def test_a_command_arrives_as_it_was_sent(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("A", "x=y z\n'")
+    monkeypatch.setenv("B", "")
+    argv = ["search", '{"a": "b c"}', "", "--results", "\u00fc"]
+    assert warm._unpacked(warm._packed(argv)) == (str(tmp_path), argv, dict(os.environ))
+
+
+def test_a_client_imports_next_to_nothing():
+    code = "import sys, ebreplicate.warm; print(*sorted({'json', 'argparse', 'subprocess', 're'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_a_server_does_not_end_while_it_serves(temporary, monkeypatch):
+    """Without that, on a busy machine, jobs of more than the idle time would each start a server of their own."""
+    code = """
+import os, sys, time
+from ebreplicate import warm
+warm.IDLE_SECONDS, warm._preload = 0.3, lambda: None
+warm._child = lambda connection, *_: (time.sleep(1.5), connection.sendall(bytes([7])), os._exit(0))
+warm.serve(sys.argv[1])
+"""
+    address = str(temporary / "own.sock")
+    monkeypatch.setattr(warm, "_address", lambda: address)
+    with subprocess.Popen([sys.executable, "-c", code, address], cwd=ROOT) as server:
+        until(lambda: os.path.exists(address))
+        handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        assert warm.run(BAD) == 7
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        assert server.poll() is None
+        assert server.wait(60) == 0  # idle, now that its child is gone
 
 
 def test_no_server_is_started_where_no_socket_can_be(tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 90)  # a socket's path has at most 108 bytes
     deep.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    monkeypatch.setenv("TMPDIR", str(deep))
     started = []
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a))
     assert warm.run(BAD) is None

@@ -1,14 +1,21 @@
 # Planning: which runs exist and what they need. Imports no torch, since this file is read on every command.
+import functools
+import gc
+import inspect
 import os
 import re
 import shlex
 import sys
+import tempfile
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
+from snakemake.resources import Resource
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import make_plan, parents, requests, search_of
+from ebreplicate.plan.plan import Plan, parents, requests, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
 from ebreplicate.records import Store
@@ -47,12 +54,13 @@ def configured():
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
     scales = {name: load_scale(name, overrides if name == config["scale"] else None) for name in SCALES}
     Store(config["results"]).check_writable()
-    return scales, make_plan(*scales.values())
+    asked = {(name, item): requests(scale, [item]) for name, scale in scales.items() for item in EXPERIMENTS}
+    return scales, asked, Plan(spec for specs in asked.values() for spec in specs)
 
 
 OVERRIDABLE = ("seeds", "draw_epochs")
 try:
-    SCALE_SPECS, PLAN = configured()
+    SCALE_SPECS, ASKED, PLAN = configured()
 except UserError as e:
     raise WorkflowError(str(e)) from None
 
@@ -76,6 +84,26 @@ wildcard_constraints:
     item="|".join(EXPERIMENTS),
 
 
+# What a dry run of the paper scale (6,302 jobs) spends its time on, beside planning. Snakemake inspects the signature of
+# a function several times a job, and formats each shell line three times; and Python's collector walks the growing
+# graph again and again.
+def signed(function):
+    """The function, its signature beside it."""
+    overwrite_function_params(function, inspect.signature(function).parameters)
+    return function
+
+
+overwrite_function_params(Resource.evaluate, inspect.signature(Resource("threads", 1).evaluate).parameters)
+Job.shellcmd = functools.cached_property(Job.shellcmd.fget)
+Job.shellcmd.__set_name__(Job, "shellcmd")
+gc.set_threshold(100_000)
+
+
+def record_of(spec):
+    """Path of a run's record."""
+    return f"{RESULTS}/runs/{spec.stage}/{key(spec)}/record.json"
+
+
 def spec_of(wildcards, kind):
     """The spec of a run of stage `kind`; any scale's run can be asked for by its key."""
     spec = PLAN.runs.get(wildcards.run)
@@ -84,22 +112,14 @@ def spec_of(wildcards, kind):
     return spec
 
 
-def spec_json(kind):
-    """Params function: the run's canonical spec, quoted for the shell."""
-    return lambda wildcards: canonical(spec_of(wildcards, kind))
-
-
 def needs(kind):
     """Input function: records of the runs that this one builds on. Ancient: no 160-epoch run starts over a file time."""
-    return lambda wildcards: [ancient(str(STORE.record_path(p))) for p in parents(spec_of(wildcards, kind))]
+    return signed(lambda wildcards: [ancient(record_of(p)) for p in parents(spec_of(wildcards, kind))])
 
 
 def records_of(wildcards):
     """Input function: every record an item's table reads, its tickets and searches included."""
-    from ebreplicate.plan.plan import Plan
-
-    runs = Plan(requests(SCALE_SPECS[wildcards.scale], [wildcards.item])).runs.values()
-    return [str(STORE.record_path(s)) for s in runs]
+    return [record_of(s) for s in Plan(ASKED[wildcards.scale, wildcards.item]).runs.values()]
 
 
 def everything(scale):
@@ -111,26 +131,51 @@ def everything(scale):
     ]
 
 
+@signed
 def results_root(wildcards):
     """Params function: where the package reads and writes results."""
     return RESULTS
 
 
-def training_threads(wildcards=None):
-    """CPU threads of one training run."""
-    return config["threads"]
+class CommandLine:
+    """Formats as the command of a run: {params.command:{wildcards.run}} in a shell line.
 
-
-def flags(wildcards):
-    """Command-line flags of a training that are no part of its spec: what it keeps, and its processes.
-
-    Several processes only where it streams images, which is where one GPU takes days.
+    One object for all jobs, and always the same for Snakemake, which would work out a function of the wildcards anew
+    several times a job. A key covers all that determines numbers, so there is no more for it to know; and where, in how
+    many processes and for which tickets a run trains must not repeat it when it changes.
     """
-    run = wildcards.run
-    several = config["processes"] > 1 and search_of(PLAN.runs[run]).dataset in FOLDERS
-    kept = PLAN.keep[run].flags if run in PLAN.keep else ""
-    return kept + (f" --processes {config['processes']}" if several else "")
+
+    def __repr__(self):  # what Snakemake compares with the last run
+        return "the command of the run"
+
+    def __format__(self, run):
+        spec = PLAN.runs[run]
+        where = f"--results {shlex.quote(RESULTS)} --data {shlex.quote(config['data'])}"
+        command = f"python -m ebreplicate {spec.stage} {shlex.quote(canonical(spec))}"
+        if spec.stage == "draw":  # on the CPU
+            return f"{command} {where}"
+        return " ".join(filter(None, (command, self.flags(spec, run), where, f"--device {config['device']}")))
+
+    def flags(self, spec, run):
+        """What the training keeps, and its processes: several only where it streams images, which takes a GPU days."""
+        several = config["processes"] > 1 and search_of(spec).dataset in FOLDERS
+        kept = PLAN.keep[run].flags if run in PLAN.keep else ""
+        return f"{kept} --processes {config['processes']}".lstrip() if several else kept
+
+
+COMMAND = CommandLine()
 
 
 def experiment(wildcards):
     return EXPERIMENTS.load(wildcards.item)
+
+
+def without_rate_limit(scheduler):
+    """Take away Snakemake's default limit of 100 jobs a second, if it is the default; one that was asked for stays.
+
+    To keep a limit, Snakemake looks for jobs to start a second after each time it looked, and it looks once more for
+    each job that ended: after some hundred jobs it does little else, on a core that trainings need.
+    """
+    limit = getattr(scheduler, "job_rate_limiter", None)
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        scheduler.job_rate_limiter = None

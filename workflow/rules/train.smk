@@ -4,25 +4,21 @@
 
 
 rule search:
+    input:
+        needs(Search),
     output:
         f"{RESULTS}/runs/search/{{run}}/record.json",
     log:
         f"{RESULTS}/logs/search/{{run}}.log",
     conda:
         "../../environment.yml"
-    threads: training_threads
-    # Resources, because unlike params a change of them reruns nothing: where and in how many processes a run trains, and
-    # which weights it leaves for draws, is not what it computes.
+    threads: config["threads"]
     resources:
-        data=config["data"],
-        device=config["device"],
-        keep=flags,
+        tmpdir=tempfile.gettempdir(),
     params:
-        spec=spec_json(Search),
-        results=results_root,
+        command=COMMAND,
     shell:
-        "python -m ebreplicate search {params.spec:q} {resources.keep} --results {params.results:q} "
-        "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
+        "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"
 
 
 rule draw:
@@ -35,13 +31,11 @@ rule draw:
     conda:
         "../../environment.yml"
     resources:
-        data=config["data"],
+        tmpdir=tempfile.gettempdir(),
     params:
-        spec=spec_json(Ticket),
-        results=results_root,
+        command=COMMAND,
     shell:
-        "python -m ebreplicate draw {params.spec:q} --results {params.results:q} --data {resources.data:q} "
-        "2> >(tee {log} >&2)"
+        "{params.command:{wildcards.run}} 2> >(tee {log} >&2)"
 
 
 rule retrain:
@@ -53,34 +47,28 @@ rule retrain:
         f"{RESULTS}/logs/retrain/{{run}}.log",
     conda:
         "../../environment.yml"
-    threads: training_threads
+    threads: config["threads"]
     resources:
-        data=config["data"],
-        device=config["device"],
-        keep=flags,
+        tmpdir=tempfile.gettempdir(),
     params:
-        spec=spec_json(Retrain),
-        results=results_root,
+        command=COMMAND,
     shell:
-        "python -m ebreplicate retrain {params.spec:q} {resources.keep} --results {params.results:q} "
-        "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
+        "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"
 
 
 rule sparse:
+    input:
+        needs(Sparse),
     output:
         f"{RESULTS}/runs/sparse/{{run}}/record.json",
     log:
         f"{RESULTS}/logs/sparse/{{run}}.log",
     conda:
         "../../environment.yml"
-    threads: training_threads
+    threads: config["threads"]
     resources:
-        data=config["data"],
-        device=config["device"],
-        keep=flags,
+        tmpdir=tempfile.gettempdir(),
     params:
-        spec=spec_json(Sparse),
-        results=results_root,
+        command=COMMAND,
     shell:
-        "python -m ebreplicate sparse {params.spec:q} {resources.keep} --results {params.results:q} "
-        "--data {resources.data:q} --device {resources.device} --threads {threads} 2> >(tee {log} >&2)"
+        "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"

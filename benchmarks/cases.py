@@ -1,0 +1,141 @@
+"""What is timed: this library's own training beside the plain loop, on the same images and first weights."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmarks.plain import Plain, select_like_authors
+from ebreplicate.models import build
+from ebreplicate.plan.spec import Recipe
+from ebreplicate.pruning import shrink
+from ebreplicate.training import data as datasets
+from ebreplicate.training.data import Data, Split
+from ebreplicate.training.loop import Trainer, fit
+
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run of the benchmark measures with; `images` are trained on in one timed epoch."""
+
+    device: torch.device
+    batch_size: int
+    images: int
+    workers: int = 1
+    width: float = 1.0
+
+    @property
+    def standard(self) -> bool:
+        """True for what the targets speak of: networks of full width in batches of 256."""
+        return self.width == 1 and self.batch_size == 256
+
+
+def pictures(count: int) -> Data:
+    """`count` handwritten digits of 32x32 as training images, repeated where there are fewer, and a small test split.
+
+    They need no download; time does not depend on what is in an image.
+    """
+    digits = datasets.load("digits", Path("/nonexistent"))
+    index = torch.arange(count) % len(digits.train)
+    test = Split(digits.test.images[:20], digits.test.labels[:20])
+    return replace(digits, train=digits.train.take(index), test=test)
+
+
+def network(name: str, setting: Setting) -> nn.Module:
+    """The dense network, always with the same first weights."""
+    torch.manual_seed(0)
+    return build(name, CLASSES, setting.width)
+
+
+def even_mask(model: nn.Module, ratio: float) -> torch.Tensor:
+    """A mask that removes the fraction `ratio` of channels at random, the same in every layer on average."""
+    channels = sum(m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    order = torch.randperm(channels, generator=torch.Generator().manual_seed(0))
+    return order >= int(ratio * channels)
+
+
+def deep_mask(model: nn.Module, ratio: float) -> torch.Tensor:
+    """A mask whose threshold is global over scores that fall with depth, as those of trained networks do.
+
+    Scores are uniform between 0 and a top that falls linearly from 1 in the first batch norm to 0.1 in the last: at
+    ratio 0.5 VGG16 keeps most of the first layers, which hold the FLOPs, as early-bird tickets do.
+    """
+    widths = [m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    g = torch.Generator().manual_seed(0)
+    tops = torch.linspace(1.0, 0.1, len(widths))
+    scores = torch.cat([top * torch.rand(width, generator=g) for top, width in zip(tops, widths, strict=True)])
+    return scores > scores.sort().values[int(len(scores) * ratio)]
+
+
+class Library:
+    """Epochs of this library's training as a run of it trains: `fit`, on data on the device."""
+
+    def __init__(self, model: nn.Module, data: Data, setting: Setting, precision: str, kernels: str = "torch"):
+        self.model = model.to(setting.device)
+        self.data = data.to(setting.device)
+        self.recipe = Recipe(batch_size=setting.batch_size, kernels=kernels)
+        self.precision = precision
+        self.epoch = 0
+
+    def __call__(self) -> float:
+        """Train the next epoch; its training seconds as the history has them."""
+        self.epoch += 1
+        state = fit(
+            self.model, self.data, self.recipe, seed=0, start=self.epoch - 1, until=self.epoch, precision=self.precision
+        )
+        return state.history[-1]["train_seconds"]
+
+
+def cases(name: str, setting: Setting) -> dict[str, Callable[[], object]]:
+    """The timed cases of a network: plain loops, dense training in every way offered, tickets of ratio 0.5."""
+    data = pictures(setting.images)
+    dense = network(name, setting)
+
+    def plain(model: nn.Module) -> Callable[[], object]:
+        return Plain(model, data, setting.batch_size, setting.device, setting.workers).epoch
+
+    def library(model: nn.Module, precision: str = "fp32", kernels: str = "torch") -> Callable[[], object]:
+        return Library(copy.deepcopy(model), data, setting, precision, kernels)
+
+    found = {"plain": plain(copy.deepcopy(dense))}
+    if "preresnet" in name:
+        found["plain, authors' selection"] = plain(select_like_authors(copy.deepcopy(dense)))
+    for precision in ("fp32", "bf16") if setting.device.type == "cpu" else ("fp32", "tf32", "bf16"):
+        found[precision] = library(dense, precision)
+        if setting.device.type == "cpu":
+            found[f"{precision}, taps"] = library(dense, precision, "taps")
+    for mask, draw in (("even", even_mask), ("deep", deep_mask)):
+        found[f"ticket, {mask}"] = library(shrink(dense, draw(dense, 0.5)))
+    return found
+
+
+def promised(name: str, setting: Setting) -> dict[str, float]:
+    """Share of the dense network's FLOPs that each ticket saves."""
+    from ebreplicate.cost import flops
+
+    dense = network(name, setting)
+    whole = flops(dense, (3, 32, 32))
+    draws = {"ticket, even": even_mask, "ticket, deep": deep_mask}
+    return {ticket: 1 - flops(shrink(dense, draw(dense, 0.5)), (3, 32, 32)) / whole for ticket, draw in draws.items()}
+
+
+def curve_difference(name: str, setting: Setting, kernels: str, steps: int) -> float:
+    """Largest relative difference of losses between the plain loop and this library, fp32, on the same batches."""
+    data = pictures(setting.images).to(setting.device)
+    recipe = Recipe(batch_size=setting.batch_size, kernels=kernels)
+    first = network(name, setting).to(setting.device).train()
+    ours = copy.deepcopy(first).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trainer, plain = Trainer(ours, recipe), Plain(first, data.to(torch.device("cpu")), 2, setting.device, workers=0)
+    batches = data.batches(setting.batch_size, recipe.augment, seed=0)
+    differences, epoch = list[float](), 0
+    while len(differences) < steps:
+        for x, y in batches.epoch(epoch):
+            expected = plain.step(x.contiguous(), y)[0]
+            differences.append(abs(trainer.step(x, y).item() / expected - 1))
+        epoch += 1
+    return max(differences[:steps])

@@ -1,0 +1,115 @@
+"""What only a GPU shows: seconds of a CIFAR epoch, a captured graph, synchronisation, several runs on one device.
+
+Written without a GPU at hand: the parts that are plain processes and clocks are tested on a CPU, the rest is not.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import torch
+from torch import multiprocessing
+
+from benchmarks.cases import Library, Setting, network, pictures
+from benchmarks.table import Row, row
+from benchmarks.timing import interleave, ratios, spread
+
+EPOCH = 50_000
+"""Images of a CIFAR epoch."""
+SECONDS = {"vgg16": "<=0.5", "preresnet101": "<=1.5"}
+
+
+@contextmanager
+def graphs(on: bool) -> Iterator[None]:
+    """Steps inside are captured as CUDA graphs, or not."""
+    before = os.environ.get("EBREPLICATE_CUDA_GRAPH")
+    os.environ["EBREPLICATE_CUDA_GRAPH"] = str(int(on))
+    try:
+        yield
+    finally:
+        del os.environ["EBREPLICATE_CUDA_GRAPH"]
+        if before is not None:
+            os.environ["EBREPLICATE_CUDA_GRAPH"] = before
+
+
+class Epochs(Library):
+    """Library epochs of one `fit`, so that a graph is captured once; the seconds of the fastest of them."""
+
+    count = 3
+
+    def __call__(self) -> float:
+        """Train three epochs."""
+        from ebreplicate.training.loop import fit
+
+        state = fit(self.model, self.data, self.recipe, seed=0, until=self.count, precision=self.precision)
+        return min(r["train_seconds"] for r in state.history)
+
+
+def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
+    """Seconds of an epoch in bf16, with and without captured graphs, in turns."""
+    data = pictures(setting.images)
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    runs = {on: Epochs(network(name, setting), data, setting, "bf16") for on in seconds}
+
+    def timed(on: bool) -> None:
+        with graphs(on):
+            seconds[on].append(runs[on]())
+
+    interleave({str(on): lambda on=on: timed(on) for on in seconds}, rounds)
+    kept = {on: values[1:] for on, values in seconds.items()}
+    target = SECONDS.get(name, "") if setting.images == EPOCH and setting.standard else ""
+    rows = [row(name, f"epoch, bf16, graphs {'on' if on else 'off'}", spread(v), "s", target) for on, v in kept.items()]
+    return [*rows, row(name, "epoch: graphs off / on", ratios(kept[False], kept[True]), "x")]
+
+
+def waits(name: str, setting: Setting) -> Row:
+    """How often an epoch waits for the device."""
+    run = Library(network(name, setting), pictures(setting.images), setting, "bf16")
+    run()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    steps = -(-setting.images // setting.batch_size)
+    return Row(name, f"synchronising calls in an epoch of {steps} steps, evaluation included", len(seen))
+
+
+def _train(rank: int, name: str, setting: Setting, barrier: Barrier, ends: Any) -> None:
+    torch.set_num_threads(1)
+    run = Library(network(name, setting), pictures(setting.images), setting, "bf16")
+    run()
+    barrier.wait()
+    began = time.perf_counter()
+    run()
+    ends[rank] = time.perf_counter() - began
+
+
+def together(name: str, setting: Setting, processes: int) -> float:
+    """Images a second of `processes` trainings at once on the device."""
+    context = multiprocessing.get_context("spawn")
+    barrier, ends = context.Barrier(processes), context.Array("d", processes)
+    workers = [context.Process(target=_train, args=(r, name, setting, barrier, ends)) for r in range(processes)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    if any(w.exitcode for w in workers):
+        raise RuntimeError(f"{processes} trainings of {name} at once: a process failed")
+    return processes * setting.images / max(ends)
+
+
+def rows(name: str, setting: Setting, rounds: int) -> list[Row]:
+    """Everything that is measured on a GPU alone."""
+    alone = together(name, setting, 1)
+    shared = [Row(name, "1 run on the GPU: images a second", alone, unit="1/s")]
+    for n in (2, 4):
+        several = together(name, setting, n)
+        shared.append(Row(name, f"{n} runs on one GPU / 1: images a second", several / alone, unit="x"))
+    return [*epochs(name, setting, rounds), waits(name, setting), *shared]

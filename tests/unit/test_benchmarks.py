@@ -1,0 +1,135 @@
+"""The benchmark at a tiny size: what it compares, how it computes ratios, what it writes."""
+
+import csv
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import CPU, images
+from torch import nn
+
+from benchmarks import gpu, timing
+from benchmarks.__main__ import main, training
+from benchmarks.cases import Setting, cases, curve_difference, deep_mask, even_mask, network, pictures, promised
+from benchmarks.plain import Plain, select_like_authors
+from benchmarks.table import row, write
+from benchmarks.timing import Spread, Times, interleave, ratios
+
+SMALL = Setting(CPU, batch_size=8, images=16, workers=0, width=0.125)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only cases move."""
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(timing.time, "process_time", lambda: 2 * now[0])
+    return now
+
+
+def test_cases_take_turns_and_the_first_round_is_not_counted(clock):
+    order, slow = [], itertools.count(1)
+
+    def case(name, seconds):
+        order.append(name)
+        clock[0] += seconds
+
+    times = interleave({"a": lambda: case("a", next(slow)), "b": lambda: case("b", 0.5)}, rounds=3)
+    assert "".join(order) == "ab" + "ba" + "ab" + "ba"
+    assert times["a"].wall == [2, 3, 4]
+    assert times["b"].wall == [0.5] * 3
+    assert times["a"].cpu == [4, 6, 8]
+
+
+def test_ratios_divide_neighbours_not_medians():
+    assert ratios([2, 30, 4], [1, 10, 4]) == Spread(2, 1, 3, 3)
+
+
+def test_a_target_is_judged_on_the_median():
+    assert row("n", "m", Spread(1.2, 0.9, 2, 3), "x", ">=1.2").met == "yes"
+    assert row("n", "m", Spread(1.1, 0.9, 2, 3), "x", ">=1.2").met == "no"
+    assert row("n", "m", Spread(0.4, 0.3, 9, 3), "%", "<=0.5").met == "yes"
+    assert row("n", "m", Spread(0.4, 0.3, 9, 3), "%").met == ""
+
+
+def test_gain_of_a_ticket_is_a_share_of_what_its_flops_promise():
+    times = {"plain": Times([4.0], [1.0]), "fp32": Times([2.0], [1.0]), "ticket, even": Times([1.4], [1.0])}
+    found = {r.measure: r.value for r in training("vgg16", SMALL, times, {"ticket, even": 0.5})}
+    assert found["ticket, even: time saved"] == pytest.approx(30)
+    assert found["ticket, even: time saved / FLOPs saved"] == pytest.approx(60)
+    assert found["plain / fp32"] == pytest.approx(2)
+    assert found["fp32: seconds a step"] == pytest.approx(1)  # two steps of 8 images
+
+
+@pytest.mark.parametrize("name", ["vgg16", "preresnet20"])
+def test_the_plain_loop_trains_the_same_network(name):
+    """The same losses as this library on the same batches, with the authors' selection as well."""
+    assert curve_difference(name, SMALL, "torch", steps=2) < 1e-4
+    plain = network(name, SMALL).eval()
+    x = images(2)
+    expected = plain(x)
+    torch.testing.assert_close(select_like_authors(plain)(x), expected)
+
+
+def test_the_plain_loop_sees_the_augmented_images_of_an_epoch():
+    class Seen(Plain):
+        def step(self, x, y):
+            self.batches.append((x, y))
+            return 2.0, 0
+
+    data = pictures(20)
+    plain = Seen(nn.Linear(1, 1), data, 8, CPU, workers=0)
+    plain.batches = []
+    assert plain.epoch() == pytest.approx(2)
+    assert [len(y) for _, y in plain.batches] == [8, 8, 4]
+    assert sorted(torch.cat([y for _, y in plain.batches]).tolist()) == sorted(data.train.labels.tolist())
+    black = -data.mean[0] / data.std[0]  # a crop beyond the border is black before normalisation, as here
+    assert min(x.min().item() for x, _ in plain.batches) == pytest.approx(black, rel=1e-5)
+
+
+def test_masks_remove_half_of_the_channels_and_the_deep_one_fewer_flops():
+    model = network("vgg16", replace(SMALL, width=0.25))
+    for draw in (even_mask, deep_mask):
+        assert draw(model, 0.5).float().mean().item() == pytest.approx(0.5, abs=0.01)
+    saved = promised("vgg16", replace(SMALL, width=0.25))
+    assert saved["ticket, even"] == pytest.approx(0.75, abs=0.05)  # half the inputs of half the outputs
+    assert 0.3 < saved["ticket, deep"] < saved["ticket, even"]
+
+
+def test_every_case_trains_an_epoch():
+    for case, call in cases("preresnet20", replace(SMALL, images=8)).items():
+        assert call() > 0, case
+
+
+def test_one_command_writes_the_table_with_the_machine(tmp_path, capsys):
+    path = tmp_path / "deep" / "cpu.csv"
+    small = ["--networks", "vgg16", "--width", "0.0625", "--batch-size", "8", "--rounds", "1", "--threads", "1"]
+    assert main(["--device", "cpu", *small, "--curve-steps", "1", "--workers", "0", "--csv", str(path)]) == 0
+    with path.open() as f:
+        found = {(r["network"], r["measure"]): r for r in csv.DictReader(f)}
+    assert float(found["vgg16", "plain / fp32"]["value"]) > 0
+    assert found["vgg16", "plain / fp32"]["target"] == ""  # targets are for full width and batches of 256
+    assert found["vgg16", "mask distances, 160 x 160 x 4"]["met"] == "yes"
+    assert found["machine", "threads"]["value"] == "1"
+    said = capsys.readouterr().out
+    assert "plain / fp32, taps" in said
+    assert "version of torch" in said
+
+
+def test_a_row_without_a_number_is_written_blank(tmp_path):
+    write([row("n", "m", Spread(1.234567, 1, 2, 3), "x")], tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "n,m,1.2346,1,2,3,x,,"
+
+
+def test_several_trainings_at_once_are_counted_together(monkeypatch):
+    fork = torch.multiprocessing.get_context("fork")
+    monkeypatch.setattr(gpu.multiprocessing, "get_context", lambda _: fork)
+    monkeypatch.setattr(gpu, "_train", lambda rank, name, setting, barrier, ends: ends.__setitem__(rank, 0.5 + rank))
+    assert gpu.together("vgg16", SMALL, 2) == pytest.approx(2 * 16 / 1.5)
+
+
+def test_an_epoch_with_and_without_graphs(monkeypatch):
+    monkeypatch.setattr(gpu.Epochs, "count", 1)
+    rows = gpu.epochs("vgg16", SMALL, rounds=1)
+    assert [r.repeats for r in rows] == [1, 1, 1]

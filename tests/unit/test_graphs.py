@@ -1,0 +1,89 @@
+"""The bookkeeping around a captured step, with a stand-in for the graph that computes anew into the captured memory."""
+
+import copy
+
+import pytest
+import torch
+from helpers import CPU, images, random_network
+
+from ebreplicate.errors import UserError
+from ebreplicate.plan.spec import Recipe
+from ebreplicate.training import graphs
+from ebreplicate.training.loop import Trainer
+
+
+class StandIn:
+    """Like a CUDA graph: a replay writes the loss and the gradients where the capture left them, and nowhere else."""
+
+    def __init__(self, model, compute):
+        self.model, self.compute = model, compute
+        self.loss = compute().clone()
+        self.gradients = [p.grad for p in model.parameters()]
+
+    def replay(self):
+        for p in self.model.parameters():
+            p.grad = None
+        self.loss.copy_(self.compute())
+        for p, memory in zip(self.model.parameters(), self.gradients, strict=True):
+            memory.copy_(p.grad)
+            p.grad = memory
+
+
+def captured(trainer, log):
+    def capture(compute):
+        stand_in = StandIn(trainer.model, compute)
+        log.append(stand_in)
+        return stand_in, stand_in.loss
+
+    def warm_up(compute):
+        for _ in range(3):
+            compute()
+
+    return graphs.Captured(trainer._forward_backward, trainer.model, capture, warm_up)
+
+
+def trained(model, compute=None):
+    """Losses of six steps on batches of which some are smaller, and the trained network."""
+    trainer = Trainer(copy.deepcopy(model), Recipe(lr=0.05))
+    if compute:
+        trainer.compute = compute(trainer)
+    losses = [trainer.step(images(n, seed=i), torch.arange(n) % 10).item() for i, n in enumerate((8, 8, 5, 8, 5, 8))]
+    return losses, trainer.model.state_dict()
+
+
+@pytest.mark.parametrize("name", ["vgg16", "preresnet20"])
+def test_captured_steps_and_ones_of_another_shape_are_the_steps_without_a_graph(name):
+    model, log = random_network(name, 0.125, seed=0).train(), []
+    losses, weights = trained(model)
+    same_losses, same_weights = trained(model, lambda trainer: captured(trainer, log))
+    assert len(log) == 1
+    assert same_losses == losses
+    assert all(torch.equal(weights[k], v) for k, v in same_weights.items())
+
+
+def test_a_step_that_cannot_be_captured_is_told_once_and_runs_without():
+    def refuse(_):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    model, tries = random_network("vgg16", 0.125, seed=0).train(), []
+    losses, weights = trained(model)
+
+    def compute(trainer):
+        return graphs.Captured(trainer._forward_backward, trainer.model, refuse, lambda step: tries.append(step()))
+
+    with pytest.warns(UserWarning, match="could not be captured") as told:
+        same_losses, same_weights = trained(model, compute)
+    assert len(told) == len(tries) == 1
+    assert same_losses == losses
+    assert all(torch.equal(weights[k], v) for k, v in same_weights.items())
+
+
+def test_graphs_are_for_gpus_that_were_asked_to(monkeypatch):
+    gpu = torch.device("cuda")
+    assert not graphs.wanted(gpu)
+    monkeypatch.setenv("EBREPLICATE_CUDA_GRAPH", "1")
+    assert graphs.wanted(gpu)
+    assert not graphs.wanted(CPU)
+    monkeypatch.setenv("EBREPLICATE_CUDA_GRAPH", "yes")
+    with pytest.raises(UserError, match="EBREPLICATE_CUDA_GRAPH"):
+        graphs.wanted(CPU)

@@ -1,0 +1,119 @@
+"""One process at a time works on a run, and a machine that gives out is told apart from a bug."""
+
+import errno
+import fcntl
+import os
+import shutil
+import threading
+import time
+
+import pytest
+from helpers import tiny_search
+from synthetic import Outcome, trained
+
+from ebreplicate import __main__ as command_line
+from ebreplicate import locking, machine
+from ebreplicate.errors import UserError
+from ebreplicate.plan.spec import canonical, key
+from ebreplicate.records import TEMPORARY, Store
+from ebreplicate.stages.common import checkpoint_seconds
+
+SPEC = tiny_search()
+
+
+def test_a_lock_is_held_once_and_gone_with_its_block(tmp_path):
+    with locking.held(tmp_path) as mine:
+        assert mine
+        assert not locking.free(tmp_path)
+        with locking.held(tmp_path) as second:
+            assert not second
+    assert locking.free(tmp_path)
+    assert locking.free(tmp_path / "not-begun")
+
+
+def test_whoever_waits_gets_the_lock_of_the_folder_that_is_there(tmp_path, capsys):
+    """The folder may be replaced (by `merge`) while somebody waits: a lock on the old one would be nobody's."""
+    folder = tmp_path / "run"
+    order = []
+
+    def wait():
+        with locking.held(folder, wait=True) as mine:
+            order.append(("waited", mine, (folder / "record.json").exists(), locking.free(folder)))
+
+    with locking.held(folder):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        while "another process is at it; waiting" not in capsys.readouterr().err:
+            time.sleep(0.01)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        (folder / "record.json").write_text("{}")
+        order.append("replaced")
+    waiter.join(30)
+    assert order == ["replaced", ("waited", True, True, False)]
+
+
+def test_a_file_system_without_locks_is_told_of_and_worked_on(tmp_path, monkeypatch, capsys):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with locking.held(tmp_path) as mine:
+        assert mine
+    assert "cannot be locked (No locks available); going on without" in capsys.readouterr().err
+
+
+def test_a_command_that_is_not_to_wait_leaves_with_its_own_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("EBREPLICATE_WARM", "0")
+    store = Store(tmp_path)
+    argv = ["search", canonical(SPEC), "--results", str(tmp_path), "--device", "cpu", "--no-wait"]
+    with locking.held(store.folder(SPEC)):
+        assert command_line.main(argv) == locking.BUSY == 69
+    assert not store.done(SPEC)
+
+
+def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
+    store = Store(tmp_path)
+    folder = store.folder(SPEC)
+    (folder / "weights").mkdir(parents=True)
+    halves = [folder / f"{TEMPORARY}record.json.a", folder / "weights" / f"{TEMPORARY}epoch_0001.pt.b"]
+    for half in halves:
+        half.write_text("{")
+    (folder / "checkpoint.pt").write_text("")
+    with store.claim(SPEC):
+        assert not any(half.exists() for half in halves)
+        assert (folder / "checkpoint.pt").exists()
+    store.write(SPEC, trained(Outcome(50.0)))
+    store.tidy(SPEC)
+    assert not (folder / "checkpoint.pt").exists()
+    assert store.read(SPEC)["key"] == key(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device; make room"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), "a: Permission denied; get permission"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files; raise the limit on open files"),
+        (MemoryError(), "out of memory (the system refused it); free memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory ("),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory (CUDA out of memory."),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "out of memory (DataLoader worker"),
+    ],
+)
+def test_a_machine_that_gave_out_is_one_line(error, said):
+    line = machine.gave_out(error)
+    assert line.startswith(said)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("bug", [RuntimeError("shape mismatch"), FileNotFoundError(2, "gone", "a"), KeyError("a")])
+def test_a_bug_is_none_of_the_machines(bug):
+    assert machine.gave_out(bug) is None
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "inf", "nan"])
+def test_a_bad_checkpoint_interval_is_refused_by_its_name(monkeypatch, text):
+    monkeypatch.setenv("EBREPLICATE_CHECKPOINT_SECONDS", text)
+    with pytest.raises(UserError, match=r"^EBREPLICATE_CHECKPOINT_SECONDS: expected seconds"):
+        checkpoint_seconds()

@@ -1,0 +1,29 @@
+"""What a dry run costs, in function calls: their number does not depend on what else the machine is doing."""
+
+import pstats
+import sys
+
+from snake import linked, planned, python
+
+PER_JOB, IN_ALL = 4_500, 5_200_000
+"""Calls for each job, and for reading the Snakefile, with a margin of a sixth over what they are. The 6,302 jobs of the
+paper scale are then within 34 million: half a minute under this profiler and, without it, well within 10 seconds."""
+
+
+def profiled(folder, target):
+    """Function calls and jobs of a dry run."""
+    arguments = ["-m", "cProfile", "-o", str(folder / "calls"), "-m", "snakemake", "-n", "--cores", "1", target]
+    done = python(folder, *arguments)
+    assert done.returncode == 0, done.stdout
+    return pstats.Stats(str(folder / "calls")).total_calls, sum(planned(done.stdout).values())
+
+
+def test_a_job_costs_few_calls(tmp_path):
+    folder = linked(tmp_path)
+    none, one = profiled(folder, "results/tables/paper/structural_costs.csv")
+    many, jobs = profiled(folder, "results/tables/paper/fig1_existence.csv")
+    assert one == 1
+    assert jobs > 900
+    print(f"{none:,} calls to read the Snakefile, {(many - none) / (jobs - 1):,.0f} a job", file=sys.stderr)
+    assert none < IN_ALL
+    assert (many - none) / (jobs - 1) < PER_JOB
