@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.timing import Spread
-from ebreplicate.training.device import provenance
+from ebreplicate.training import provenance
 from ebreplicate.training.kernels import has_bf16
 
 
@@ -40,7 +40,7 @@ def row(network: str, measure: str, value: Spread, unit: str, target: str = "") 
 
 def machine(device: torch.device, started: float, load: float) -> list[Row]:
     """The machine, versions and conditions; no name of the machine, a user or a path."""
-    facts = provenance(device, started)
+    facts = provenance.facts(device, started)
     said = {name: facts[name] for name in ("device", "cores", "threads", "system", "python", "cuda", "commit", "clean")}
     said |= {f"version of {name}": version for name, version in facts["versions"].items()}
     said["instructions"] = torch.backends.cpu.get_cpu_capability()

@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--scale", default="smoke")
     plan.add_argument("--results", default="results")
     plan.add_argument("--config", action="append", default=[])
+    plan.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
     campaign = sub.add_parser("campaign", help="work through a scale within a time budget, the most telling runs first")
@@ -179,10 +180,10 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     from ebreplicate.plan.keep import Keep
     from ebreplicate.records import ReadOnlyStore
     from ebreplicate.training import distributed
-    from ebreplicate.training.device import slot, tune_allocator
+    from ebreplicate.training.device import hold, slot, tune_allocator
 
     if processes > 1 and not distributed.launched():
-        distributed.launch(args.argv, processes)
+        distributed.launch(args.argv, processes, hold(args.device, processes))
     tune_allocator()
     torch.set_num_threads(args.threads)
     root = Path(args.data)
@@ -241,9 +242,11 @@ def _scale(args: argparse.Namespace) -> Any:
 
 
 def _plan(args: argparse.Namespace) -> None:
+    from ebreplicate.experiments import EXPERIMENTS
     from ebreplicate.report.planning import describe, list_runs
 
-    print((list_runs if args.runs else describe)(_scale(args), Path(args.results)))
+    items = [EXPERIMENTS.check(i) for i in args.items]
+    print((list_runs if args.runs else describe)(_scale(args), Path(args.results), items))
 
 
 def _data(args: argparse.Namespace) -> None:

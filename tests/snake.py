@@ -41,7 +41,7 @@ def python(folder: Path, *arguments: str, seconds: float = 300, **more: str) -> 
     """Run Python at `folder`, whose package comes first; stdout and stderr in one. Jobs run without a warm process,
     unless the caller asks for one and ends it."""
     environment = {k: v for k, v in os.environ.items() if k != "EBREPLICATE_DATA"}
-    environment |= {"EBREPLICATE_WARM": "0", "PYTHONPATH": str(folder), **more}
+    environment |= {"EBREPLICATE_WARM": "0", "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT))), **more}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

@@ -16,11 +16,17 @@ def parents(spec: Spec) -> list[Spec]:
     return [spec.after or spec.search] if isinstance(spec, Ticket) else []
 
 
+def lineage(spec: Spec) -> list[Spec]:
+    """`spec`, what it builds on, and so on, down to a training from scratch."""
+    line = [spec]
+    while not isinstance(line[-1], Training):
+        line += parents(line[-1])
+    return line
+
+
 def search_of(spec: Spec) -> Training:
     """The training from scratch at the root of a run."""
-    while not isinstance(spec, Training):
-        (spec,) = parents(spec)
-    return spec
+    return lineage(spec)[-1]  # type: ignore[return-value]
 
 
 class Plan:

@@ -2,23 +2,20 @@
 
 import statistics
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import Plan, epochs_of, requests, search_of
+from ebreplicate.plan.plan import Plan, epochs_of, lineage, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, Training, canonical, key
+from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.training.datasets import INFO
 
 
-def epochs_unshared(scale: Scale) -> int:
-    """Training epochs if every requested run trained its own search, as separate scripts would."""
-    total = 0
-    for item in EXPERIMENTS:
-        for spec in EXPERIMENTS.load(item).runs(scale):
-            total += epochs_of(spec) + (0 if isinstance(spec, Training) else search_of(spec).recipe.epochs)
-    return total
+def epochs_unshared(scale: Scale, items: Iterable[str] = EXPERIMENTS) -> int:
+    """Training epochs if every run that an item asks for began from scratch, as separate scripts would."""
+    return sum(epochs_of(run) for item in items for spec in requests(scale, [item]) for run in lineage(spec))
 
 
 Network = tuple[str, str, float, int, str]
@@ -94,17 +91,20 @@ def _trial_speed(name: Network) -> float:
     return min(times[1:]) / cost.training_flops(cost.flops(network, info.shape), batch, 1)
 
 
-def describe(scale: Scale, results: Path) -> str:
-    """Runs per stage and how many are done, epochs with and without sharing, FLOPs, estimated hours."""
-    store, plan = Store(results), Plan(requests(scale))
+def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
+    """Runs per stage and how many are done, epochs with and without sharing, FLOPs, estimated hours; of all items, or
+    the named ones."""
+    items = items or list(EXPERIMENTS)
+    store, plan = Store(results), Plan(requests(scale, items))
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for spec in plan.runs.values():
         counts[spec.stage][0] += 1
         counts[spec.stage][1] += store.done(spec)
-    shared, alone = sum(map(epochs_of, plan.runs.values())), epochs_unshared(scale)
+    shared, alone = sum(map(epochs_of, plan.runs.values())), epochs_unshared(scale, items)
     lines = [f"scale {scale.name}: {scale.note.strip()}", ""]
     lines += [f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES if stage in counts]
-    lines += ["", f"training epochs: {shared:,} with shared searches, {alone:,} without ({alone / shared:.1f}x)"]
+    saved = f" ({alone / shared:.1f}x)" if shared else ""
+    lines += ["", f"training epochs: {shared:,} with shared searches, {alone:,} without{saved}"]
     flops = planned_flops(plan, store)
     total = sum(planned for planned, _ in flops.values())
     lines.append(f"training FLOPs:  {total:.3g} (3 x forward x images x epochs; masked channels cost nothing)")
@@ -116,11 +116,11 @@ def describe(scale: Scale, results: Path) -> str:
     return "\n".join(lines)
 
 
-def list_runs(scale: Scale, results: Path) -> str:
+def list_runs(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
     """One line a run: stage, key, done or not, canonical spec; each spec can be given to its stage's command."""
     store = Store(results)
     rows: list[str] = []
-    for spec in Plan(requests(scale)).runs.values():
+    for spec in Plan(requests(scale, items)).runs.values():
         state = "done" if store.done(spec) else "-"
         rows.append(f"{spec.stage}\t{key(spec)}\t{state}\t{canonical(spec)}")
     return "\n".join(rows)

@@ -2,15 +2,29 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import torch
 
 from ebreplicate.errors import UserError
+
+HELD = "EBREPLICATE_HELD"
+"""Set in the processes of one training whose slots are held by the process that launched them."""
+
+
+def _on_gpu(name: str) -> bool:
+    """Whether the device `name` is a GPU here; raises UserError for one that is unknown or absent."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device: expected auto, cpu or cuda, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for, but torch sees no GPU; use --device auto or cpu")
+    return name != "cpu" and torch.cuda.is_available()
 
 
 @contextlib.contextmanager
@@ -21,32 +35,76 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
     (EBREPLICATE_GPU_SLOTS of them, default 1): jobs beyond that wait. An assignment in CUDA_VISIBLE_DEVICES is honoured
     because only visible devices are counted. Raises UserError for a device that there is not.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device: expected auto, cpu or cuda, got {name!r}")
-    if name == "cpu" or not torch.cuda.is_available():
-        if name == "cuda":
-            raise UserError("device: cuda was asked for, but torch sees no GPU; use --device auto or cpu")
+    if not _on_gpu(name):
         yield torch.device("cpu")
         return
+    with contextlib.ExitStack() as held:
+        if HELD in os.environ:
+            index = int(os.environ["LOCAL_RANK"])
+        else:
+            ((index, lock),) = _take(1)
+            held.enter_context(lock)
+        torch.cuda.set_device(index)
+        yield torch.device("cuda", index)
+
+
+def hold(name: str, processes: int) -> dict[str, str]:
+    """Hold a slot on as many GPUs as a training has processes, until this process, or what it becomes by exec, ends.
+
+    Returns what to add to the environment of the processes, which then see these GPUs alone: nothing, on a CPU. Raises
+    UserError if there are fewer GPUs.
+    """
+    if not _on_gpu(name):
+        return {}
+    if processes > torch.cuda.device_count():
+        raise UserError(f"--processes: {processes} need a GPU each, but torch sees {torch.cuda.device_count()}")
+    taken = _take(processes)
+    for _, lock in taken:
+        with lock:
+            os.set_inheritable(os.dup(lock.fileno()), True)  # the copy stays locked, and open across exec
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    named = [visible[i] if len(visible) > i and visible[i] else str(i) for i, _ in taken]
+    return {HELD: "1", "CUDA_VISIBLE_DEVICES": ",".join(named)}
+
+
+def _take(count: int) -> list[tuple[int, IO[str]]]:
+    """Slots on `count` different GPUs: index and locked file of each, as soon as so many are free.
+
+    All or none are held, so that two trainings of several GPUs never wait for each other; and who came first is served
+    first among those that see the same GPUs, so that single runs do not keep a training of several out for ever.
+    """
     text = os.environ.get("EBREPLICATE_GPU_SLOTS", "1")
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"EBREPLICATE_GPU_SLOTS: expected a positive integer (runs per GPU), got {text!r}")
-    slots = int(text)
     folder = Path(tempfile.gettempdir()) / f"ebreplicate-gpu-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    visible = range(torch.cuda.device_count())
-    candidates = [(torch.cuda.get_device_properties(i).uuid, i, s) for s in range(slots) for i in visible]
-    while True:
-        for uuid, index, number in candidates:
-            with (folder / f"{uuid}.{number}.lock").open("w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    continue
-                torch.cuda.set_device(index)
-                yield torch.device("cuda", index)
-                return
-        time.sleep(0.5)
+    uuids = [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
+    slots = [(folder / f"{uuid}.{n}.lock", i) for n in range(int(text)) for i, uuid in enumerate(uuids)]
+    queue = folder / f"{hashlib.sha256(''.join(sorted(uuids)).encode()).hexdigest()[:16]}.queue"
+    with queue.open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        while True:
+            with contextlib.ExitStack() as held:
+                taken: dict[int, IO[str]] = {}
+                for path, index in slots:
+                    if index not in taken and len(taken) < count:
+                        lock = _locked(path, held)
+                        taken |= {index: lock} if lock else {}
+                if len(taken) == count:
+                    held.pop_all()
+                    return list(taken.items())
+            time.sleep(0.5)
+
+
+def _locked(path: Path, held: contextlib.ExitStack) -> IO[str] | None:
+    """Lock a file until `held` ends; None if it is locked."""
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return held.enter_context(lock)
 
 
 def tune_allocator() -> None:

@@ -92,9 +92,16 @@ def command(spec: Spec, device: torch.device, threads: int, processes: int) -> s
 
 def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, Any]:
     """Where the record of `spec` comes from: computed on `device` since the time `started` (seconds of the clock)."""
+    return facts(device, started) | {
+        "precision": getattr(spec, "precision", "fp32"),  # a draw computes in fp32
+        "command": command(spec, device, torch.get_num_threads(), distributed.world()),
+    }
+
+
+def facts(device: torch.device, started: float) -> dict[str, Any]:
+    """Code, versions, machine class and times of anything computed on `device` since `started`."""
     commit, clean = code()
     on_gpu = device.type == "cuda"
-    threads, processes = torch.get_num_threads(), distributed.world()
 
     def utc(t: float) -> str:
         return datetime.datetime.fromtimestamp(t, datetime.UTC).isoformat(timespec="seconds")
@@ -108,13 +115,11 @@ def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, An
         "cpu": cpu_name(),
         "cuda": torch.version.cuda if on_gpu else None,
         "driver": driver() if on_gpu else None,
-        "precision": getattr(spec, "precision", "fp32"),  # a draw computes in fp32
         "cores": os.cpu_count(),
-        "threads": threads,
-        "processes": processes,
+        "threads": torch.get_num_threads(),
+        "processes": distributed.world(),
         "system": f"{platform.system()} {platform.machine()}",
         "host_class": host_class(),
-        "command": command(spec, device, threads, processes),
         "started": utc(started),
         "ended": utc(max(started, time.time())),  # a clock that is set back ends no run before it began
     }

@@ -1,10 +1,15 @@
 """Choosing a device and taking a slot on it; the GPU is a stand-in."""
 
+import contextlib
+import os
+import select
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
+from snake import ROOT
 
 from ebreplicate.errors import UserError
 from ebreplicate.training import device
@@ -29,7 +34,8 @@ def gpus(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(device.time, "sleep", wait)
-    monkeypatch.delenv("EBREPLICATE_GPU_SLOTS", raising=False)
+    for name in ("EBREPLICATE_GPU_SLOTS", "CUDA_VISIBLE_DEVICES", device.HELD):
+        monkeypatch.delenv(name, raising=False)
     return current
 
 
@@ -79,6 +85,84 @@ def test_more_slots_spread_over_the_gpus_before_they_share(gpus, monkeypatch):
     with slot(), slot(), slot(), slot(), pytest.raises(Waiting), slot():
         pass
     assert gpus == [0, 1, 0, 1]
+
+
+def released(before):
+    """Close the copies of locks that `hold` left open for the rest of the process."""
+    for number in {int(f) for f in os.listdir("/proc/self/fd")} - before:
+        with contextlib.suppress(OSError):
+            os.close(number)
+
+
+@pytest.fixture
+def holding():
+    before = {int(f) for f in os.listdir("/proc/self/fd")}
+    yield
+    released(before)
+
+
+@pytest.mark.usefixtures("holding")
+def test_a_training_of_several_processes_holds_all_of_its_gpus_or_none(gpus, monkeypatch):
+    with slot(), pytest.raises(Waiting):  # one of two is free
+        device.hold("auto", 2)
+    with slot() as one, slot() as other:  # and it was not kept
+        assert {one.index, other.index} == {0, 1}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5,GPU-3")
+    assert device.hold("auto", 2) == {device.HELD: "1", "CUDA_VISIBLE_DEVICES": "GPU-5,GPU-3"}
+    with pytest.raises(Waiting), slot():
+        pass
+    monkeypatch.setenv(device.HELD, "1")  # its processes take no further slots
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with slot() as mine:
+        assert mine == torch.device("cuda", 1)
+
+
+@pytest.mark.usefixtures("gpus", "holding")
+def test_processes_of_one_training_get_different_gpus_where_one_has_several_slots(monkeypatch):
+    monkeypatch.setenv("EBREPLICATE_GPU_SLOTS", "2")
+    with slot():
+        assert device.hold("cuda", 2)["CUDA_VISIBLE_DEVICES"] == "1,0"
+        with slot() as last:
+            assert last.index == 1
+        with slot(), pytest.raises(Waiting), slot():
+            pass
+
+
+@pytest.mark.usefixtures("gpus")
+def test_more_processes_than_gpus_are_refused():
+    with pytest.raises(UserError, match=r"^--processes: 3 need a GPU each, but torch sees 2"):
+        device.hold("auto", 3)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_processes_on_a_cpu_hold_nothing():
+    assert device.hold("auto", 2) == {}
+
+
+def test_slots_stay_held_by_what_the_process_becomes_and_end_with_it(tmp_path):
+    """Two processes that both want both GPUs, each replaced by another program once it has them."""
+    code = """
+import os, sys, types, tempfile, torch
+from ebreplicate.training import device
+torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
+torch.cuda.get_device_properties = lambda i: types.SimpleNamespace(uuid=f"gpu-{i}")
+device.hold("auto", 2)
+print("held", flush=True)
+os.execv(sys.executable, [sys.executable, "-c", "input()"])
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def start():
+        command = [sys.executable, "-c", code]
+        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    with start() as first:
+        assert first.stdout.readline() == "held\n"
+        with start() as second:
+            assert not select.select([second.stdout], [], [], 6)[0]  # it waits ...
+            first.communicate("\n", timeout=60)
+            assert second.stdout.readline() == "held\n"  # ... until the first has ended
+            second.communicate("\n", timeout=60)
 
 
 @pytest.mark.usefixtures("gpus")

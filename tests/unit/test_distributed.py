@@ -15,9 +15,9 @@ from torch import nn
 
 from ebreplicate.__main__ import main
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe, Search, canonical
+from ebreplicate.plan.spec import Recipe, Search, Sparse, canonical
 from ebreplicate.records import Store
-from ebreplicate.training import data, distributed
+from ebreplicate.training import data, distributed, interruption
 from ebreplicate.training.loop import fit
 
 RECIPE = Recipe(epochs=3, batch_size=26, lr=0.05, milestones=(2,), l1=0.01, augment="crop-flip")
@@ -143,6 +143,72 @@ def test_the_command_line_trains_in_two_processes_and_leaves_one_record(tmp_path
     weights = {f"epoch_{e:04d}.pt" for e in {1, record["metrics"]["best_epoch"]}}
     names = {p.name for p in folder.rglob("*") if p.is_file()}
     assert names == {"spec.json", "record.json", "history.csv", "scores.npy"} | weights
+
+
+def resumed(snapshot):
+    """Losses and weights of a training that goes on from a snapshot after its first epoch."""
+    images, model = data.load("folders", Path(os.environ["IMAGES"]), 59, 41), WithoutStatistics()
+    recipe = replace(RECIPE, augment="imagenet")
+    state = fit(model, images, recipe, seed=1, resume=torch.load(snapshot, weights_only=True))
+    return [[row["train_loss"], row["test_loss"]] for row in state.history], [p.detach() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_training_resumes_with_another_number_of_processes(first, tmp_path, monkeypatch):
+    """One epoch in `first` processes and two in the other number are, step by step, one training in one process."""
+    monkeypatch.setenv("IMAGES", str(tmp_path / "data"))
+    snapshot = tmp_path / "snapshot.pt"
+
+    def begin():
+        images = data.load("folders", Path(os.environ["IMAGES"]), 59, 41)
+        lead = distributed.leads()
+        save = (lambda state, _: torch.save(state, snapshot)) if lead else None
+        fit(WithoutStatistics(), images, replace(RECIPE, augment="imagenet"), seed=1, until=1, checkpoint=save)
+
+    def work(rank, part):
+        with distributed.group(CPU):
+            part()
+
+    def go_on():
+        found = resumed(snapshot)
+        if distributed.leads():
+            torch.save(found, tmp_path / "resumed.pt")
+
+    model = WithoutStatistics()
+    images = data.load("folders", Path(os.environ["IMAGES"]), 59, 41)  # made before two processes want it
+    whole = fit(model, images, replace(RECIPE, augment="imagenet"), seed=1)
+    for part, processes in ((begin, first), (go_on, 3 - first)):
+        if processes == 1:
+            part()
+        else:
+            assert in_two_processes(lambda rank, part=part: work(rank, part)) == [0, 0]
+    losses, weights = torch.load(tmp_path / "resumed.pt")
+    assert [pytest.approx(row, rel=1e-5) for row in losses] == [
+        [r["train_loss"], r["test_loss"]] for r in whole.history
+    ]
+    for ours, theirs in zip(weights, model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_an_interrupted_command_goes_on_in_one_process(tmp_path, monkeypatch):
+    """A sparse training that was asked to stop after its first epoch in two processes ends as a record of one."""
+    recipe = replace(TINY, epochs=2, l1=0.0)
+    spec = Sparse("vgg16", "digits", recipe, 0, 0.0625, 60, 40, method="rigl", sparsity=0.8, interval=1)
+    arguments = ["sparse", canonical(spec), "--results", str(tmp_path), "--device", "cpu"]
+
+    def work(rank):
+        interruption.wanted = lambda: True
+        raise SystemExit(main([*arguments, "--processes", "2"]))
+
+    assert in_two_processes(work) == [75, 75]
+    store = Store(tmp_path)
+    assert store.read(spec) is None
+    assert main(arguments) == 0
+    record = store.read(spec)
+    assert record["provenance"]["processes"] == 1
+    assert record["metrics"]["epochs"] == 2
+    assert record["metrics"]["nnz"] == round(0.2 * record["metrics"]["prunable"])
+    assert len((store.folder(spec) / "history.csv").read_text().splitlines()) == 3
 
 
 def test_several_processes_are_started_by_torchs_own_runner(tmp_path, monkeypatch):

@@ -1,10 +1,14 @@
 """The plan closes requests over what they need, once each, and tells searches which weights to keep."""
 
+from dataclasses import replace
+
 from helpers import TINY, tiny_search
 
 from ebreplicate.__main__ import parser
-from ebreplicate.plan.plan import Plan, epochs_of
-from ebreplicate.plan.spec import Retrain, Search, Ticket, key
+from ebreplicate.plan.plan import Plan, epochs_of, lineage, make_plan, requests
+from ebreplicate.plan.scale import SCALES, load_scale
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
+from ebreplicate.report import planning
 
 SEARCH = tiny_search()
 
@@ -42,6 +46,40 @@ def test_a_search_is_told_what_the_indicator_and_taylor_tickets_need():
     assert fine == "--keep-epi slimming:0.123456789"
     args = parser().parse_args(["search", "{}", *flags.split()])
     assert (args.keep_epi, args.keep_taylor) == (["slimming:0.3", "taylor:0.3"], True)
+
+
+def test_without_sharing_every_round_of_pruning_trains_all_rounds_before_it(monkeypatch):
+    first = Ticket(SEARCH, 0.2, 3, "magnitude")
+    once = Retrain(first, TINY, "rewind")
+    twice = Retrain(Ticket(SEARCH, 0.2, "final", "magnitude", after=once), TINY, "rewind")
+    assert lineage(twice) == [twice, twice.ticket, once, first, SEARCH]
+    monkeypatch.setattr(planning, "requests", lambda _scale, _items: [SEARCH, once, twice])
+    assert planning.epochs_unshared(None, ["item"]) == 3 + (3 + 3) + (3 + 3 + 3)
+
+
+def effective(spec):
+    """The run, without what its training does not look at."""
+    if isinstance(spec, Sparse):
+        if spec.method in ("static", "small-dense", "snip"):  # masks that do not change
+            spec = replace(spec, interval=100, alpha=0.3, stop=0.75)
+        if spec.method in ("small-dense", "snip"):  # one width, one ranking of all weights
+            spec = replace(spec, distribution="erk")
+        if spec.method == "gmp":
+            spec = replace(spec, alpha=0.3)
+        return replace(spec, recipe=spec.recipe.scaled(spec.multiplier), multiplier=1.0)
+    if isinstance(spec, Retrain) and spec.seed is None:
+        return replace(spec, seed=spec.ticket.search.seed)
+    return spec
+
+
+def test_no_run_is_planned_twice_over_all_items_and_scales():
+    """Under one name by the key; and under two names, which a field that a training ignores would give it."""
+    scales = [load_scale(name) for name in SCALES]
+    plan = make_plan(*scales)
+    asked = {spec for scale in scales for spec in requests(scale)}
+    assert {key(spec) for spec in asked} <= set(plan.runs)
+    assert len(set(plan.runs.values())) == len(plan.runs)
+    assert len({effective(spec) for spec in plan.runs.values()}) == len(plan.runs) > 5000
 
 
 def test_epochs_of_a_run_are_those_it_trains():

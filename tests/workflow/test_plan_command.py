@@ -1,6 +1,7 @@
 """`ebreplicate plan` says what `snakemake` would run."""
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -37,3 +38,33 @@ def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
     # 8 searches; draws: 4 panels x 3 ratios x (one, best, emergence), and of Table 1 epochs 1, 3 and 8 of the high rate
     # and 1, 2, 3 and 8 of the low one (its 10, 20, 40 and final).
     assert len(keys) == 8 + (36 + 4 * 3 + 4 * 4) + (36 + 12 + 4 * 3 + 4 * 4)
+
+
+@pytest.mark.parametrize(
+    ("items", "runs", "epochs"),
+    [
+        # 2 networks x 2 seeds, 8 epochs each.
+        (["fig3_mask_distance"], {"search": 4}, (4 * 8, 4 * 8)),
+        # Figure 1 asks for 8 searches, its CIFAR-100 ones among Figure 3's, and 96 retrains of 3 epochs.
+        (
+            ["fig3_mask_distance", "fig1_existence"],
+            {"search": 8, "draw": 96, "retrain": 96},
+            (8 * 8 + 96 * 3, 4 * 8 + 8 * 8 + 96 * (8 + 3)),
+        ),
+        (["structural_costs"], {}, (0, 0)),
+    ],
+)
+def test_plan_of_some_items_is_theirs_alone(items, runs, epochs, tmp_path, capsys):
+    arguments = ["plan", "--scale", "smoke", "--results", str(tmp_path), "--items", *items]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert {stage: int(n) for stage, n in re.findall(r"^(\w+) +(\d+) runs, 0 done$", text, re.M)} == runs
+    shared, alone = epochs
+    assert f"training epochs: {shared:,} with shared searches, {alone:,} without" in text
+    assert main([*arguments, "--runs"]) == 0
+    assert Counter(re.findall(r"^(\w+)\t", capsys.readouterr().out, re.M)) == runs
+
+
+def test_plan_refuses_an_unknown_item(tmp_path, capsys):
+    assert main(["plan", "--items", "fig1_existance", "--results", str(tmp_path)]) == 2
+    assert "unknown name 'fig1_existance'; did you mean 'fig1_existence'?" in capsys.readouterr().err

@@ -130,11 +130,7 @@ def read_runs(results: Path) -> dict[str, Run]:
     store, runs = Store(results), {}
     for folder in runs_under(results):
         spec = checked_run(folder)
-        record = store.read(spec) or {}
-        wrong = [name for name in ("metrics", "cost", "provenance") if not isinstance(record[name], dict)]
-        if wrong:
-            raise UserError(f"{folder}: {wrong[0]} of its record is no object; delete the folder to run it again")
-        runs[key(spec)] = Run(spec, record, folder)
+        runs[key(spec)] = Run(spec, store.read(spec) or {}, folder)
     if not runs:
         raise UserError(f"--results: {str(results)!r} has no finished run; expected runs/<stage>/<key>/record.json")
     return runs
