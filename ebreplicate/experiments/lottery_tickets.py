@@ -10,7 +10,6 @@ from ebreplicate.experiments.lottery_runs import DATASET, DEEP, ITEM, Planned, g
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Search, Spec
 from ebreplicate.stats import accuracy_margin, t_interval
-from ebreplicate.training.datasets import INFO
 
 PAPER = "Frankle & Carbin, ICLR 2019"
 COLUMNS = [
@@ -91,8 +90,7 @@ def _row(run: Planned, store: Any) -> dict[str, Any]:
         remaining = drawn["metrics"].get("remaining_fraction") if drawn else None
     record = store.read(run.spec)
     stop = record["metrics"] if record is not None and record["status"] == "ok" else {}
-    images = search.train_size or INFO[search.dataset].train
-    steps = -(-images // search.recipe.batch_size)
+    steps = -(-search.train_images // search.recipe.batch_size)
     epoch = stop.get("early_stop_epoch")
     return {
         **row,
