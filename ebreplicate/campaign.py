@@ -5,6 +5,7 @@ limited time. Runs are taken one after another by each worker, in the same resul
 go on where the other stopped. Several campaigns may share a folder: a run belongs to whoever holds its lock.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,14 +103,28 @@ def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with log.open("a") as out:
-        code = subprocess.run(
-            [sys.executable, "-m", "ebreplicate", *argv], stdout=out, stderr=out, check=False
-        ).returncode
+        code = _finished(subprocess.Popen([sys.executable, "-m", "ebreplicate", *argv], stdout=out, stderr=out))
     if code == locking.BUSY:
         return code
     word = {0: "done", CONTINUE: "stopped, to be continued"}.get(code, f"FAILED ({_ended(code)}), see {log}")
     print(f"{time.strftime('%H:%M:%S')} {spec.stage} {name}: {word}, {time.monotonic() - began:.0f} s", flush=True)
     return code
+
+
+def _finished(job: subprocess.Popen[bytes]) -> int:
+    """Exit code of a command, once it has one; whoever asks this worker to stop asks the command.
+
+    One that then does not succeed is to be continued: it may have been asked before it could listen.
+    """
+    asked = False
+    while True:
+        try:
+            code = job.wait(POLL_SECONDS)
+            return CONTINUE if asked and code else code
+        except subprocess.TimeoutExpired:
+            if interruption.wanted() and not asked:
+                job.terminate()
+                asked = True
 
 
 def _ended(code: int) -> str:
@@ -146,18 +161,22 @@ def run(
     Store(results).check_writable()
     until = time.monotonic() + budget  # a clock that is set back makes no budget longer
     os.environ["EBREPLICATE_WARM"] = os.environ.get("EBREPLICATE_WARM", "1")
-    children = []
+    children: list[int] = []
+
+    def stop(*_: object) -> None:
+        interruption.request()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
     for _ in range(workers):
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGTERM, lambda *_: interruption.request())
             os._exit(_worker(scale, items, results, data, device, threads, until))
         children.append(child)
-
-    def stop(*_: object) -> None:
-        for child in children:
-            os.kill(child, signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
+        if interruption.wanted():  # in the meantime, when this child was not yet among them
+            stop()
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return 1 if any(c not in (0, CONTINUE) for c in codes) else max(codes)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ebreplicate.errors import unknown
-from ebreplicate.models.common import Layer
+from ebreplicate.models.common import Layer, weight_layers
 
 CONVENTIONS = ("authors", "fvcore", "torch")
 """authors: 2 per multiply-add of conv and linear (+ bias), 2 per BN element, 1 per ReLU, k*k per pooled output.
@@ -104,7 +104,7 @@ def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
         uses[module] = out.numel() // module.weight.shape[0]
 
     copied = copy.deepcopy(model).cpu().float().eval()
-    layers = [m for m in copied.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    layers = list(weight_layers(copied).values())
     for layer in layers:
         layer.register_forward_hook(count)
     copied(torch.zeros(1, *input_shape))
@@ -115,7 +115,7 @@ def sparse_forward_flops(model: nn.Module, input_shape: Iterable[int], kept: lis
     """Forward FLOPs for one image if only multiplications by kept weights counted: `kept` weights of every convolution
     and linear layer, in module order. What unstructured sparsity could save; on dense hardware it saves nothing."""
     shape = tuple(input_shape)
-    sizes = [m.weight.numel() for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    sizes = [layer.weight.numel() for layer in weight_layers(model).values()]
     spared = sum(u * (n - k) for u, n, k in zip(uses_per_weight(model, shape), sizes, kept, strict=True))
     return {c: f - PER_MULTIPLY_ADD[c] * spared for c, f in forward_flops(model, shape).items()}
 

@@ -97,13 +97,6 @@ def work_of(training: Training, forward: dict[str, float], channels: list[int] |
     return Work(forward["torch"] / 2, forward["authors"] - forward["torch"], activations, weights)
 
 
-def image_count(training: Training) -> int:
-    """Training images of a run."""
-    from ebreplicate.training.datasets import INFO
-
-    return training.train_size or INFO[training.dataset].train
-
-
 def modelled(spec: Spec, store: Store) -> float | None:
     """Modelled energy of a run in J, search included; None where it has not finished or a part has no energy.
 
@@ -124,8 +117,8 @@ def modelled(spec: Spec, store: Store) -> float | None:
     small = work_of(root, forward, drawn["metrics"].get("channels"))
     epochs = searched_epochs(root, drawn, dense)
     parts = [
-        training_joules(work_of(root, dense), image_count(root), epochs, root.recipe.batch_size, root.precision),
-        training_joules(small, image_count(root), record["metrics"]["epochs"], spec.recipe.batch_size, spec.precision),
+        training_joules(work_of(root, dense), root.train_images, epochs, root.recipe.batch_size, root.precision),
+        training_joules(small, root.train_images, record["metrics"]["epochs"], spec.recipe.batch_size, spec.precision),
     ]
     known = [joules for joules in parts if joules is not None]
     return math.fsum(known) if len(known) == len(parts) else None
@@ -136,12 +129,12 @@ def _from_scratch(spec: Training, record: dict[str, Any]) -> float | None:
     width = record["metrics"].get("width", spec.width)
     forward = record["cost"]["forward_flops" if width == spec.width else "sparse_forward_flops"]
     work, epochs = work_of(replace(spec, width=width), forward), record["metrics"]["epochs"]
-    return training_joules(work, image_count(spec), epochs, spec.recipe.batch_size, spec.precision)
+    return training_joules(work, spec.train_images, epochs, spec.recipe.batch_size, spec.precision)
 
 
 def searched_epochs(root: Training, drawn: dict[str, Any], dense: dict[str, float]) -> float:
     """Epochs of search that a ticket is charged for, from its ledger."""
-    return drawn["cost"]["search_flops"]["authors"] / (3 * dense["authors"] * image_count(root))
+    return drawn["cost"]["search_flops"]["authors"] / (3 * dense["authors"] * root.train_images)
 
 
 def measured(spec: Spec, store: Store) -> tuple[float | None, str | None]:

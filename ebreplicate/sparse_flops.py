@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ebreplicate.models.common import Layer
-from ebreplicate.training.sparse import weight_layers
+from ebreplicate.models.common import Layer, weight_layers
 
 PER_PRODUCT = {"authors": 2, "fvcore": 1, "torch": 2}
 """FLOPs of one multiply-add under each convention of the ledger."""

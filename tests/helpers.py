@@ -1,7 +1,11 @@
 """Small networks, datasets and specs that several tests share."""
 
+import csv
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -42,3 +46,25 @@ def random_network(name: str, width: float, seed: int, classes: int = 10) -> nn.
 def images(count: int, seed: int = 0) -> torch.Tensor:
     """Random images (count, 3, 32, 32)."""
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """What a run left, by file: records and histories without what is measured, arrays and weights to the bit."""
+    found: dict[str, Any] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != ".lock"):
+        if path.name == "record.json":
+            record = json.loads(path.read_text())
+            found[path.name] = {n: record[n] for n in ("key", "status", "metrics")} | {
+                n: v for n, v in record["cost"].items() if "flops" in n
+            }
+        elif path.suffix == ".csv":
+            with path.open(newline="") as f:
+                found[path.name] = [{n: v for n, v in row.items() if "seconds" not in n} for row in csv.DictReader(f)]
+        elif path.suffix == ".npy":
+            found[path.name] = np.load(path).tobytes()
+        elif path.suffix == ".pt":
+            weights = torch.load(path, weights_only=True)
+            found[path.name] = {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+        else:
+            found[path.name] = path.read_bytes()
+    return found

@@ -4,6 +4,7 @@ SMOKE = """\
 note: For the test of the workflow.
 comparable: false
 seeds: [0, 1]
+seeds_of: {}
 epochs: {1: 1, 10: 1, 20: 2, 40: 2, 80: 2, 100: 2, 120: 2, 160: 3}
 draw_epochs: [1, 20, 160]
 recipe: {epochs: 3, batch_size: 20, lr: 0.1, milestones: [2], l1: 0.0001, augment: none}

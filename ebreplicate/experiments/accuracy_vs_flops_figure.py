@@ -30,7 +30,7 @@ def draw(scale: Scale, table: Any) -> Any:
     style.stamp(
         figure,
         f"scale {scale.name}, accuracy of the last epoch, mean and 95 % t-interval (cut at the frame); the number "
-        "beside a point is the percentage removed (no number: a control); FLOPs of search and retrain; grey: "
+        "beside a point is the percentage removed\n(no number: a control); FLOPs of search and retrain; grey: "
         "sparse from scratch, FLOPs of the masked network",
     )
     return figure

@@ -4,13 +4,12 @@ import math
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments import base
+from ebreplicate.experiments import base, lottery_text
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed
 from ebreplicate.experiments.lottery_runs import DATASET, DEEP, ITEM, Planned, grid_of, planned
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Search, Spec
 from ebreplicate.stats import accuracy_margin, t_interval
-from ebreplicate.training.datasets import INFO
 
 PAPER = "Frankle & Carbin, ICLR 2019"
 COLUMNS = [
@@ -91,8 +90,7 @@ def _row(run: Planned, store: Any) -> dict[str, Any]:
         remaining = drawn["metrics"].get("remaining_fraction") if drawn else None
     record = store.read(run.spec)
     stop = record["metrics"] if record is not None and record["status"] == "ok" else {}
-    images = search.train_size or INFO[search.dataset].train
-    steps = -(-images // search.recipe.batch_size)
+    steps = -(-search.train_images // search.recipe.batch_size)
     epoch = stop.get("early_stop_epoch")
     return {
         **row,
@@ -122,7 +120,7 @@ class LotteryTickets(Experiment):
         return draw(scale, table)
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
-        """The paper's points at key rounds, of networks pruned at its rate; dense networks always."""
+        """The paper's points at key rounds, of networks pruned at its rate; dense networks always; and its text."""
         out = []
         for model, panel in grid_of(scale).panels.items():
             wanted = [k for k in KEY_ROUNDS if k <= panel.rounds and (k == 0 or panel.ratio == 0.2)]
@@ -131,7 +129,7 @@ class LotteryTickets(Experiment):
                     for number in wanted:
                         if number or series == "ticket":
                             out += _cells(table, model, setting, series, number)
-        return out
+        return out + lottery_text.cells(table)
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """What the paper says of small networks, of the learning rate, and what later work says of rewinding."""

@@ -103,6 +103,7 @@ def all_claims(scale: Scale, table: Any) -> list[Claim]:
             _better(table, longer, "extended minus plain RigL"),
         ),
         _near_dense(table),
+        _half(scale, table),
         _matches_pruning(scale, table),
     ]
 
@@ -117,6 +118,21 @@ def _near_dense(table: Any) -> Claim:
         "mean over networks of RigL minus dense at 80 % sparsity, t-interval over seeds; supported if its lower end "
         f"exceeds -{NEAR_DENSE:g} pp",
         at_least(difference, -NEAR_DENSE, "RigL minus dense at 80 %", series),
+    )
+
+
+def _half(scale: Scale, table: Any) -> Claim:
+    level = interval(by_seed(table, method="dense")).mean
+    margin = math.nan if math.isnan(level) else accuracy_margin(level, base.test_images(scale, "cifar10"))
+    difference, series = pooled(contrasts(table, [("rigl/erk-kernel", "dense")], lambda s: abs(s - 0.5) < 1e-9))
+    bound = 0.0 if math.isnan(margin) else -margin
+    return _claim(
+        "rigl-half-matches-dense",
+        "With half of the weights zero, RigL (ERK-Kernel) generalises as well as the dense network.",
+        "RigL, section 4.3 and Fig. 4-right (some of the 50 % sparse networks exceed the dense 94.1 %)",
+        "mean over networks of RigL minus dense at 50 % sparsity, t-interval over seeds; supported if its lower end "
+        f"exceeds minus the noise margin ({told_margin(margin)})",
+        at_least(difference, bound, "RigL minus dense at 50 %", series),
     )
 
 

@@ -164,9 +164,21 @@ def run_row(spec: Search | Sparse, store: Any, dense: dict[str, Any] | None, **n
 
 
 def _accuracy_cells(table: Any) -> list[Cell]:
+    dense = published.read("rigl_paper_tables")
+    dense = dense[(dense.model == "WideResNet-22-2") & (dense.method == "dense")].iloc[0]
     rows = published.read("rigl_repro_and_quotes")
     rows = rows[rows.item == "RigL reproducibility report"].set_index("method")
-    out = []
+    out = [
+        Cell(
+            "WRN-22-2 CIFAR-10: dense",
+            float(dense.value),
+            interval(by_seed(table, model="wideresnet22x2", method="dense")),
+            "%",
+            f"{dense.item}, {dense.source}",
+            "last epoch",
+            accuracy_margin(float(dense.value), 10_000),
+        )
+    ]
     for (method, distribution, longer), name in PRINTED.items():
         row = rows.loc[name]
         where = {"model": "wideresnet22x2", "method": method, "distribution": distribution, "longer": longer}

@@ -34,10 +34,9 @@ def total_flops(spec: Spec, ledger: dict[str, Any], epochs: int) -> float | None
     """Training FLOPs as the paper counts them, search included: a mask over single weights saves nothing."""
     if not isinstance(spec, Sparse):
         return ledger.get("training_flops", {}).get("authors")
-    from ebreplicate.energy import image_count
 
     forward = ledger.get("forward_flops")
-    return 3 * forward["authors"] * image_count(spec) * epochs if forward else None
+    return 3 * forward["authors"] * spec.train_images * epochs if forward else None
 
 
 def _row(spec: Spec, store: Any, **names: Any) -> dict[str, Any]:

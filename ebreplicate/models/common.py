@@ -12,6 +12,11 @@ Layer = nn.Conv2d | nn.Linear
 """A layer with a weight."""
 
 
+def weight_layers(model: nn.Module) -> dict[str, Layer]:
+    """Convolutions and linear layers by name, in order of registration (forward order)."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, Layer)}
+
+
 class Network(nn.Module):
     """Base of all networks.
 

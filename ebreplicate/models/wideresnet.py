@@ -1,4 +1,4 @@
-"""Wide residual network WRN-22-2 for 32x32 images (Zagoruyko & Komodakis, 2016; RigL, section 4.2): dense or sparse."""
+"""Wide residual network WRN-22-2 for 32x32 images (Zagoruyko & Komodakis, 2016; RigL, section 4.3): dense or sparse."""
 
 import torch
 from torch import nn

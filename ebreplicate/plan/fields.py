@@ -52,8 +52,8 @@ def need(ok: bool, where: str, problem: str) -> None:
 class Spec:
     """Base of all specs: types are checked at construction, before anything is hashed or trained."""
 
-    stage: ClassVar[str]
-    """Stage that runs it; of runs only."""
+    stage: ClassVar[str] = ""
+    """Stage that runs it; empty for what is no run."""
     nested: ClassVar[dict[str, type["Spec"]]] = {}
     """Classes of fields whose annotation cannot name them, because they are defined later."""
 

@@ -26,7 +26,9 @@ def lineage(spec: Spec) -> list[Spec]:
 
 def search_of(spec: Spec) -> Training:
     """The training from scratch at the root of a run."""
-    return lineage(spec)[-1]  # type: ignore[return-value]
+    root = lineage(spec)[-1]
+    assert isinstance(root, Training)  # where a lineage ends
+    return root
 
 
 class Plan:

@@ -168,7 +168,7 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    data = _yaml(_read(name), where)
+    data = {"seeds_of": {}} | _yaml(_read(name), where)
     for name_of, value in (overrides or {}).items():
         if name_of not in data:
             raise unknown("--config", name_of, data)

@@ -15,7 +15,7 @@ from ebreplicate.models import MODELS
 from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
-from ebreplicate.training.datasets import DATASETS
+from ebreplicate.training.datasets import DATASETS, INFO
 from ebreplicate.training.sparsifiers import DISTRIBUTIONS, SPARSIFIERS
 
 NUMERICS = 1
@@ -121,6 +121,16 @@ class Training(Spec):
             need(size is None or size >= 10, f"{name}.{size_name}", f"must be at least 10 images, got {size}")
         if self.precision not in PRECISIONS:
             raise unknown(f"{name}.precision", self.precision, PRECISIONS)
+
+    @property
+    def train_images(self) -> int:
+        """Training images."""
+        return self.train_size or INFO[self.dataset].train
+
+    @property
+    def test_images(self) -> int:
+        """Test images."""
+        return self.test_size or INFO[self.dataset].test
 
     @property
     def slug(self) -> str:

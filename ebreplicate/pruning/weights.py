@@ -5,11 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import weight_layers
 
 
 def prunable(model: nn.Module) -> list[Tensor]:
     """The weight, in its own shape, of every convolution and linear layer, in forward order; no bias, no batch norm."""
-    return [m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    return [layer.weight for layer in weight_layers(model).values()]
 
 
 def weight_counts(model: nn.Module) -> list[int]:

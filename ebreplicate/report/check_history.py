@@ -12,7 +12,6 @@ from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Spec, Training
 from ebreplicate.reading import regular_text
 from ebreplicate.records import Store
-from ebreplicate.training.datasets import INFO
 
 PRINTED = 1e-5
 """Relative rounding of history.csv (six digits)."""
@@ -47,11 +46,6 @@ def read_history(folder: Path) -> list[Row]:
     return [{k: float(v) for k, v in row.items() if v} for row in rows]
 
 
-def _test_images(spec: Spec) -> int:
-    root = search_of(spec)
-    return root.test_size or INFO[root.dataset].test
-
-
 @cache
 def dense_forward(spec: Training) -> dict[str, float]:
     """Forward FLOPs of a training's dense network, every convention."""
@@ -66,12 +60,12 @@ def plain(spec: Training) -> Training:
     return Search(spec.model, spec.dataset, width=spec.width)
 
 
-def schedule(spec: Spec, store: Store) -> tuple[Recipe, int]:
+def schedule(spec: Training | Retrain, store: Store) -> tuple[Recipe, int]:
     """Recipe of a training and the epoch it starts after."""
     if isinstance(spec, Sparse):
         return spec.recipe.scaled(spec.multiplier), 0
-    if not isinstance(spec, Retrain):
-        return spec.recipe, 0  # type: ignore[attr-defined]
+    if isinstance(spec, Training):
+        return spec.recipe, 0
     drawn = store.read(spec.ticket) or {}
     if spec.schedule == "budget":
         from ebreplicate.stages.retraining import budget_recipe
@@ -83,7 +77,7 @@ def schedule(spec: Spec, store: Store) -> tuple[Recipe, int]:
 
 def history_problems(spec: Spec, rows: list[Row], recipe: Recipe, start: int) -> Iterator[str]:
     """A history by itself: consecutive epochs, the recipe's rates, accuracies that are counts of test images."""
-    images = _test_images(spec)
+    images = search_of(spec).test_images
     if [row["epoch"] for row in rows] != list(range(start + 1, start + 1 + len(rows))):
         yield f"history.csv: its epochs are not {start + 1}, {start + 2}, ..."
         return
@@ -104,10 +98,12 @@ def history_problems(spec: Spec, rows: list[Row], recipe: Recipe, start: int) ->
 
 def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe) -> Iterator[str]:
     """Status, accuracies and epochs of a record against its history."""
+    from torch import nn
+
     from ebreplicate.training.loop import State
 
     metrics = record["metrics"]
-    state = State(None, recipe, int(rows[-1]["epoch"]), 0, rows)  # type: ignore[arg-type]
+    state = State(nn.Identity(), recipe, int(rows[-1]["epoch"]), 0, rows)  # only its history is looked at
     from ebreplicate.stages.common import metrics_of, status_of
 
     expected, status = metrics_of(state), status_of(state)
@@ -119,7 +115,7 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
         stop = next(row for row in stops if row["epoch"] == metrics["early_stop_epoch"])
         expected |= {"early_stop_epoch": int(stop["epoch"]), "early_stop_accuracy": stop["test_accuracy"]}
     yield from differences(metrics, expected, ", which is what history.csv has", PRINTED)
-    images = _test_images(spec)
+    images = search_of(spec).test_images
     for name in ("last_accuracy", "best_accuracy", "early_stop_accuracy", "last_top5", "best_top5", "swa_accuracy"):
         count = (metrics.get(name) or 0) * images / 100
         if abs(count - round(count)) > 1e-6 * max(1, count):

@@ -2,12 +2,11 @@
 
 import datetime
 import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
+from ebreplicate.checkout import git
 from ebreplicate.errors import shown
 from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.spec import Retrain, Spec, key
@@ -17,30 +16,21 @@ STAND_INS = ("digits", "digits100", "folders")
 """Data that say nothing about the paper: code of records on them need not be committed."""
 A_DAY = datetime.timedelta(days=1)
 """Clocks of machines differ, and can be set back."""
-HERE = Path(__file__).parent
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 @cache
 def has_history() -> bool:
     """Whether this package lies in a git checkout that knows its past."""
-    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
-    return tracked and _git("rev-parse", "--is-shallow-repository") == "false"
+    tracked = git("ls-files", "--error-unmatch", "checkout.py") is not None
+    return tracked and git("rev-parse", "--is-shallow-repository") == "false"
 
 
 @cache
 def committed_at(commit: str) -> datetime.datetime | None:
     """When a commit was made; None if it is not among the ancestors of the one that is checked out."""
-    if _git("merge-base", "--is-ancestor", commit, "HEAD") is None:
+    if git("merge-base", "--is-ancestor", commit, "HEAD") is None:
         return None
-    said = _git("show", "--no-patch", "--format=%cI", commit)
+    said = git("show", "--no-patch", "--format=%cI", commit)
     return datetime.datetime.fromisoformat(said) if said else None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ebreplicate.plan.plan import search_of
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Spec, Training, key
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Training, key
 from ebreplicate.records import Store
 from ebreplicate.report.check_history import (
     Record,
@@ -18,17 +18,11 @@ from ebreplicate.report.check_history import (
     schedule,
     text,
 )
-from ebreplicate.training.datasets import INFO
 
 FIXED_DENSITY = ("static", "set", "rigl", "small-dense")
 """Methods of sparse training whose layers keep their number of weights: the record tells what each step cost."""
 SHRINKING = ("snip", "gmp")
 """Methods that begin denser than they end."""
-
-
-def _train_images(spec: Spec) -> int:
-    root = search_of(spec)
-    return root.train_size or INFO[root.dataset].train
 
 
 def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
@@ -38,7 +32,7 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
     from ebreplicate.stages.common import load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)
-    training = {c: cost.training_flops(f, _train_images(spec), epochs) for c, f in forward.items()}
+    training = {c: cost.training_flops(f, search_of(spec).train_images, epochs) for c, f in forward.items()}
     widths = bn_widths(dense)
     yield from differences(record["cost"], {"forward_flops": forward, "training_flops": training}, " of its network")
     yield from differences(record["metrics"], {"bn_widths": widths, "bn_channels": sum(widths)}, " of its network")
@@ -90,7 +84,7 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
         yield from differences(record["metrics"], untrained, ", for nothing was trained")
         return
     ledger, found = record["cost"], drawn["cost"]
-    count, epochs = _train_images(spec), record["metrics"]["epochs"]
+    count, epochs = search_of(spec).train_images, record["metrics"]["epochs"]
     own = {c: cost.training_flops(f, count, epochs) for c, f in found["forward_flops"].items()}
     parts = {c: found["search_flops"][c] + found["draw_flops"] + f for c, f in own.items()}
     drew = {name: found[name] for name in ("forward_flops", "search_flops", "draw_flops")}
@@ -118,12 +112,12 @@ def sparse_problems(spec: Sparse, record: Record) -> Iterator[str]:
     left["sparsity"] = 1 - left["nnz"] / left["prunable"]
     yield from differences(metrics, left, " of its layers")
     final = sparse_forward(own, layer_costs(trained, shape(spec)), metrics["density"])
-    once = {c: 3 * f * _train_images(spec) * spec.recipe.epochs for c, f in full.items()}
+    once = {c: 3 * f * search_of(spec).train_images * spec.recipe.epochs for c, f in full.items()}
     forward = {"forward_flops": full, "sparse_forward_flops": final}
     forward["relative_forward"] = {c: final[c] / full[c] for c in full}
     forward["relative_training"] = {c: ledger["training_flops"][c] / once[c] for c in full}
     yield from differences(ledger, forward, " of its network")
-    images = _train_images(spec) * metrics["epochs"]
+    images = search_of(spec).train_images * metrics["epochs"]
     at_end = {c: hook.training_flops(final[c], own[c]) * images for c in full}
     if spec.method in FIXED_DENSITY:
         yield from differences(ledger, {"training_flops": at_end}, " at its densities")

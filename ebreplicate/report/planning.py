@@ -8,7 +8,7 @@ from pathlib import Path
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, epochs_of, lineage, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, Training, canonical, key
+from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.training.datasets import INFO
 
@@ -16,10 +16,6 @@ from ebreplicate.training.datasets import INFO
 def epochs_unshared(scale: Scale, items: Iterable[str] = EXPERIMENTS) -> int:
     """Training epochs if every run that an item asks for began from scratch, as separate scripts would."""
     return sum(epochs_of(run) for item in items for spec in requests(scale, [item]) for run in lineage(spec))
-
-
-def _images(search: Training) -> int:
-    return search.train_size or INFO[search.dataset].train
 
 
 Network = tuple[str, str, float, int, str]
@@ -49,7 +45,7 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
             info = INFO[search.dataset]
             dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
         share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) and not spec.ticket.over_weights else 1
-        flops = cost.training_flops(dense[name] * share, _images(search), epochs_of(spec))
+        flops = cost.training_flops(dense[name] * share, search.train_images, epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
     return total

@@ -32,11 +32,6 @@ def network(search: specs.Training, seed: int | None = None, channels: list[int]
     return build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
 
 
-def images(search: specs.Training) -> int:
-    """Training images of a run."""
-    return search.train_size or INFO[search.dataset].train
-
-
 def shape(search: specs.Training) -> tuple[int, int, int]:
     """Shape of one image, (channels, side, side)."""
     return INFO[search.dataset].shape

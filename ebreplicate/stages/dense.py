@@ -16,7 +16,6 @@ from ebreplicate.stages.common import (
     Checkpoint,
     averaged_metrics,
     hooks_of,
-    images,
     load_data,
     metrics_of,
     network,
@@ -86,7 +85,7 @@ def search(
     keeper.finish()
     for name, rows in _rows(scores, *recorded).items():
         save_array(folder / f"{name}.npy", rows.numpy())
-    count, n = images(spec), len(scores.rows[0])
+    count, n = spec.train_images, len(scores.rows[0])
     averaged = averaged_metrics(hooks, state, data, spec.seed)
     record = {
         "status": status_of(state),

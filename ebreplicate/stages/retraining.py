@@ -19,7 +19,6 @@ from ebreplicate.stages.common import (
     Checkpoint,
     averaged_metrics,
     hooks_of,
-    images,
     load_data,
     load_mask,
     metrics_of,
@@ -149,7 +148,7 @@ def retrain(
             resume=resume,
             checkpoint=checkpoint.save,
         )
-    count, epochs = images(spec.ticket.search), len(state.history)
+    count, epochs = spec.ticket.search.train_images, len(state.history)
     forward = drawn["cost"]["forward_flops"]
     retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
     record = {

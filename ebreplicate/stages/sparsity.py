@@ -12,7 +12,7 @@ from ebreplicate.plan import spec as specs
 from ebreplicate.plan.fields import need
 from ebreplicate.records import Store
 from ebreplicate.sparse_flops import layer_costs, sparse_forward
-from ebreplicate.stages.common import Checkpoint, images, load_data, metrics_of, network, seen, shape, status_of
+from ebreplicate.stages.common import Checkpoint, load_data, metrics_of, network, seen, shape, status_of
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import Progress
 from ebreplicate.training.provenance import provenance
@@ -84,7 +84,7 @@ def _flops(
     layers = layer_costs(trained, shape(spec))
     final = sparse_forward(own, layers, {n: hook.nnz[n] / w.numel() for n, w in hook.weights.items()})
     mean = sparse_forward(own, layers, hook.mean_density())
-    count = images(spec)
+    count = spec.train_images
     total = {c: hook.training_flops(mean[c], own[c]) * count * epochs for c in full}
     once = {c: cost.training_flops(f, count, spec.recipe.epochs) for c, f in full.items()}
     return {

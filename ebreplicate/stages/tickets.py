@@ -20,7 +20,6 @@ from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.pruning.weights import density, pack, split_weights, weight_counts
 from ebreplicate.records import Store
 from ebreplicate.stages.common import (
-    images,
     load_mask,
     load_scores,
     load_taylor,
@@ -90,7 +89,7 @@ def searched_flops(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dic
     if spec.after is not None:
         return {c: found["cost"]["search_flops"][c] + f for c, f in found["cost"]["retrain_flops"].items()}
     # "best" is known only when the search has ended; every other draw needs the search up to its epoch.
-    searched, count = spec.search.recipe.epochs if spec.at == "best" else epoch, images(spec.search)
+    searched, count = spec.search.recipe.epochs if spec.at == "best" else epoch, spec.search.train_images
     return {c: cost.training_flops(f, count, searched) for c, f in found["cost"]["forward_flops"].items()}
 
 

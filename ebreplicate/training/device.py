@@ -34,8 +34,8 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
 
     Snakemake's resources neither limit by default nor assign a GPU, so the slot is a file lock per visible device
     (EBREPLICATE_GPU_SLOTS of them, default 1): jobs beyond that wait. An assignment in CUDA_VISIBLE_DEVICES is honoured
-    because only visible devices are counted. Raises UserError for a device that there is not, and Interrupted if it is
-    asked to stop while it waits.
+    because only visible devices are counted. Raises UserError for a device that there is not, and Interrupted if asked
+    to stop while it waits.
     """
     if not _on_gpu(name):
         yield torch.device("cpu")
@@ -72,8 +72,9 @@ def hold(name: str, processes: int) -> dict[str, str]:
 def _take(count: int) -> list[tuple[int, IO[str]]]:
     """Slots on `count` different GPUs: index and locked file of each, as soon as so many are free.
 
-    All or none are held, so that two trainings of several GPUs never wait for each other; and who came first is served
-    first among those that see the same GPUs, so that single runs do not keep a training of several out for ever.
+    All or none are held, so that two trainings of several GPUs never wait for each other. Of those that see the same
+    GPUs one at a time takes any, and is served before the next, so that single runs do not keep a training of several
+    out for ever. Raises Interrupted if asked to stop while it waits.
     """
     text = os.environ.get("EBREPLICATE_GPU_SLOTS", "1")
     if not text.isdecimal() or int(text) < 1:
@@ -83,12 +84,13 @@ def _take(count: int) -> list[tuple[int, IO[str]]]:
     uuids = [str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())]
     slots = [(folder / f"{uuid}.{n}.lock", i) for n in range(int(text)) for i, uuid in enumerate(uuids)]
     queue = folder / f"{hashlib.sha256(''.join(sorted(uuids)).encode()).hexdigest()[:16]}.queue"
-    with queue.open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as turn:
+        first = None
         while True:
+            first = first or _locked(queue, turn)
             with contextlib.ExitStack() as held:
                 taken: dict[int, IO[str]] = {}
-                for path, index in slots:
+                for path, index in slots if first else ():
                     if index not in taken and len(taken) < count:
                         lock = _locked(path, held)
                         taken |= {index: lock} if lock else {}

@@ -27,7 +27,7 @@ class Graph(Protocol):
 
 
 def wanted(device: torch.device) -> bool:
-    """True if graphs were asked for and the device has them."""
+    """True if graphs were asked for and the device has them; raises UserError for a setting that is neither 0 nor 1."""
     text = os.environ.get("EBREPLICATE_CUDA_GRAPH", "0")
     if text not in ("0", "1"):
         raise UserError(f"EBREPLICATE_CUDA_GRAPH: expected 0 or 1, got {text!r}")
@@ -35,7 +35,8 @@ def wanted(device: torch.device) -> bool:
 
 
 def capture_cuda(compute: Callable[[], Tensor]) -> tuple[Graph, Tensor]:
-    """Capture `compute` on the current device; the graph, and the tensor that its result appears in."""
+    """Capture `compute` on the current device; the graph, and the tensor, of any shape, that its result
+    appears in."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         result = compute()
@@ -43,7 +44,8 @@ def capture_cuda(compute: Callable[[], Tensor]) -> tuple[Graph, Tensor]:
 
 
 def warm_up_cuda(compute: Callable[[], Tensor]) -> None:
-    """Run `compute` on a side stream, where libraries choose algorithms and allocate before the capture."""
+    """Run `compute`, whose result may have any shape, on a side stream, where libraries choose algorithms and allocate
+    before the capture."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

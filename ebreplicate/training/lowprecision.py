@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import weight_layers
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.training.formats import E4M3, E5M2, Float8, block_floating_point, float8, round_to_scaled, scale_of
 from ebreplicate.training.loop import StepHook
@@ -63,7 +64,7 @@ class _Point(torch.autograd.Function):
 
 def points(model: nn.Module) -> list[nn.Module]:
     """Layers whose outputs are rounded: every convolution and linear layer but the last linear."""
-    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    layers = list(weight_layers(model).values())
     last = next((m for m in reversed(layers) if isinstance(m, nn.Linear)), None)
     return [m for m in layers if m is not last]
 

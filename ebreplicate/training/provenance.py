@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from ebreplicate.checkout import git
 from ebreplicate.plan.spec import Spec, key
 from ebreplicate.training import distributed
 
@@ -20,14 +20,14 @@ Answer = TypeVar("Answer")
 PACKAGES = ("ebreplicate", "torch", "torchvision", "numpy", "fvcore")
 
 
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in this package's checkout, or None outside one."""
-    try:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+def code() -> tuple[str | None, bool | None]:
+    """Commit of this code, and whether its Python files are as committed; None, None outside a checkout."""
+    told = git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
+    if told is None:
+        return None, None
+    lines = told.splitlines()
+    (commit,) = (line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
+    return commit, all(line.startswith("#") for line in lines)
 
 
 def cpu_name() -> str:
@@ -90,16 +90,6 @@ def command(spec: Spec, device: torch.device, threads: int, processes: int) -> s
     return f"ebreplicate {spec.stage} {key(spec)}{where} --threads {threads}{several}"
 
 
-def _code() -> tuple[str | None, bool | None]:
-    """Commit of this code, and whether its Python files are as committed; None, None outside a checkout."""
-    told = _git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
-    if told is None:
-        return None, None
-    lines = told.splitlines()
-    (commit,) = (line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
-    return commit, all(line.startswith("#") for line in lines)
-
-
 def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, Any]:
     """Where the record of `spec` comes from: computed on `device` since the time `started` (seconds of the clock)."""
     return facts(device, started) | {
@@ -110,7 +100,7 @@ def provenance(spec: Spec, device: torch.device, started: float) -> dict[str, An
 
 def facts(device: torch.device, started: float) -> dict[str, Any]:
     """Code, versions, machine class and times of anything computed on `device` since `started`."""
-    commit, clean = _code()
+    commit, clean = code()
     on_gpu = device.type == "cuda"
 
     def utc(t: float) -> str:

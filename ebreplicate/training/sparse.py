@@ -11,17 +11,12 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.models.common import Layer
+from ebreplicate.models.common import Layer, weight_layers
 from ebreplicate.plan.spec import Recipe, Sparse
 from ebreplicate.pruning.distributions import layer_counts
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import StepHook
-
-
-def weight_layers(model: nn.Module) -> dict[str, Layer]:
-    """Convolutions and linear layers by name, in order of registration (forward order)."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
 
 
 def sparse_layers(model: nn.Module) -> dict[str, Layer]:

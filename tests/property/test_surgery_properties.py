@@ -41,5 +41,6 @@ def test_shrunk_network_equals_the_masked_one_forward_and_backward(name, density
         logits[-1].square().mean().backward()
         slopes.append(x.grad)
 
-    torch.testing.assert_close(logits[0], logits[1], rtol=1e-5, atol=1e-5)
+    tolerance = 1e-4 if training else 1e-5  # the statistics of four images amplify rounding, layer after layer
+    torch.testing.assert_close(logits[0], logits[1], rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-3 * slopes[1].abs().max().item())

@@ -1,7 +1,7 @@
 """Accuracy against FLOPs beyond Table 2: which networks carry which methods, and what lottery tickets are charged."""
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import pandas as pd
@@ -118,7 +118,7 @@ def test_eb_train_against_iterative_lottery_tickets(table):
 )
 def test_a_bad_setting_is_named(field, value):
     good = grid_of(SMOKE)
-    body = {name: getattr(good, name) for name in Grid.__dataclass_fields__} | {field: value}
+    body = {f.name: getattr(good, f.name) for f in fields(Grid)} | {field: value}
     with pytest.raises(UserError, match=rf"Grid\.{field}"):
         Grid(**body)
 

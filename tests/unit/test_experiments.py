@@ -185,6 +185,8 @@ def test_fig1_cells_stand_beside_best_accuracies_with_a_tolerance_from_the_rule(
         ("draw-epoch-matters", "1", 50.0, "inconclusive"),
         ("match-dense", "dense", 50 + MARGIN - 0.1, "supported"),
         ("match-dense", "dense", 50 + MARGIN + 0.1, "not supported"),
+        ("late-draws-lose", "160", 49.9, "supported"),
+        ("late-draws-lose", "160", 50.1, "not supported"),
     ],
 )
 def test_fig1_claims_follow_the_accuracies(all_at_50, claim, draw, accuracy, verdict):
@@ -201,7 +203,7 @@ def test_fig1_claims_are_open_where_seeds_disagree_or_there_is_one(all_at_50):
     both, one = (claims("fig1_existence", FULL, t) for t in (table, table[table.seed == 0]))
     assert {(both[n].verdict, both[n].n) for n in names} == {("inconclusive", 2)}
     assert {(one[n].verdict, one[n].n) for n in names} == {("inconclusive", 1)}
-    assert "+19.00 +- 266.83 pp (2 seeds, over 12 series)" in both["draw-epoch-matters"].evidence
+    assert "+19.00 +- 266.83 pp (2 seeds, over 12 series; p = 0.532)" in both["draw-epoch-matters"].evidence
 
 
 def test_only_the_smallest_ratio_of_a_panel_is_held_against_the_dense_network(all_at_50):
@@ -227,6 +229,7 @@ def test_short_retrains_judge_no_claim_that_late_tickets_inherit_more_training_f
         "early-birds-exist": "inconclusive",
         "draw-epoch-matters": "supported",  # short retrains favour neither of two early draws
         "match-dense": "inconclusive",
+        "late-draws-lose": "inconclusive",
     }
     assert "3-epoch retrains after a 8-epoch search" in seen["early-birds-exist"].evidence
 
@@ -274,7 +277,7 @@ def test_table1_claim_is_about_the_early_draws_alone(all_at_50, gain, verdict):
         table = changed(table, "last_accuracy", 50 - 9 * gain, schedule="[80,120]", draw=draw)
     (claim,) = claims("table1_schedules", FULL, table).values()
     assert (claim.verdict, claim.n) == (verdict, 2)
-    assert f"{gain:+.2f} +- 0.00 pp (2 seeds, over 8 series)" in claim.evidence
+    assert f"{gain:+.2f} +- 0.00 pp (2 seeds, over 8 series; p = " in claim.evidence
 
 
 # Detector study

@@ -1,6 +1,7 @@
 """The RigL family's claims and cells, on outcomes that a test chooses."""
 
 import math
+import os
 from dataclasses import fields, replace
 
 import pytest
@@ -8,7 +9,7 @@ from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.rigl_claims import contrasts
 from ebreplicate.experiments.rigl_family import SERIES, Grid, grid_of
 from ebreplicate.plan.plan import Plan
@@ -71,15 +72,30 @@ def test_every_dynamic_method_changes_its_mask_several_times_at_every_scale():
 def test_the_papers_order_supports_every_claim(judged):
     table, verdicts = judged(accuracy)
     assert len(table) == 2 * 2 * (1 + len(SERIES))  # networks, seeds
+    assert verdicts.pop("rigl-half-matches-dense").verdict == NOT_RUN  # 50 % sparsity is the paper scale's
     assert {c.verdict for c in verdicts.values()} == {SUPPORTED}
 
 
 def test_the_opposite_order_supports_none(judged):
     _, verdicts = judged(lambda spec: 160 - accuracy(spec))
     no_worse = {"rigl-near-dense", "rigl-matches-pruning"}  # RigL is now above both
+    del verdicts["rigl-half-matches-dense"]
     assert {n: c.verdict for n, c in verdicts.items()} == {
         n: SUPPORTED if n in no_worse else NOT_SUPPORTED for n in verdicts
     }
+
+
+def test_half_the_weights_are_judged_where_they_are_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    scale = replace(COMPARABLE, name="paper")  # the paper's sparsities, on small networks
+    write(Store(tmp_path), EXPERIMENTS.load(ITEM).runs(scale), accuracy)
+    table = tabulated(ITEM, scale, tmp_path)
+    claim = claims(ITEM, scale, table)["rigl-half-matches-dense"]
+    assert (claim.verdict, claim.n) == (SUPPORTED, 2)
+    assert "-0.49" in claim.evidence  # 80 + 2.5 against 83, and RigL's second seed is 0.02 better
+    cells = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(scale, table)}
+    dense = cells["WRN-22-2 CIFAR-10: dense"]
+    assert (dense.published, dense.measured.mean) == (94.1, 84.5)
 
 
 def test_contrasts_pair_within_seeds_and_leave_out_what_diverged(judged):

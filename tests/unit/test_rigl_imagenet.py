@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from matplotlib import pyplot as plt
@@ -188,6 +188,6 @@ def test_every_point_is_of_a_known_method_and_listed_once():
 def test_a_bad_setting_is_named(field, value, message):
     good = grid_of(TINY)
     with pytest.raises(UserError, match=message):
-        Grid(**{name: getattr(good, name) for name in Grid.__dataclass_fields__} | {field: value})
+        Grid(**{f.name: getattr(good, f.name) for f in fields(Grid)} | {field: value})
     with pytest.raises(UserError, match=r"Network\.sparsities: is empty"):
         Network(good.resnet50.recipe, (), (1.0,))

@@ -15,6 +15,9 @@ RUNS = [s for s in Plan(requests(TINY, ["fig1_existence"])).runs.values() if not
 SEARCHES = [s for s in RUNS if isinstance(s, Search) and s.dataset == "digits"]
 
 
+COST = {"seconds": 1.0, "training_flops": {"authors": 1.0}, "forward_flops": {"authors": 1.0}}
+
+
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path)
@@ -23,7 +26,7 @@ def store(tmp_path):
 def leave(store, spec, gain, status="ok", **more):
     """Record of a run that was `gain` better at its best epoch."""
     metrics = {"last_accuracy": 60.0, "best_accuracy": 60.0 + gain, "epochs": spec.recipe.epochs}
-    store.write(spec, {"status": status, "metrics": metrics, "cost": {}, "provenance": {}, **more})
+    store.write(spec, {"status": status, "metrics": metrics, "cost": COST, "provenance": {}, **more})
 
 
 def test_runs_are_averaged_within_a_seed_and_the_interval_is_over_seeds(store):
@@ -50,9 +53,9 @@ def test_a_network_that_lacks_a_seed_is_left_out_of_the_interval_not_of_the_runs
 def test_one_seed_has_no_interval_and_what_did_not_finish_does_not_count(store):
     first, second, *others = SEARCHES
     leave(store, first, 0.7)
-    leave(store, second, 50.0, status="diverged")
+    leave(store, second, 30.0, status="diverged")
     for spec in others:
-        leave(store, spec, 50.0, trained_as=key(first))
+        leave(store, spec, 30.0, trained_as=key(first))
     (effect,) = selection.effects(TINY, store)
     assert (effect.interval.mean, effect.interval.n, effect.runs) == (pytest.approx(0.7), 1, 1)
     assert "no interval" in selection.table(TINY, store)

@@ -3,12 +3,14 @@
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from synthetic import COMPARABLE, Outcome, claims, search_of, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.detector_study import eb_train
+from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.experiments.pareto import front, points
 from ebreplicate.experiments.table2_cells import printed
 from ebreplicate.experiments.table2_methods import (
@@ -154,6 +156,33 @@ def test_one_dearer_comparison_is_enough_to_fail(even):
     assert "ThiNet" in claim.evidence
 
 
+@pytest.mark.parametrize(("saved", "verdict"), [((6.0, 11.0), "supported"), ((5.7, 11.0), "not supported")])
+def test_energy_is_judged_by_the_abstracts_lower_end(even, saved, verdict):
+    assert claims("table2", SCALE, even)["table2-saves-energy"].verdict == "not run"  # nothing is modelled here
+    table = even.copy()
+    derived = table.method == IMPROVEMENT
+    table.loc[derived & (table.seed == 0), "energy_improvement"] = saved[0]
+    table.loc[derived & (table.seed == 1), "energy_improvement"] = saved[1]
+    claim = claims("table2", SCALE, table)["table2-saves-energy"]
+    assert (claim.verdict, claim.n) == (verdict, 2)
+    assert f"{saved[0]:.1f}x to 11.0x" in claim.evidence
+
+
+def test_the_abstracts_ranges_need_every_block(even):
+    name = "VGG16: least saved in training energy, SNIP over LL, modelled"
+    cell = next(c for c in EXPERIMENTS.load("table2").cells(SCALE, even) if c.cell == name)
+    assert (cell.published, cell.measured.n) == (5.8, 0)
+    everywhere = [(d, m, r) for (d, m), ratios in RATIOS.items() for r in ratios]
+    names = [dict(zip(("dataset", "model", "ratio"), block, strict=True)) for block in everywhere]
+    rows = [{**n, "seed": 0, "method": IMPROVEMENT, "energy_improvement": 5.0 + i} for i, n in enumerate(names)]
+    table = pd.DataFrame(rows).reindex(columns=even.columns)
+    found = {c.cell: c.measured.mean for c in EXPERIMENTS.load("table2").cells(SCALE, table)}
+    vgg = [row["energy_improvement"] for row in rows if row["model"] == "vgg16"]
+    assert found[name] == min(vgg)
+    assert found[name.replace("least", "most")] == max(vgg)
+    assert found["all networks: most saved in training energy, SNIP over LL, modelled"] == 5.0 + len(rows) - 1
+
+
 def test_what_has_not_run_is_judged_not_run(even):
     seen = claims("table2", SCALE, even[even.method != "Scratch-B"])
     assert {seen[f"table2-{n}"].verdict for n in ("scratch-b", "budget-helps")} == {"not run"}
@@ -161,7 +190,7 @@ def test_what_has_not_run_is_judged_not_run(even):
 
 def test_cells_are_judged_with_the_stated_tolerances(even):
     cells = {c.cell: c for c in EXPERIMENTS.load("table2").cells(SCALE, even)}
-    assert len(cells) == 2 * 3 * (8 * 3 + 3) + 2 * 3 * 8 * 2
+    assert len(cells) == 2 * 3 * (8 * 3 + 3) + 2 * 3 * 8 * 2 + 5  # blocks printed and not, and the abstracts' ranges
     flops = cells["VGG16 CIFAR-10: ThiNet, ratio 0.7, training FLOPs"]
     assert (flops.published, flops.tolerance, flops.measured.mean) == (331, pytest.approx(3.31), pytest.approx(28.0))
     assert cell_verdict(flops, comparable=True) == "differs"

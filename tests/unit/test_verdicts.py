@@ -7,7 +7,7 @@ import pytest
 
 from ebreplicate.experiments.base import Cell, by_seed
 from ebreplicate.experiments.verdicts import at_least, cell_verdict, greater, pooled, told_p
-from ebreplicate.stats import Interval
+from ebreplicate.stats import Interval, t_interval
 
 T1, T2 = 12.7062, 4.3027
 """97.5 % points of Student's t with 1 and 2 degrees of freedom, from a printed table."""
@@ -126,3 +126,18 @@ def test_by_seed_filters_on_every_name_and_leaves_out_what_has_no_value():
     assert by_seed(TABLE, "best_accuracy", **where) == {0: 80.0, 1: 81.0, 2: 82.0}
     assert by_seed(TABLE, model="vgg16", draw="dense") == {0: 95.0}
     assert by_seed(TABLE, model="vgg16", ratio=0.7) == {}
+
+
+def test_two_seeds_that_agree_by_luck_have_no_interval_of_nothing():
+    # Means of both seeds 0. Interaction of [[3, -1], [-3, 1]]: series means 1, -1, so rest +-2, mean square 16 / 1;
+    # t(0.975, 1 degree) = 12.706, of 4 values: 12.706 x sqrt(16 / 4) = 25.41.
+    difference, series = pooled({"a": {0: 3.0, 1: -1.0}, "b": {0: -3.0, 1: 1.0}})
+    assert (difference.mean, difference.n, series) == (0.0, 2, 2)
+    assert difference.half == pytest.approx(25.412, abs=1e-3)
+
+
+def test_series_that_move_together_have_the_interval_over_seeds():
+    difference, _ = pooled({"a": {0: 1.0, 1: 3.0}, "b": {0: 11.0, 1: 13.0}})  # no interaction
+    assert difference.half == pytest.approx(t_interval([6.0, 8.0]).half)
+    alone, _ = pooled({"a": {0: 1.0, 1: 3.0}})
+    assert alone.half == pytest.approx(t_interval([1.0, 3.0]).half)

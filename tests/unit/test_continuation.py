@@ -1,0 +1,66 @@
+"""A command stopped after every epoch, and given again until it is done, leaves what an undisturbed one does."""
+
+from dataclasses import replace
+
+import pytest
+from helpers import CPU, NOWHERE, left
+
+from ebreplicate import __main__ as command_line
+from ebreplicate import stages
+from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Ticket, canonical
+from ebreplicate.records import Store
+from ebreplicate.training import interruption
+
+RECIPE = Recipe(epochs=3, batch_size=20, milestones=(2,))
+AVERAGED = replace(RECIPE, swa_start=1)
+SEARCH = Search("vgg16", "digits", RECIPE, 0, 0.0625, 60, 20)
+EARLY = Ticket(SEARCH, 0.3, 1)
+SMALLEST = Ticket(SEARCH, 0.5, 3, "magnitude")
+SPARSE = Sparse("vgg16", "digits", RECIPE, 0, 0.0625, 60, 20, interval=2)
+CASES = {
+    "search": (replace(SEARCH, seed=1), "--keep-epochs 1 2 --keep-ratios 0.5 --keep-epi slimming:0.5 --keep-taylor"),
+    "search-soft": (replace(SEARCH, soft_ratio=0.5), "--keep-epochs 3"),
+    "search-bfp8-averaged": (replace(SEARCH, precision="bfp8", recipe=AVERAGED), "--keep-epochs 2"),
+    "search-fp8": (replace(SEARCH, precision="fp8"), ""),
+    "search-bf16": (replace(SEARCH, precision="bf16"), ""),
+    "retrain": (Retrain(EARLY, RECIPE), "--keep-epochs 2"),
+    "retrain-reinit-adam": (Retrain(EARLY, replace(RECIPE, optimizer="adam", lr=0.01, warmup=2), "reinit"), ""),
+    "retrain-bfp8-averaged": (Retrain(EARLY, AVERAGED, precision="bfp8"), ""),
+    "retrain-over-weights": (Retrain(SMALLEST, RECIPE, "rewind"), "--keep-epochs 3"),
+    "sparse-rigl": (SPARSE, ""),
+    "sparse-snfs": (replace(SPARSE, method="snfs"), ""),
+    "sparse-gmp": (replace(SPARSE, method="gmp"), ""),
+}
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    """Two results folders in which the tickets are drawn."""
+    stores = [Store(tmp_path_factory.mktemp(name)) for name in ("cut", "whole")]
+    for store in stores:
+        stages.search(SEARCH, store, NOWHERE, CPU, Keep({1, 3}))
+        for ticket in (EARLY, SMALLEST):
+            stages.draw(ticket, store, NOWHERE)
+    return stores
+
+
+@pytest.fixture(autouse=True)
+def calm(monkeypatch):
+    monkeypatch.setenv("EBREPLICATE_WARM", "0")
+    yield
+    interruption.install(None)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_command_stopped_twice_and_continued_leaves_the_same_bits(case, roots, capsys):
+    spec, flags = CASES[case]
+    cut, whole = roots
+    argv = [spec.stage, canonical(spec), *flags.split(), "--data", str(NOWHERE), "--device", "cpu"]
+    assert command_line.main([*argv, "--results", str(whole.root)]) == 0
+    stopped = [*argv, "--results", str(cut.root), "--time-limit", "0"]
+    codes = [command_line.main(stopped) for _ in range(RECIPE.epochs)]
+    assert codes == [75, 75, 0]
+    assert capsys.readouterr().err.count("run the same command again") == 2
+    assert "record.json" in left(whole.folder(spec))
+    assert left(cut.folder(spec)) == left(whole.folder(spec))

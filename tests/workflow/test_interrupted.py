@@ -1,0 +1,87 @@
+"""Work stopped by a time limit or SIGTERM, in Snakemake and in a campaign, and given again until it is done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import left
+from smoke import SMOKE
+from snake import copied, snakemake, warmth
+from test_end_to_end import FIGURE, ONE_SEED, RECORD
+
+pytestmark = pytest.mark.slow
+LONG = SMOKE.replace("recipe: {epochs: 3,", "recipe: {epochs: 60,")
+
+
+def runs(project):
+    """What every run left, by stage and key."""
+    return {str(p.parent.relative_to(project)): left(p.parent) for p in project.glob("results/runs/*/*/record.json")}
+
+
+def folder(tmp_path, name, smoke):
+    path = tmp_path / name
+    path.mkdir()
+    return copied(path, smoke)
+
+
+def test_snakemake_takes_jobs_up_where_a_time_limit_stopped_them(tmp_path):
+    cut, whole = (folder(tmp_path, name, SMOKE) for name in ("cut", "whole"))
+    with warmth() as environment:
+        done = snakemake(whole, *ONE_SEED, **environment)
+        assert done.returncode == 0, done.stdout
+        stops = 0
+        while True:
+            done = snakemake(cut, "--keep-going", *ONE_SEED, EBREPLICATE_TIME_LIMIT="0", **environment)
+            if done.returncode == 0:
+                break
+            assert "run the same command again to continue" in done.stdout, done.stdout
+            assert not (cut / RECORD).exists()
+            stops += 1
+            assert stops < 5
+    assert stops == 2  # searches of 3 epochs; the retrain has one
+    assert (cut / FIGURE).read_bytes() == (whole / FIGURE).read_bytes()
+    assert len(runs(whole)) == 4
+    assert runs(cut) == runs(whole)
+
+
+def campaign(project, environment):
+    arguments = ["--items", "fig3_mask_distance", "--config", "seeds=[0]", "--workers", "2", "--budget", "1"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "ebreplicate", "campaign", "--scale", "smoke", *arguments],
+        cwd=project,
+        env=os.environ | environment | {"PYTHONPATH": str(project)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def searching(project: Path) -> bool:
+    """True once both searches have been taken."""
+    return len(list(project.glob("results/runs/search/*/.lock"))) == 2
+
+
+def test_a_campaign_stopped_twice_by_sigterm_goes_on_to_the_same_bits(tmp_path):
+    cut, whole = (folder(tmp_path, name, LONG) for name in ("cut", "whole"))
+    with warmth() as environment:
+        with campaign(whole, environment) as process:
+            assert process.wait(500) == 0
+        for _ in range(2):
+            with campaign(cut, environment) as process:
+                deadline = time.monotonic() + 200
+                while not searching(cut) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                time.sleep(1.0)
+                process.send_signal(signal.SIGTERM)
+                told, _ = process.communicate(timeout=200)
+                assert process.returncode == 75, told
+                assert told.count("stopped, to be continued") == 2
+            assert runs(cut) == {}
+        assert list(cut.glob("results/runs/search/*/checkpoint.pt"))
+        with campaign(cut, environment) as process:
+            assert process.wait(500) == 0
+    assert len(runs(whole)) == 2
+    assert runs(cut) == runs(whole)
