@@ -56,6 +56,22 @@ def held(folder: Path, wait: bool = False, inherited: bool = False) -> Iterator[
             return
 
 
+def mark(file: IO[bytes]) -> bool:
+    """Mark a file as being written, until it is closed; False if `remove_abandoned` came before."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        return e.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove a file that `mark` would mark, unless somebody is writing it."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+
+
 def free(folder: Path) -> bool:
     """True if nobody holds the lock of a run folder now."""
     if not (folder / NAME).is_file():

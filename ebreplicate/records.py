@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ebreplicate import locking, reading
 from ebreplicate.errors import UserError, shown
@@ -30,13 +30,14 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.")
-        with os.fdopen(handle, "wb") as f:
+        _sweep(path)
+        file, temporary = _part_of(path)
+        with file as f:
             f.write(content.encode() if isinstance(content, str) else content)
             f.flush()
             os.fsync(f.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)  # while it is marked: no other writer takes it for abandoned
         _sync(path.parent)
     except BaseException as e:
         if temporary is not None:
@@ -45,6 +46,24 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         if isinstance(e, OSError) and e.errno is not None:
             raise OSError(e.errno, e.strerror, str(path)) from None  # name the file, not its temporary
         raise
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left of `path`: a half that a living process writes is marked by its lock."""
+    with os.scandir(path.parent) as entries:
+        halves = [e.path for e in entries if e.name.startswith(f"{TEMPORARY}{path.name}.")]
+    for half in halves:
+        locking.remove_abandoned(Path(half))
+
+
+def _part_of(path: Path) -> tuple[IO[bytes], str]:
+    """A new file beside `path`, marked as being written, and its name."""
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.name}.")
+        file = os.fdopen(handle, "wb")
+        if locking.mark(file):
+            return file, temporary
+        file.close()
 
 
 def _sync(folder: Path) -> None:

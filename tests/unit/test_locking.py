@@ -15,7 +15,7 @@ from ebreplicate import __main__ as command_line
 from ebreplicate import locking, machine
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import canonical, key
-from ebreplicate.records import TEMPORARY, Store
+from ebreplicate.records import TEMPORARY, Store, atomic_write
 from ebreplicate.stages.common import checkpoint_seconds
 
 SPEC = tiny_search()
@@ -70,6 +70,34 @@ def test_a_command_that_is_not_to_wait_leaves_with_its_own_code(tmp_path, monkey
     with locking.held(store.folder(SPEC)):
         assert command_line.main(argv) == locking.BUSY == 69
     assert not store.done(SPEC)
+
+
+def test_a_half_is_removed_by_the_next_writer_unless_somebody_writes_it(tmp_path):
+    path = tmp_path / "table.csv"
+    dead, alive, other = (tmp_path / f"{TEMPORARY}{name}" for name in ("table.csv.a", "table.csv.b", "table.csvx.c"))
+    for half in (dead, other):
+        half.write_text("half")
+    with alive.open("wb") as file:
+        assert locking.mark(file)
+        atomic_write(path, "whole")
+        assert {p.name for p in tmp_path.iterdir()} == {"table.csv", alive.name, other.name}
+    atomic_write(path, "whole")
+    assert {p.name for p in tmp_path.iterdir()} == {"table.csv", other.name}
+
+
+def test_a_half_that_was_removed_before_it_was_marked_is_begun_again(tmp_path, monkeypatch):
+    real, removed = locking.mark, []
+
+    def late(file):
+        if not removed:
+            removed.append(file.name)
+            for half in tmp_path.glob(f"{TEMPORARY}*"):
+                locking.remove_abandoned(half)
+        return real(file)
+
+    monkeypatch.setattr(locking, "mark", late)
+    atomic_write(tmp_path / "table.csv", "whole")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
 
 
 def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
