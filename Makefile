@@ -68,7 +68,7 @@ requirements: venv ## resolve the requirements anew (newest versions that pyproj
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade \
 	  pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cluster --generate-hashes --no-header --upgrade \
-	  --constraint requirements.txt $$(sed -nE 's/^([A-Za-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.txt) \
+	  --constraint requirements.txt $$(sed -nE "/'nt'/!s/^([A-Za-z0-9._-]+)==.*/--no-emit-package \1/p" requirements.txt) \
 	  pyproject.toml -o requirements-cluster.txt
 	sed -i.old '/^# The following packages were excluded/,$$d' requirements-cluster.txt && rm requirements-cluster.txt.old
 	$(BIN)/python workflow/scripts/environment.py
