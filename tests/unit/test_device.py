@@ -11,6 +11,7 @@ import pytest
 import torch
 from snake import ROOT
 
+from ebreplicate import checkout
 from ebreplicate.errors import UserError
 from ebreplicate.training import device, provenance
 from ebreplicate.training.device import slot
@@ -179,9 +180,9 @@ def test_the_code_is_named_by_its_commit_and_clean_only_where_python_is_as_commi
         done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    monkeypatch.setattr(checkout, "__file__", str(tmp_path / "checkout.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance._code() == (None, None)  # no checkout
+    assert provenance.code() == (None, None)  # no checkout
     git("init", "--quiet")
     (tmp_path / "a.py").write_text("1\n")
     (tmp_path / "notes").write_text("1\n")
@@ -189,6 +190,6 @@ def test_the_code_is_named_by_its_commit_and_clean_only_where_python_is_as_commi
     git("commit", "--quiet", "-m", "first")
     (tmp_path / "notes").write_text("2\n")
     (tmp_path / "new.py").write_text("untracked\n")
-    assert provenance._code() == (git("rev-parse", "HEAD"), True)
+    assert provenance.code() == (git("rev-parse", "HEAD"), True)
     (tmp_path / "a.py").write_text("2\n")
-    assert provenance._code() == (git("rev-parse", "HEAD"), False)
+    assert provenance.code() == (git("rev-parse", "HEAD"), False)

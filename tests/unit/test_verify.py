@@ -12,6 +12,7 @@ import pytest
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import published, stages
+from ebreplicate.checkout import git
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
@@ -391,6 +392,6 @@ def test_what_verify_cannot_see(store):
 
 @pytest.mark.skipif(not check_origin.has_history(), reason="not a git checkout with its history")
 def test_a_commit_is_looked_up_in_the_history():
-    head = check_origin._git("rev-parse", "HEAD")
+    head = git("rev-parse", "HEAD")
     assert check_origin.committed_at(head).tzinfo is not None
     assert check_origin.committed_at("0" * 40) is None
