@@ -1,4 +1,4 @@
-"""Where a record comes from: code that can be looked up, at times that can have been; and no history told twice."""
+"""Where a record comes from: code that can be looked up, at times that can have been."""
 
 import datetime
 import re
@@ -9,11 +9,14 @@ from typing import Any
 from ebreplicate.checkout import git
 from ebreplicate.errors import shown
 from ebreplicate.plan.plan import search_of
-from ebreplicate.plan.spec import Retrain, Spec, key
-from ebreplicate.records import Store, digest
+from ebreplicate.plan.spec import Spec, key
 
 STAND_INS = ("digits", "digits100", "folders")
 """Data that say nothing about the paper: code of records on them need not be committed."""
+TEXTS = ("python", "device", "system", "command", "started", "ended")
+COUNTS = ("threads", "cores")
+OTHERS = ("commit", "clean", "cuda", "versions")
+"""What every record has told since the first."""
 A_DAY = datetime.timedelta(days=1)
 """Clocks of machines differ, and can be set back."""
 
@@ -50,6 +53,22 @@ def _command_problems(spec: Spec, command: object, name: str) -> Iterator[str]:
         yield f"provenance: command is of another run, {shown(command)}"
 
 
+def fact_problems(provenance: dict[str, Any]) -> Iterator[str]:
+    """What is not told of code and machine, or is told as no record tells it."""
+    for name in (*TEXTS, *COUNTS, *OTHERS):
+        if name not in provenance:
+            yield f"provenance: lacks {name}"
+    for name in TEXTS:
+        if name in provenance and not (isinstance(provenance[name], str) and provenance[name]):
+            yield f"provenance: {name} is {shown(provenance[name])}, not a text"
+    for name in COUNTS:
+        if name in provenance and not (type(provenance[name]) is int and provenance[name] > 0):
+            yield f"provenance: {name} is {shown(provenance[name])}, not a count"
+    versions = provenance.get("versions", {"torch": ""})
+    if not (isinstance(versions, dict) and "torch" in versions and all(isinstance(v, str) for v in versions.values())):
+        yield f"provenance: versions are {shown(versions)}, not those of the packages"
+
+
 def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
     """A record of code that nobody can look up, of a time that cannot be, of another run's command, or telling a path.
 
@@ -79,27 +98,3 @@ def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
             yield f"provenance: commit {commit} is not in the history of this repository"
         elif began < made - A_DAY:
             yield f"provenance: started {provenance['started']}, before its commit was made"
-
-
-def identity(spec: Spec, store: Store) -> str:
-    """What two trainings must share to have one history: the same network, start, data and recipe."""
-    if not isinstance(spec, Retrain):
-        return key(spec)
-    drawn = (store.read(spec.ticket) or {"metrics": {}})["metrics"]
-    mask = store.folder(spec.ticket) / "mask.npy"
-    network = drawn.get("channels") if spec.init == "reinit" else (drawn.get("epoch"), mask.is_file() and digest(mask))
-    how = (spec.recipe, spec.init, spec.rewind, spec.schedule, spec.seed, spec.precision)
-    return repr((key(search_of(spec)), network, how))
-
-
-def repeated_histories(histories: dict[str, tuple[str, list[dict[str, float]]]]) -> Iterator[str]:
-    """Runs whose losses are those of another run, from name to (identity, history).
-
-    No two trainings agree in all losses by chance.
-    """
-    first: dict[tuple[float, ...], str] = {}
-    for name, (own, rows) in histories.items():
-        losses = tuple(row[k] for row in rows for k in ("train_loss", "test_loss"))
-        other = first.setdefault(losses, name)
-        if len(rows) > 1 and histories[other][0] != own:
-            yield f"{name}: its history is that of {other}"
