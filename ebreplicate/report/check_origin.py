@@ -46,10 +46,10 @@ def _times(provenance: dict[str, Any]) -> tuple[datetime.datetime, datetime.date
 
 def _command_problems(spec: Spec, command: object, name: str) -> Iterator[str]:
     """A command that is not of the run called `name`. The first records told its stage at most."""
-    words = str(command).split()[1:3]
+    words, own = str(command).split()[:3], ["ebreplicate", spec.stage, name]
     if "/" in str(command) or "\\" in str(command):
         yield f"provenance: command tells a path, {shown(command)}"
-    elif words != [spec.stage, name][: len(words)]:
+    elif not words or words != own[: len(words)]:
         yield f"provenance: command is of another run, {shown(command)}"
 
 
@@ -75,7 +75,7 @@ def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
     Stand-in data may be of any code: they say nothing about the paper.
     """
     provenance = record["provenance"]
-    yield from _command_problems(spec, provenance.get("command", ""), record.get("trained_as", key(spec)))
+    yield from _command_problems(spec, provenance.get("command", "ebreplicate"), record.get("trained_as", key(spec)))
     try:
         began, ended = _times(provenance)
     except (KeyError, TypeError, ValueError) as e:

@@ -348,6 +348,7 @@ def provenance(monkeypatch, spec, **more):
         (f"ebreplicate search {key(SEARCH)} --device cuda --threads 4", None),
         (f"ebreplicate search {key(RETRAIN)} --device cpu --threads 1", "of another run"),
         ("ebreplicate retrain", "of another run"),
+        ("something search", "of another run"),
         ("ebreplicate search /home/somebody/spec.json", "tells a path"),
     ],
 )
