@@ -16,7 +16,7 @@ from ebreplicate.records import Store
 PRINTED = 1e-5
 """Relative rounding of history.csv (six digits)."""
 LATER = {"early_stop_accuracy", "early_stop_epoch", "last_top5", "best_top5"}
-LATER |= {"tied_channels", "precision", "search_precision"}
+LATER |= {"tied_channels", "epi", "precision", "search_precision"}
 """What the first records lack. Any other name that is gone was taken out."""
 Record = dict[str, Any]
 Row = dict[str, float]
