@@ -13,6 +13,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run, runs_under
 from ebreplicate.plan.spec import Retrain, Search, Ticket, Training
 from ebreplicate.records import Store, digest
+from ebreplicate.report.check_committed import committed_problems
 from ebreplicate.report.check_draws import draw_problems
 from ebreplicate.report.check_history import read_history
 from ebreplicate.report.check_origin import fact_problems, provenance_problems
@@ -39,6 +40,7 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
         yield from file_problems(folder, record)
         yield from fact_problems(record["provenance"])
         yield from provenance_problems(spec, record)
+        yield from committed_problems(spec, folder, store)
         if isinstance(spec, Ticket):
             yield from draw_problems(spec, record, store)
         elif isinstance(spec, (Training, Retrain)):

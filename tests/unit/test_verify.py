@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from ebreplicate import published, stages
 from ebreplicate.checkout import git
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, from_json, key
 from ebreplicate.records import Store, digest
-from ebreplicate.report import check_origin, check_pages, pipeline, readme
+from ebreplicate.report import check_committed, check_origin, check_pages, pipeline, readme
 from ebreplicate.report.check_pages import page_problems
 from ebreplicate.report.check_repeats import Told, repeated_histories, repeated_scores
 from ebreplicate.report.verify import provenance_problems, run_problems, verify
@@ -478,3 +479,61 @@ def test_a_commit_is_looked_up_in_the_history():
     head = git("rev-parse", "HEAD")
     assert check_origin.committed_at(head).tzinfo is not None
     assert check_origin.committed_at("0" * 40) is None
+
+
+@pytest.mark.skipif(not check_committed.committed(), reason="not a git checkout with its history and results")
+class TestAgainstWhatWasCommitted:
+    """A real run of the repository whose record, history and digests were moved together."""
+
+    @pytest.fixture
+    def forged(self, tmp_path):
+        run = next(
+            path.parent
+            for path in sorted((check_committed.checkout.ROOT / check_committed.RUNS).glob("retrain/*/record.json"))
+            if str(path.relative_to(check_committed.checkout.ROOT)) in check_committed.committed()
+        )
+        folder = tmp_path / "results" / "runs" / "retrain" / run.name
+        shutil.copytree(run, folder)
+        spec = from_json((folder / "spec.json").read_text())
+        assert self.found(spec, folder) == []
+        rows = rows_of(Store(tmp_path / "results"), spec)
+        rows[-1]["test_accuracy"] = "99"
+        with_history(Store(tmp_path / "results"), spec, rows)
+        rewrite(Store(tmp_path / "results"), spec, lambda r: r["metrics"].update(last_accuracy=99.0))
+        return spec, folder
+
+    def found(self, spec, folder):
+        return list(check_committed.committed_problems(spec, folder, Store(folder.parents[2])))
+
+    def test_the_same_training_has_one_outcome(self, forged):
+        (line,) = self.found(*forged)
+        assert line.startswith("is not what was committed: metrics.last_accuracy, history.csv;")
+
+    def test_seconds_too(self, forged):
+        rewrite(Store(forged[1].parents[2]), forged[0], lambda r: r["cost"].update(seconds=1.0))
+        assert "cost.seconds" in self.found(*forged)[0]
+
+    def test_another_training_may_have_another_one_but_not_in_its_place(self, forged, monkeypatch):
+        spec, folder = forged
+        later = {"started": "2026-12-01T00:00:00+00:00", "ended": "2026-12-01T01:00:00+00:00"}
+        rewrite(Store(folder.parents[2]), spec, lambda r: r["provenance"].update(later))
+        assert self.found(spec, folder) == []
+        monkeypatch.setattr(check_committed.checkout, "ROOT", folder.parents[3])
+        monkeypatch.setattr(check_committed.checkout, "blob", dict(self.blobs(spec)).__getitem__)
+        (line,) = self.found(spec, folder)
+        assert line.startswith("is not what was committed: last_accuracy, history.csv;")
+
+    def blobs(self, spec):
+        stem = f"{check_committed.RUNS}/retrain/{key(spec)}/"
+        for path, name in check_committed.committed().items():
+            if path.startswith(stem):
+                yield name, (check_origin_root() / path).read_bytes()
+
+
+def check_origin_root():
+    """The checkout, whatever a test has made of its name."""
+    return Path(check_pages.__file__).parents[2]
+
+
+def test_git_and_we_name_content_alike():
+    assert check_committed.object_name(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"  # Pro Git, chapter 10
