@@ -1,5 +1,6 @@
 """What a scale would run, told before anything runs. No torch unless a FLOPs estimate is asked for."""
 
+import functools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -37,15 +38,15 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
     from ebreplicate import cost
     from ebreplicate.models import build
 
-    dense: dict[Network, float] = {}
+    dense: dict[tuple[str, str, float], float] = {}
     total: dict[Network, tuple[float, float]] = {}
     for spec in plan.runs.values():
         name, search = _network(spec), search_of(spec)
-        if name not in dense:
+        if name[:3] not in dense:
             info = INFO[search.dataset]
-            dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
+            dense[name[:3]] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
         share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) and not spec.ticket.over_weights else 1
-        flops = cost.training_flops(dense[name] * share, search.train_images, epochs_of(spec))
+        flops = cost.training_flops(dense[name[:3]] * share, search.train_images, epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
     return total
@@ -62,7 +63,19 @@ def _finished_speeds(store: Store, plan: Plan) -> dict[Network, float]:
 
 
 def _trial_speed(name: Network) -> float:
-    """Seconds per FLOP of two training steps of a network on this device, on random images."""
+    """Seconds per FLOP of training steps of a network on this device."""
+    import torch
+
+    model, dataset, width, batch, precision = name
+    info, cuda = INFO[dataset], torch.cuda.is_available()
+    if not cuda:  # the time per image hardly depends on the batch there: at most 8 images of 32x32
+        batch = min(batch, max(2, 8 * 32**2 // info.side**2))
+    return _trial(model, info.shape, width, batch, precision, "cuda" if cuda else "cpu")
+
+
+@functools.cache
+def _trial(model: str, shape: tuple[int, int, int], width: float, batch: int, precision: str, device: str) -> float:
+    """Seconds per FLOP of two training steps on random images; the number of classes hardly matters."""
     import time
 
     import torch
@@ -73,22 +86,17 @@ def _trial_speed(name: Network) -> float:
     from ebreplicate.training import lowprecision
     from ebreplicate.training.loop import Trainer
 
-    model, dataset, width, batch, precision = name
-    info = INFO[dataset]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":  # the time per image hardly depends on the batch there: at most 32 images of 32x32
-        batch = min(batch, max(2, 32 * 32**2 // info.side**2))
-    network = build(model, info.classes, width, shape=info.shape)
+    network = build(model, 10, width, shape=shape)
     network.to(device).to(memory_format=torch.channels_last)
     trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
-    x = torch.randn(batch, *info.shape, device=device).contiguous(memory_format=torch.channels_last)
-    y = torch.randint(info.classes, (batch,), device=device)
+    x = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    y = torch.randint(10, (batch,), device=device)
     times = []
     for _ in range(3):
         began = time.perf_counter()
         trainer.step(x, y).item()  # waits for the device
         times.append(time.perf_counter() - began)
-    return min(times[1:]) / cost.training_flops(cost.flops(network, info.shape), batch, 1)
+    return min(times[1:]) / cost.training_flops(cost.flops(network, shape), batch, 1)
 
 
 def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
