@@ -15,6 +15,7 @@ from ebreplicate.experiments.pareto import front, points
 from ebreplicate.experiments.table2_cells import printed
 from ebreplicate.experiments.table2_methods import (
     BASELINES,
+    BLOCKS,
     CONTROLS,
     DENSE,
     IMPROVEMENT,
@@ -25,6 +26,7 @@ from ebreplicate.experiments.table2_methods import (
 )
 from ebreplicate.experiments.verdicts import cell_verdict
 from ebreplicate.plan.fields import from_dict
+from ebreplicate.plan.scale import load_scale
 from ebreplicate.plan.spec import Search, Sparse, key
 from ebreplicate.records import Store
 from ebreplicate.stats import Interval
@@ -78,6 +80,33 @@ def test_every_method_has_a_row_in_every_block_ratio_and_seed(even):
     assert set(runs.status) == {"ok"}
     assert set(even[even.group == "control"].method) == set(CONTROLS)
     assert even[even.method == DENSE].ratio.unique().tolist() == [0]
+
+
+@pytest.mark.parametrize("scale", [SCALE, load_scale("smoke"), load_scale("paper")], ids=["tiny", "smoke", "paper"])
+def test_the_blocks_one_by_one_are_the_table(scale):
+    parts = {name: EXPERIMENTS.load(name) for name in EXPERIMENTS.parts}
+    assert list(parts) == [f"table2_{model}_{dataset}" for dataset, model in BLOCKS]
+    assert {part.item for part in parts.values()} == set(parts)
+    whole = [key(s) for s in EXPERIMENTS.load("table2").runs(scale)]
+    assert sorted(key(s) for part in parts.values() for s in part.runs(scale)) == sorted(whole)
+
+
+def test_a_block_asked_for_alone_has_its_rows_of_the_table_and_a_panel(even, tmp_path):
+    block = EXPERIMENTS.load("table2_vgg16_cifar10")
+    write(Store(tmp_path), block.runs(SCALE), lambda _: 50.0)
+    alone, mine = tabulated(block.item, SCALE, tmp_path), even[even.dataset == "cifar10"]
+    assert alone[["method", "ratio", "seed", "key"]].values.tolist() == mine[
+        ["method", "ratio", "seed", "key"]
+    ].values.tolist()
+    assert set(alone[alone.group != "derived"].status) == {"ok"}
+    titles = [axis.get_title() for axis in block.figure(SCALE, alone).axes]
+    assert [t.splitlines()[0] for t in titles if t] == ["VGG16 on CIFAR-10"]
+
+
+def test_only_training_in_eight_bits_averages_its_weights_from_the_authors_epoch():
+    paper = load_scale("paper")
+    starts = {name: spec.recipe.swa_start for _, _, name, _, _, spec in rows(paper)}
+    assert {name: start for name, start in starts.items() if start is not None} == {"EB Train (LL)": 140}
 
 
 def test_eb_train_is_the_detector_studys_run():
