@@ -28,7 +28,8 @@ COLUMNS += ["best_accuracy", "swa_accuracy", "training_flops", "training_pflop",
 COLUMNS += ["energy_measured_kj", "energy_source", "energy_modelled_kj", "energy_modelled_ratio"]
 COLUMNS += ["published_accuracy", "published_flops_units", "published_energy_kj"]
 COLUMNS += ["accuracy_improvement", "flops_improvement", "energy_improvement", "key", "derived_from"]
-NUMBERS = ["last_accuracy", "best_accuracy", "swa_accuracy", "training_flops", "energy_measured_kj", "energy_modelled_kj"]
+NUMBERS = ["last_accuracy", "best_accuracy", "swa_accuracy"]
+NUMBERS += ["training_flops", "energy_measured_kj", "energy_modelled_kj"]
 IMPROVEMENTS = ("accuracy_improvement", "flops_improvement", "energy_improvement")
 
 

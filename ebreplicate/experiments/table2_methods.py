@@ -15,7 +15,7 @@ from ebreplicate.plan.spec import Retrain, Ticket
 LOW = "bfp8"
 """The format of LF (search) and LL (search and retrain): the authors' 8-bit block floating point."""
 AVERAGED = 140 / 160
-"""Share of training after which LL's weights are averaged as well, beside the training (the authors' scripts; SWALP)."""
+"""Share of training after which LL's weights are averaged, beside the training (the authors' scripts, after SWALP)."""
 Build = Callable[[Scale, str, str, float, int], Spec]
 """(scale, dataset, model, ratio, seed) to the run whose record is the row."""
 

@@ -95,9 +95,10 @@ def test_a_block_asked_for_alone_has_its_rows_of_the_table_and_a_panel(even, tmp
     block = EXPERIMENTS.load("table2_vgg16_cifar10")
     write(Store(tmp_path), block.runs(SCALE), lambda _: 50.0)
     alone, mine = tabulated(block.item, SCALE, tmp_path), even[even.dataset == "cifar10"]
-    assert alone[["method", "ratio", "seed", "key"]].values.tolist() == mine[
-        ["method", "ratio", "seed", "key"]
-    ].values.tolist()
+    assert (
+        alone[["method", "ratio", "seed", "key"]].values.tolist()
+        == mine[["method", "ratio", "seed", "key"]].values.tolist()
+    )
     assert set(alone[alone.group != "derived"].status) == {"ok"}
     titles = [axis.get_title() for axis in block.figure(SCALE, alone).axes]
     assert [t.splitlines()[0] for t in titles if t] == ["VGG16 on CIFAR-10"]
