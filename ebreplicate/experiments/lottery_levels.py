@@ -86,7 +86,7 @@ def measured(table: Any, level: Level) -> dict[int, float]:
     values = {k: by_seed(here, level.column, round=k) for k in sorted(set(here["round"]))}
     left = {k: by_seed(here, "remaining", round=k) for k in values}
     dense = by_seed(table, level.column, model=level.model, setting=level.setting, series="dense")
-    out = {}
+    out: dict[int, float] = {}
     for seed, whole in dense.items():
         rounds = {k: found[seed] for k, found in values.items() if seed in found and seed in left[k]}
         last = max((k for k, value in rounds.items() if value >= whole - level.slack), default=0)

@@ -16,7 +16,7 @@ from ebreplicate.plan.spec import STAGES, Search, key
 from ebreplicate.records import Store
 from ebreplicate.stats import t_interval
 
-LOOSE = ("Improv.", "pareto-")
+LOOSE = ("Improv.", "pareto-", "earliest emergence")
 """Numbers made of whole groups of runs: they name the group, though not every run of it shows in what they say."""
 BLANK = str((math.nan, 0))
 REMOVED = int(os.environ.get("REMOVED", "1"))

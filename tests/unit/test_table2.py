@@ -213,6 +213,21 @@ def test_the_abstracts_ranges_need_every_block(even):
     assert found["all networks: most saved in training energy, SNIP over LL, modelled"] == 5.0 + len(rows) - 1
 
 
+def test_the_range_of_flops_savings_is_slimming_over_eb_train(even):
+    everywhere = [(d, m, r) for (d, m), ratios in RATIOS.items() for r in ratios]
+    names = [dict(zip(("dataset", "model", "ratio"), block, strict=True)) for block in everywhere]
+    rows = [{**n, "seed": 0, "method": "NS", "training_flops": 200.0 + i} for i, n in enumerate(names)]
+    rows += [{**n, "seed": 0, "method": "EB Train", "training_flops": 100.0} for n in names]
+    cells = EXPERIMENTS.load("table2").cells(SCALE, pd.DataFrame(rows).reindex(columns=even.columns))
+    saved = {c.cell: (c.published, c.measured.mean) for c in cells if "NS over EB Train" in c.cell}
+    assert list(saved.values()) == [(2.2, 2.0), (2.4, pytest.approx(2.0 + (len(names) - 1) / 100))]
+    # It is the rule that gives the printed range from the printed cells of CIFAR-10.
+    numbers = printed("cifar10", "vgg16")
+    flops = {m: [numbers[m, r, "total_training_flops"] for r in (0.3, 0.5, 0.7)] for m in ("NS", "EB Train")}
+    ratios = [a / b for a, b in zip(flops["NS"], flops["EB Train"], strict=True)]
+    assert [round(min(ratios), 1), round(max(ratios), 1)] == [2.2, 2.4]
+
+
 def test_what_has_not_run_is_judged_not_run(even):
     seen = claims("table2", SCALE, even[even.method != "Scratch-B"])
     assert {seen[f"table2-{n}"].verdict for n in ("scratch-b", "budget-helps")} == {"not run"}
@@ -220,7 +235,10 @@ def test_what_has_not_run_is_judged_not_run(even):
 
 def test_cells_are_judged_with_the_stated_tolerances(even):
     cells = {c.cell: c for c in EXPERIMENTS.load("table2").cells(SCALE, even)}
-    assert len(cells) == 2 * 3 * (8 * 3 + 3) + 2 * 3 * 8 * 2 + 5  # blocks printed and not, and the abstracts' ranges
+    assert len(cells) == 4 * 3 * (8 * 3 + 3) + 8  # accuracy, FLOPs, energy and the Improv. row; the abstracts' ranges
+    blank = [c for name, c in cells.items() if name.startswith("PreResNet101 CIFAR")]
+    assert len(blank) == 2 * 3 * (8 * 3 + 3)
+    assert all(math.isnan(c.published) and c.source == "not found" for c in blank)
     flops = cells["VGG16 CIFAR-10: ThiNet, ratio 0.7, training FLOPs"]
     assert (flops.published, flops.tolerance, flops.measured.mean) == (331, pytest.approx(3.31), pytest.approx(28.0))
     assert cell_verdict(flops, comparable=True) == "differs"
