@@ -149,7 +149,7 @@ def test_improvement_is_recomputed_as_the_paper_does(even):
         assert numbers["SNIP", ratio, "total_training_flops"] / cost == pytest.approx(
             numbers[IMPROVEMENT, ratio, "flops_improvement"], abs=0.1
         )
-    assert even[(even.method == IMPROVEMENT) & (even.dataset == "cifar100")].status.tolist() == ["not run"] * 2
+    assert even[even.method == IMPROVEMENT].dataset.unique().tolist() == ["cifar10"]  # the other has no baselines here
 
 
 def test_equal_accuracies_support_at_least_and_not_greater(even):
