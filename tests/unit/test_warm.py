@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -94,9 +96,10 @@ def test_a_client_that_ends_takes_its_work_along(private, tmp_path, number):
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return tmp_path
+def temporary(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, which is too long for a socket in a run on many cores
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
 
 
 def test_the_address_is_that_of_the_source_and_of_the_interpreter(temporary, monkeypatch):
