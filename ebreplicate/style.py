@@ -76,6 +76,12 @@ def groups_below(axis: Any, names: list[str], ticks: list[str]) -> None:
         first = i + 1
 
 
+def not_run(axis: Any) -> None:
+    """An axis without a measured point: no ticks that could be taken for a range, and the reason."""
+    axis.set_yticks([])
+    axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+
+
 def stamp(figure: Any, text: str) -> None:
     """Say under the figure what it was made from: scale, seeds, selection."""
     figure.supxlabel(text, fontsize="x-small", color="0.35")

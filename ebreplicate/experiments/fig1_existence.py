@@ -53,6 +53,7 @@ class Fig1(Experiment):
                 where["ratio"] = float(row.prune_ratio)
             # The authors select the best epoch on the test set, so that is what their numbers are set beside.
             measured = interval(by_seed(table, "best_accuracy", **where))
+            reading = f"reading +-{row.uncertainty}, confidence {row.confidence}"
             bar = row.half if math.isfinite(row.half) else 0.0
             tolerance = accuracy_margin(row.value, 10_000) + row.uncertainty + bar
             name = "dense" if row.draw == "dense" else f"ratio {row.prune_ratio:g}, draw {row.draw}"
@@ -62,7 +63,7 @@ class Fig1(Experiment):
                     float(row.value),
                     measured,
                     "%",
-                    f"{SOURCE}; reading +-{row.uncertainty}, confidence {row.confidence}",
+                    f"{SOURCE}; " + (reading if math.isfinite(row.value) else "hidden behind other points"),
                     "best epoch on test",
                     tolerance,
                     note="" if math.isnan(row.half) else f"printed error bar +-{row.half:g}",

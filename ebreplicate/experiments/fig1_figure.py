@@ -64,8 +64,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     if axis.get_legend_handles_labels()[0]:
         style.legend_below(axis)
     elif not scale.comparable:
-        axis.set_yticks([])
-        axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+        style.not_run(axis)
 
 
 def _ours(axis: Any, scale: Scale, here: Any, ratio: float, shift: float, look: dict[str, Any]) -> list[float]:

@@ -27,8 +27,9 @@ def draw(scale: Scale, table: Any) -> Any:
     if image is not None:
         figure.colorbar(image, ax=axes[:2], label="mask distance", shrink=0.7, extend="max")
     for axis, ratio in zip(axes[2], RATIOS, strict=True):
+        if axis is not axes[2][0]:
+            axis.sharey(axes[2][0])
         _curve_panel(axis, scale, table, ratio)
-        axis.sharey(axes[2][0])
     axes[2][0].set_ylabel("distance to final mask")
     axes[2][0].legend(fontsize="x-small")
     ran = table[table.status == "ok"].groupby("model").seed.nunique() if len(table) else {}

@@ -68,8 +68,14 @@ def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_a
     for scale in (COMPARABLE, TINY):
         cells, claims = compare.collect(scale, tables)
         text = compare.page(scale, cells, claims, "what choosing adds")
-        judged = [(row[0], row[1]) for row in rows_of(text.split("## Claims")[1].split("\n## ")[0])[2:]]
-        assert judged == [(c.statement, f"**{c.verdict}**") for c in claims.itertuples()]
+        ledger = text.split("## Claims")[1].split("\n## ")[0]
+        above, below = ledger.split("### Not run at this scale")
+        judged = [(row[1], row[2]) for row in rows_of(above)[2:]]
+        ran = claims[claims.verdict != "not run"]
+        assert judged == [(c.statement, f"**{c.verdict}**") for c in ran.itertuples()]
+        assert [row[1] for row in rows_of(below)[2:]] == list(claims[claims.verdict == "not run"].statement)
+        folded = len(re.findall("<details>", text))  # an item of which nothing was run
+        assert folded == sum(not here.n.any() for _, here in cells.groupby("item"))
         sections = re.findall("^## (.*)$", text, re.M)
         assert sections == ["Claims", *(EXPERIMENTS.load(i).title for i in EXPERIMENTS), compare.SELECTION]
         assert text.endswith("what choosing adds")
