@@ -90,8 +90,8 @@ OVERRIDES = " ".join(
 
 wildcard_constraints:
     run=r"[A-Za-z0-9.\-]+",
-    scale="|".join(SCALES),
-    item="|".join(EXPERIMENTS),
+    scale=r"[a-z0-9]+",
+    item=r"\w+",
 
 
 # What a dry run of the paper scale (6,302 jobs) spends its time on, beside planning. Snakemake inspects the signature of
@@ -129,6 +129,9 @@ def needs(kind):
 
 def records_of(wildcards):
     """Input function: every record an item's table reads, its tickets and searches included."""
+    for kind, name, known in (("scale", wildcards.scale, SCALES), ("figure or table", wildcards.item, EXPERIMENTS)):
+        if name not in known:
+            raise WorkflowError(str(unknown(kind, name, known)))
     return [record_of(s) for s in Plan(ASKED[wildcards.scale, wildcards.item]).runs.values()]
 
 
