@@ -9,6 +9,8 @@ from ebreplicate.experiments.table1_schedules import HIGH, LOW, RATIO, grid, pri
 from ebreplicate.plan.scale import Scale
 
 LABELS = {HIGH: "search with a large initial rate, [80,120]", LOW: "search at a tenth of it, [0,100]"}
+DODGE = 0.04
+"""Half the distance between the schedules of a draw: their intervals must not hide each other."""
 
 
 def draw(scale: Scale, table: Any) -> Any:
@@ -46,7 +48,8 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> lis
     for i, schedule in enumerate((HIGH, LOW)):
         look = {"c": style.COLOURS[i], "marker": style.MARKERS[i]}
         where = {"dataset": dataset, "model": model, "schedule": schedule}
-        found = [(x, by_seed(table, draw=d, **where)) for x, d in enumerate(draws)]
+        shift = DODGE * (2 * i - 1)
+        found = [(x + shift, by_seed(table, draw=d, **where)) for x, d in enumerate(draws)]
         means = [(x, interval(values)) for x, values in found if values]
         halves = [0 if math.isnan(i.half) else i.half for _, i in means]
         at, heights = [x for x, _ in means], [i.mean for _, i in means]
