@@ -143,6 +143,15 @@ def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_networks_whose_steps_are_alike_share_a_trial(monkeypatch):
+    tried = []
+    monkeypatch.setattr(planning, "_trial_speed", lambda name: tried.append(name) or float(len(tried)))
+    networks = [("vgg16", "cifar10", 1.0, 256, "fp32"), ("vgg16", "cifar100", 1.0, 256, "fp32")]
+    networks += [("vgg16", "cifar10", 0.5, 256, "fp32"), ("vgg16", "cifar10", 1.0, 256, "bfp8")]
+    speeds = planning._trial_speeds(networks)
+    assert [speeds[name] for name in networks] == [1.0, 1.0, 2.0, 3.0]
+
+
 def hand_flops():
     """Training FLOPs of TINY's searches and retrains, panel by panel; a ticket counts as (1 - ratio) of its network."""
     searches = retrains = 0.0
