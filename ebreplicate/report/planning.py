@@ -1,6 +1,5 @@
 """What a scale would run, told before anything runs. No torch unless a FLOPs estimate is asked for."""
 
-import functools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -62,20 +61,29 @@ def _finished_speeds(store: Store, plan: Plan) -> dict[Network, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def _trial_speed(name: Network) -> float:
-    """Seconds per FLOP of training steps of a network on this device."""
+def _trial_batch(batch: int, side: int) -> int:
+    """Batch of a trial: on a CPU, where the time per image hardly depends on it, at most 8 images of 32x32."""
     import torch
 
-    model, dataset, width, batch, precision = name
-    info, cuda = INFO[dataset], torch.cuda.is_available()
-    if not cuda:  # the time per image hardly depends on the batch there: at most 8 images of 32x32
-        batch = min(batch, max(2, 8 * 32**2 // info.side**2))
-    return _trial(model, info.shape, width, batch, precision, "cuda" if cuda else "cpu")
+    return batch if torch.cuda.is_available() else min(batch, max(2, 8 * 32**2 // side**2))
 
 
-@functools.cache
-def _trial(model: str, shape: tuple[int, int, int], width: float, batch: int, precision: str, device: str) -> float:
-    """Seconds per FLOP of two training steps on random images; the number of classes hardly matters."""
+def _trial_speeds(networks: Iterable[Network]) -> dict[Network, float]:
+    """Seconds per FLOP of each network; one trial for all that differ only in what a step's speed does not depend on."""
+    tried: dict[tuple[object, ...], float] = {}
+    found = {}
+    for name in networks:
+        model, dataset, width, batch, precision = name
+        info = INFO[dataset]
+        like = model, info.shape, width, _trial_batch(batch, info.side), precision
+        if like not in tried:
+            tried[like] = _trial_speed(name)
+        found[name] = tried[like]
+    return found
+
+
+def _trial_speed(name: Network) -> float:
+    """Seconds per FLOP of a network's training steps on this device, on random images: the better of two, after one."""
     import time
 
     import torch
@@ -86,17 +94,21 @@ def _trial(model: str, shape: tuple[int, int, int], width: float, batch: int, pr
     from ebreplicate.training import lowprecision
     from ebreplicate.training.loop import Trainer
 
-    network = build(model, 10, width, shape=shape)
+    model, dataset, width, batch, precision = name
+    info = INFO[dataset]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batch = _trial_batch(batch, info.side)
+    network = build(model, info.classes, width, shape=info.shape)
     network.to(device).to(memory_format=torch.channels_last)
     trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
-    x = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
-    y = torch.randint(10, (batch,), device=device)
+    x = torch.randn(batch, *info.shape, device=device).contiguous(memory_format=torch.channels_last)
+    y = torch.randint(info.classes, (batch,), device=device)
     times = []
     for _ in range(3):
         began = time.perf_counter()
         trainer.step(x, y).item()  # waits for the device
         times.append(time.perf_counter() - began)
-    return min(times[1:]) / cost.training_flops(cost.flops(network, shape), batch, 1)
+    return min(times[1:]) / cost.training_flops(cost.flops(network, info.shape), batch, 1)
 
 
 def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
@@ -117,10 +129,14 @@ def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
     total = sum(planned for planned, _ in flops.values())
     lines.append(f"training FLOPs:  {total:.3g} (3 x forward x images x epochs; masked channels cost nothing)")
     known = _finished_speeds(store, plan)
-    speed = {name: known[name] if name in known else _trial_speed(name) for name in flops}
+    speed = known | _trial_speeds(name for name in flops if name not in known)
     hours, left = (sum(flops[n][i] * speed[n] for n in flops) / 3600 for i in (0, 1))
     how = "finished searches" if set(known) >= set(flops) else "a trial of three steps a network on this device"
-    lines.append(f"estimated:       {left:.1f} hours left of {hours:.1f}, one run at a time (speed: {how})")
+    lines.append(f"estimated:       {left:,.1f} hours left of {hours:,.1f}, one run at a time (speed: {how})")
+    heavy = sorted(flops, key=lambda name: -flops[name][1] * speed[name])[:3]
+    parts = [f"{n[0]} on {n[1]} ({n[4]}) {flops[n][1] * speed[n] / 3600:,.0f}" for n in heavy if flops[n][1]]
+    if parts and len(flops) > len(parts):
+        lines.append(f"most of it:      {', '.join(parts)} hours; `--items` plans a part")
     return "\n".join(lines)
 
 
