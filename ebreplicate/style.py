@@ -40,6 +40,48 @@ def frame(axis: Any, values: list[float]) -> None:
         axis.set_ylim(low - pad, high + pad)
 
 
+def printed_axis(axis: Any, comparable: bool) -> Any:
+    """Where published points go: the axis itself, or a grey one on the right where heights cannot be compared."""
+    if comparable:
+        return axis
+    other = axis.twinx()
+    other.grid(False)
+    other.tick_params(labelsize="x-small", colors="0.5")
+    return other
+
+
+def printed_line(axis: Any, x: Any, y: Any, bars: Any = None, **look: Any) -> None:
+    """A published series, hollow and dotted, with the error bars that were printed (nan: none could be read)."""
+    bars = None if bars is None else list(bars)
+    axis.errorbar(list(x), list(y), bars, elinewidth=0.8, capsize=1.5, **{**PUBLISHED, **look})
+
+
+def legend_below(axis: Any, columns: int = 3, drop: float = -0.16) -> None:
+    """The axis's legend under its x label, where it hides no data."""
+    axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, drop), ncols=columns)
+
+
+def groups_below(axis: Any, names: list[str], ticks: list[str]) -> None:
+    """Categories on the x axis: a tick each, and under every run of the same name that name once, parted by lines."""
+    axis.set_xticks(range(len(ticks)), ticks, fontsize="x-small")
+    axis.set_xlim(-0.6, len(ticks) - 0.4)
+    first = 0
+    for i, name in enumerate(names):
+        if i + 1 < len(names) and names[i + 1] == name:
+            continue
+        middle = (first + i) / 2
+        axis.text(middle, -0.09, name, transform=axis.get_xaxis_transform(), ha="center", va="top", fontsize="x-small")
+        if i + 1 < len(names):
+            axis.axvline(i + 0.5, c="0.6", lw=0.8)
+        first = i + 1
+
+
+def not_run(axis: Any) -> None:
+    """An axis without a measured point: no ticks that could be taken for a range, and the reason."""
+    axis.set_yticks([])
+    axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+
+
 def stamp(figure: Any, text: str) -> None:
     """Say under the figure what it was made from: scale, seeds, selection."""
     figure.supxlabel(text, fontsize="x-small", color="0.35")

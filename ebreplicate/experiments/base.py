@@ -62,6 +62,11 @@ class Experiment:
     caption: str
     labels: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def short_title(self) -> str:
+        """The title up to its colon: "Figure 1"."""
+        return self.title.partition(":")[0]
+
     def runs(self, scale: Scale) -> list[Spec]:
         """Every run this item needs at `scale`; what they depend on is added by the plan."""
         raise NotImplementedError

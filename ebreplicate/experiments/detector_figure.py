@@ -4,9 +4,11 @@ from typing import Any
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed
-from ebreplicate.experiments.detector_study import RULES
+from ebreplicate.experiments.detector_study import RULES, Grid
 from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.plan.scale import Scale
+
+GROUPS = [(d, m, r) for d, m in base.panels() for r in RATIOS[d, m]]
 
 
 def draw(scale: Scale, table: Any) -> Any:
@@ -15,40 +17,64 @@ def draw(scale: Scale, table: Any) -> Any:
 
     plt = style.use()
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=(3, 2))
-    groups = [(d, m, r) for d, m in base.panels() for r in RATIOS[d, m]]
-    for rule, colour, marker, shift in zip(RULES, style.COLOURS, style.MARKERS, (-0.22, 0, 0.22), strict=False):
-        points = []
-        for x, (dataset, model, ratio) in enumerate(groups):
-            found = by_seed(table, f"emergence_{rule}", dataset=dataset, model=model, ratio=ratio)
-            points += [(x + shift, epoch) for epoch in found.values()]
-        left.plot([p[0] for p in points], [p[1] for p in points], marker, c=colour, label=RULES[rule], alpha=0.8)
-    decay = scale.recipe.milestones[0]
-    left.axhline(decay, c="0.3", ls="--", lw=1, label=f"first learning-rate decay (epoch {decay})")
-    known = table[table.emergence_known.astype(bool)]
-    never = known[known.emergence_authors.isna()]
-    for row in never.itertuples():
-        x = groups.index((row.dataset, row.model, row.ratio))
-        left.text(x, scale.recipe.epochs, "none", ha="center", va="bottom", fontsize="xx-small", color="0.4")
-    left.set(ylabel=f"emergence epoch, of {scale.recipe.epochs}", ylim=(0, scale.recipe.epochs * 1.08))
-    left.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    for x, (dataset, model, ratio) in enumerate(groups):
-        at_eb = by_seed(table, dataset=dataset, model=model, ratio=ratio)
-        best = by_seed(table, "best_draw_accuracy", dataset=dataset, model=model, ratio=ratio)
-        seeds = sorted(set(at_eb) & set(best))
-        label = "full retrain at emergence, minus best draw of Figure 1's grid" if x == 0 else None
-        right.plot([x - 0.12] * len(seeds), [at_eb[s] - best[s] for s in seeds], "o", c=style.COLOURS[0], label=label)
-        ours = by_seed(table, "eb_train_accuracy", dataset=dataset, model=model, ratio=ratio)
-        dense = by_seed(table, "dense_accuracy", dataset=dataset, model=model, ratio=ratio)
-        seeds = sorted(set(ours) & set(dense))
-        label = "EB Train (rest of the schedule), minus dense" if x == 0 else None
-        right.plot([x + 0.12] * len(seeds), [ours[s] - dense[s] for s in seeds], "s", c=style.COLOURS[1], label=label)
-    right.axhline(0, c="0.3", ls="--", lw=1)
-    right.set_ylabel("accuracy difference (pp)")
-    right.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    short = {"preresnet101": "PRN", "vgg16": "VGG"}
-    labels = [f"{short[m]} {d.removeprefix('cifar')} {r:.0%}" for d, m, r in groups]
+    _emergence(left, scale, table)
+    whole = scale.grid("detector_study", Grid).at_emergence
+    _accuracy(right, table, whole)
     for axis in (left, right):
-        axis.set_xticks(range(len(groups)), labels, rotation=60, fontsize="x-small", ha="right")
-        axis.set_xlim(-0.6, len(groups) - 0.4)
-    style.stamp(figure, f"scale {scale.name}, one point a seed; PRN: PreResNet101, 10 and 100: CIFAR-10 and -100")
+        names = [f"{base.TITLES[m]}\n{base.TITLES[d]}" for d, m, _ in GROUPS]
+        style.groups_below(axis, names, [f"{r:.0%}" for *_, r in GROUPS])
+    stands = [f"{base.TITLES[m]}: {scale.models[m]['name']}" for m in ("preresnet101",) if scale.models[m]["name"] != m]
+    text = "; ".join([f"scale {scale.name}", *stands, "one point a seed; percentages: channels removed"])
+    if not whole:
+        text += (
+            "\nfull retrains at emergence, beside the best draw, are not part of this scale: retrains of "
+            f"{scale.retrain_recipe.epochs} epochs after searches of {scale.recipe.epochs} cannot compare draws"
+        )
+    style.stamp(figure, text)
     return figure
+
+
+def _emergence(axis: Any, scale: Scale, table: Any) -> None:
+    from ebreplicate import style
+
+    for rule, colour, marker, shift in zip(RULES, style.COLOURS, style.MARKERS, (-0.24, 0, 0.24), strict=False):
+        points = []
+        for x, (dataset, model, ratio) in enumerate(GROUPS):
+            found = by_seed(table, f"emergence_{rule}", dataset=dataset, model=model, ratio=ratio)
+            points += [(at, epoch) for at, epoch in zip(_spread(x + shift, len(found)), found.values(), strict=True)]
+        axis.plot([p[0] for p in points], [p[1] for p in points], marker, c=colour, label=RULES[rule], alpha=0.8)
+    decay = scale.recipe.milestones[0]
+    axis.axhline(decay, c="0.3", ls="--", lw=1, label=f"first learning-rate decay (epoch {decay})")
+    known = table[table.emergence_known.astype(bool)]
+    for row in known[known.emergence_authors.isna()].itertuples():
+        x = GROUPS.index((row.dataset, row.model, row.ratio))
+        axis.text(x, scale.recipe.epochs, "none", ha="center", va="bottom", fontsize="xx-small", color="0.4")
+    axis.set(ylabel=f"emergence epoch, of {scale.recipe.epochs}", ylim=(0, scale.recipe.epochs * 1.08))
+    axis.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+
+
+def _accuracy(axis: Any, table: Any, whole: bool) -> None:
+    """Differences per seed: EB Train minus dense, and (`whole`) the full retrain at emergence minus the best draw."""
+    from ebreplicate import style
+
+    kinds = [("EB Train (rest of the schedule), minus dense", "eb_train_accuracy", "dense_accuracy")]
+    if whole:
+        label = "full retrain at emergence, minus best draw of Figure 1's grid"
+        kinds.append((label, "last_accuracy", "best_draw_accuracy"))
+    for i, (label, ours, theirs) in enumerate(kinds):
+        points: list[tuple[float, float]] = []
+        for x, (dataset, model, ratio) in enumerate(GROUPS):
+            where = {"dataset": dataset, "model": model, "ratio": ratio}
+            a, b = (by_seed(table, column, **where) for column in (ours, theirs))
+            differences = [a[s] - b[s] for s in sorted(set(a) & set(b))]
+            points += zip(_spread(x + (0.24 * i if whole else 0), len(differences)), differences, strict=True)
+        look = {"marker": style.MARKERS[i], "c": style.COLOURS[i], "ls": ""}
+        axis.plot([p[0] for p in points], [p[1] for p in points], **look, label=label)
+    axis.axhline(0, c="0.3", ls="--", lw=1)
+    axis.set_ylabel("accuracy difference (pp)")
+    axis.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+
+
+def _spread(x: float, n: int) -> list[float]:
+    """Positions of n seeds about x, close beside each other, so that equal values both show."""
+    return [x + 0.07 * (i - (n - 1) / 2) for i in range(n)]

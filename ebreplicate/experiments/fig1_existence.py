@@ -3,11 +3,10 @@
 import math
 from typing import Any
 
-from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, interval
 from ebreplicate.experiments.fig1_claims import all_claims
-from ebreplicate.experiments.fig1_runs import STAR, retrains
+from ebreplicate.experiments.fig1_runs import printed, retrains
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec
 from ebreplicate.stats import accuracy_margin
@@ -47,37 +46,27 @@ class Fig1(Experiment):
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """Every published point of the figure: 4 dense baselines, 12 series."""
-        bars = published.read("eb_fig1_iclr_errorbars")
         out = []
-        for row in published.read("eb_fig1_iclr_digitised").itertuples():
-            dense = row.metric == "top1"
-            draw = "dense" if dense else "best" if row.draw_epoch == STAR else str(row.draw_epoch)
-            where = {"dataset": row.dataset, "model": row.model, "draw": draw}
-            if not dense:
+        for row in (row for panel in base.panels() for row in printed(*panel).itertuples()):
+            where = {"dataset": row.dataset, "model": row.model, "draw": row.draw}
+            if row.draw != "dense":
                 where["ratio"] = float(row.prune_ratio)
             # The authors select the best epoch on the test set, so that is what their numbers are set beside.
             measured = interval(by_seed(table, "best_accuracy", **where))
-            half = math.nan
-            if draw.isdigit():
-                bar = bars[
-                    (bars.dataset == row.dataset)
-                    & (bars.model == row.model)
-                    & (bars.prune_ratio == row.prune_ratio)
-                    & (bars.draw_epoch == int(draw))
-                ]
-                half = float(bar.err_half_best_pp.iloc[0]) if len(bar) else math.nan
-            tolerance = accuracy_margin(row.value, 10_000) + row.uncertainty + (half if math.isfinite(half) else 0.0)
-            name = "dense" if dense else f"ratio {row.prune_ratio:g}, draw {draw}"
+            reading = f"reading +-{row.uncertainty}, confidence {row.confidence}"
+            bar = row.half if math.isfinite(row.half) else 0.0
+            tolerance = accuracy_margin(row.value, 10_000) + row.uncertainty + bar
+            name = "dense" if row.draw == "dense" else f"ratio {row.prune_ratio:g}, draw {row.draw}"
             out.append(
                 Cell(
                     f"{base.TITLES[row.model]} {base.TITLES[row.dataset]}: {name}",
                     float(row.value),
                     measured,
                     "%",
-                    f"{SOURCE}; reading +-{row.uncertainty}, confidence {row.confidence}",
+                    f"{SOURCE}; " + (reading if math.isfinite(row.value) else "hidden behind other points"),
                     "best epoch on test",
                     tolerance,
-                    note="" if math.isnan(half) else f"printed error bar +-{half:g}",
+                    note="" if math.isnan(row.half) else f"printed error bar +-{row.half:g}",
                 )
             )
         return out

@@ -1,7 +1,9 @@
 """Which runs Figure 1 needs: dense searches, and a retrain a ratio, draw epoch and seed. No torch."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Spec
@@ -37,3 +39,15 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[fl
         for ratio in RATIOS[dataset, model]
         for name in at
     }
+
+
+def printed(dataset: str, model: str) -> Any:
+    """The published panel, a row a point: `prune_ratio`, `draw` (the name of the draw, or "dense"), `value`, `half`
+    (half-length of the printed error bar, nan where none could be read), `uncertainty` and `confidence` (of the
+    reading)."""
+    points, bars = (published.read(f"eb_fig1_iclr_{name}") for name in ("digitised", "errorbars"))
+    points, bars = (t[(t.dataset == dataset) & (t.model == model)] for t in (points, bars))
+    half = {(b.prune_ratio, str(b.draw_epoch)): b.err_half_best_pp for b in bars.itertuples()}
+    points = points.assign(draw=points.draw_epoch.where(points.metric != "top1", "dense").replace(STAR, "best"))
+    where = zip(points.prune_ratio, points.draw, strict=True)
+    return points.assign(half=[half.get(point, float("nan")) for point in where])

@@ -97,17 +97,22 @@ def select(table: Any, model: str, ratio: float) -> Any:
     return table[(table.model == model) & ((table.ratio - ratio).abs() < 1e-9)]
 
 
-def _emergence_cells(table: Any) -> list[Cell]:
+def annotations() -> dict[tuple[str, float], float]:
+    """The epochs that the printed cross-hairs mark, by network and ratio."""
     printed = published.read("eb_fig3_annotated_epochs")
     printed = printed[printed.method.str.startswith("EB draw epoch")]
+    return {(row.model, float(row.prune_ratio)): float(row.value) for row in printed.itertuples()}
+
+
+def _emergence_cells(table: Any) -> list[Cell]:
     cells = []
-    for row in printed.itertuples():
-        found = select(table, row.model, row.prune_ratio).drop_duplicates("seed")
+    for (model, ratio), epoch in annotations().items():
+        found = select(table, model, ratio).drop_duplicates("seed")
         measured = t_interval([Traced(e, [k]) for e, k in zip(found.emergence, found.key, strict=True)])
         cells.append(
             Cell(
-                f"{base.TITLES[row.model]} CIFAR-100: emergence epoch, ratio {row.prune_ratio:g}",
-                float(row.value),
+                f"{base.TITLES[model]} CIFAR-100: emergence epoch, ratio {ratio:g}",
+                epoch,
                 measured,
                 "epoch",
                 "Fig. 3, annotation",

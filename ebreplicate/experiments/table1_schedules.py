@@ -14,6 +14,8 @@ from ebreplicate.stats import accuracy_margin
 
 RATIO = 0.5
 PRINTED_DRAWS = ("10", "20", "40", "final")
+SHIFTED = ("cifar10", "vgg16")
+"""The panel of v1's Figure 1 whose legend is shifted by one step: its "30 %" is 50 %."""
 HIGH, LOW = "[80,120]", "[0,100]"
 
 
@@ -53,6 +55,16 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[st
     }
 
 
+def printed(dataset: str, model: str) -> dict[str, tuple[float, float]]:
+    """Accuracy and reading uncertainty of the [80,120] row, by draw: the equivalent points of Figure 1 in arXiv v1."""
+    v1 = published.read("eb_fig1_v1_digitised")
+    ratio = 0.3 if (dataset, model) == SHIFTED else RATIO
+    rows = v1[(v1.dataset == dataset) & (v1.model == model) & ((v1.prune_ratio - ratio).abs() < 1e-9)]
+    draws = rows.draw_epoch.replace("final (~160)", "final")
+    points = zip(draws, rows.value, rows.uncertainty, strict=True)
+    return {draw: (float(value), float(reading)) for draw, value, reading in points if draw in PRINTED_DRAWS}
+
+
 class Table1(Experiment):
     """2 networks x 2 datasets x 2 schedules x 4 draws."""
 
@@ -79,63 +91,21 @@ class Table1(Experiment):
 
     def figure(self, scale: Scale, table: Any) -> Any:
         """Retrain accuracy against draw epoch, one line a schedule."""
-        from ebreplicate import style
+        from ebreplicate.experiments.table1_figure import draw
 
-        plt, draws = style.use(), grid(scale).draws
-        figure, axes = plt.subplots(1, 4, figsize=(12, 3.4))
-        for axis, (dataset, model) in zip(axes, base.panels(), strict=True):
-            seen: list[float] = []
-            for schedule, colour, marker in zip((HIGH, LOW), style.COLOURS, style.MARKERS, strict=False):
-                found = [
-                    interval(by_seed(table, dataset=dataset, model=model, schedule=schedule, draw=d)) for d in draws
-                ]
-                ours = [(x, i) for x, i in enumerate(found) if i.n]
-                label = {HIGH: "large initial rate [80,120]", LOW: "a tenth of it [0,100]"}[schedule]
-                halves = [0 if math.isnan(i.half) else i.half for _, i in ours]
-                axis.errorbar(
-                    [x for x, _ in ours],
-                    [i.mean for _, i in ours],
-                    halves,
-                    c=colour,
-                    marker=marker,
-                    capsize=2,
-                    label=label,
-                )
-                for x, draw in enumerate(draws):
-                    where = {"dataset": dataset, "model": model, "schedule": schedule, "draw": draw}
-                    values = list(by_seed(table, **where).values())
-                    axis.plot([x] * len(values), values, ".", c=colour, alpha=0.5, ms=4)
-                    seen += values
-            style.frame(axis, seen)
-            axis.set_title(base.title(scale, model, dataset), fontsize="small")
-            ticks = [d if d == "final" else str(scale.epoch(int(d))) for d in draws]
-            axis.set_xticks(range(len(draws)), ticks)
-            axis.set_xlabel("draw epoch")
-        axes[0].set_ylabel("retrain accuracy (%)")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
-        style.stamp(
-            figure,
-            f"scale {scale.name}, {base.count(len(seeds_of(scale)), 'seed')}, mean and 95 % t-interval (cut at the "
-            f"frame), last retrain epoch, {RATIO:.0%} of the channels removed",
-        )
-        return figure
+        return draw(scale, table)
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """[80,120] cells beside the single-run equivalents of arXiv v1's Figure 1; the [0,100] row was not found."""
-        v1 = published.read("eb_fig1_v1_digitised")
         out = []
         for dataset, model in base.panels():
-            # v1's legend of the VGG16/CIFAR-10 panel is shifted by one step: its "30 %" is 50 %.
-            label = 0.3 if (dataset, model) == ("cifar10", "vgg16") else RATIO
-            rows = v1[(v1.dataset == dataset) & (v1.model == model) & ((v1.prune_ratio - label).abs() < 1e-9)]
+            points = printed(dataset, model)
             for schedule in (HIGH, LOW):
                 for draw in PRINTED_DRAWS:
-                    printed = rows[rows.draw_epoch == ("final (~160)" if draw == "final" else draw)]
-                    known = schedule == HIGH and len(printed) == 1
-                    value = float(printed.value.iloc[0]) if known else math.nan
+                    known = schedule == HIGH and draw in points
+                    shifted = known and (dataset, model) == SHIFTED
+                    value, reading = points[draw] if known else (math.nan, 0.0)
                     where = {"dataset": dataset, "model": model, "schedule": schedule, "draw": draw}
-                    reading = float(printed.uncertainty.iloc[0]) if known else 0.0
                     out.append(
                         Cell(
                             f"{base.TITLES[model]} {base.TITLES[dataset]}: {schedule}, draw {draw}",
@@ -145,7 +115,7 @@ class Table1(Experiment):
                             "equivalent point of arXiv v1 Fig. 1, digitised" if known else "not found",
                             "best epoch on test",
                             accuracy_margin(value, 10_000) + reading if known else math.nan,
-                            note="v1 legend read as shifted by one ratio" if known and label != RATIO else "",
+                            note="v1 legend read as shifted by one ratio" if shifted else "",
                         )
                     )
         return out

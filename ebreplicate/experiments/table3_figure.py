@@ -63,6 +63,10 @@ def _panel(axis: Any, scale: Scale, table: Any, model: str) -> None:
                 _name(other, ratio, x, y)
                 seen += [y] if other is axis else []
     style.frame(axis, seen)
+    if not seen:
+        style.not_run(axis)
+    if not (seen or paper):
+        axis.set_xticks([])
     if other is not axis:
         other.grid(visible=False)
         style.frame(other, [y for _, y in paper.values()])

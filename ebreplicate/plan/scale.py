@@ -122,8 +122,8 @@ def _yaml(text: str, where: str, loader: type[_Loader] = _Loader) -> Any:
         raise UserError(f"{where}: not YAML ({e})") from None
 
 
-def _check(data: dict[str, Any], where: str) -> None:
-    """Check against the JSON schema; one message that names the field."""
+def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
+    """Check against the JSON schema; one message that names the field, with its `usual` value if overridden."""
     import jsonschema
 
     try:
@@ -134,7 +134,9 @@ def _check(data: dict[str, Any], where: str) -> None:
     error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path) or "(top level)"
-        raise UserError(f"{where}: {field}: {clipped(error.message)}")
+        top = field.partition(".")[0]
+        example = f"; expected, for example, {top}={shown(usual[top])}" if top in usual else ""
+        raise UserError(f"{where}: {field}: {clipped(error.message)}{example}")
 
 
 @cache
@@ -168,12 +170,13 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    data = {"seeds_of": {}} | _yaml(_read(name), where)
-    for name_of, value in (overrides or {}).items():
-        if name_of not in data:
-            raise unknown("--config", name_of, data)
-        data[name_of] = value
-    _check(data, where)
+    usual = {"seeds_of": {}} | _yaml(_read(name), where)
+    given = overrides or {}
+    for name_of in given:
+        if name_of not in usual:
+            raise unknown("--config", name_of, usual)
+    data = usual | given
+    _check(data, where, {name_of: usual[name_of] for name_of in given})
     recipe = from_dict(Recipe, data["recipe"])
     retrain = from_dict(Recipe, {**data["recipe"], **data["retrain_recipe"]})
     epochs = {int(k): v for k, v in _plain_keys(data["epochs"], where).items()}

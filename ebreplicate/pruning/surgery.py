@@ -89,12 +89,12 @@ def shrink(model: Network, mask: Tensor) -> Network:
     """Smaller network that keeps the channels of `mask` (bool, (N,), forward order), weights and statistics inherited.
 
     A layer that the mask empties keeps one silent channel (gamma = beta = 0), so the logits still equal those of the
-    masked dense network. The result is on the model's device and in its training mode. Raises UserError for a mask
-    that does not fit or a network without surgery.
+    masked dense network. The result has the model's device, floating-point type and training mode. Raises UserError for
+    a mask that does not fit or a network without surgery.
     """
     dense = masked(model, mask)
     small = build(**dense.arguments, channels=kept_channels(dense, mask))
-    small.to(next(model.parameters()).device).train(model.training)
+    small.to(next(model.parameters())).train(model.training)
     index = [_indices(m) for m in split_mask(dense, mask)]
     if isinstance(dense, VGG) and isinstance(small, VGG):
         _shrink_vgg(small, dense, index)

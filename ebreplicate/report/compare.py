@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import NOT_SUPPORTED, SUPPORTED, Cell
+from ebreplicate.experiments.base import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
 from ebreplicate.experiments.verdicts import cell_verdict, told_p
 from ebreplicate.plan.scale import Scale
 from ebreplicate.report.markdown import markdown_table
@@ -103,13 +103,7 @@ def multiplicity(claims: Any) -> str:
 def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
     """The comparison page in markdown; `selected` is the table of what choosing the best epoch adds."""
     parts = [f"# Comparison with the paper, scale `{scale.name}`\n", scale.note.strip() + "\n", _reading(scale)]
-    parts.append("## Claims\n")
-    rows = [
-        [c.statement, f"**{c.verdict}**", c.evidence or "-", number(c.p_holm, 3), c.rule, c.source]
-        for c in claims.itertuples()
-    ]
-    parts.append(markdown_table(["claim", "verdict", "evidence", "p Holm", "rule", "source"], rows))
-    parts.append(multiplicity(claims))
+    parts += _claims(claims)
     for item in EXPERIMENTS:
         here = cells[cells["item"] == item]
         if not len(here):
@@ -137,9 +131,31 @@ def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
             for row in here.itertuples()
         ]
         head = ["cell", "published", "measured (95 % CI)", "n", "difference", "unit", "selection", "verdict", "note"]
-        parts.append(markdown_table(head, body))
+        text = markdown_table(head, body)
+        folded = f"<details><summary>the cells, none of them run</summary>\n\n{text}\n</details>\n"
+        parts.append(text if here.n.any() else folded)
     parts.append(f"## {SELECTION}\n\n{SELECTION_NOTE}\n\n{selected}")
     return "\n".join(parts)
+
+
+def _claims(claims: Any) -> list[str]:
+    """The ledger: what was judged, with its evidence, and then what nothing has been run for."""
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in claims.verdict.value_counts().items())
+    parts = [f"## Claims\n\n{len(claims)} claims: {counts}.\n"]
+    titles = {item: EXPERIMENTS.load(item).short_title for item in claims["item"]}
+    judged, rest = (claims[(claims.verdict == NOT_RUN) == waiting] for waiting in (False, True))
+    if len(judged):
+        rows = [
+            [titles[c.item], c.statement, f"**{c.verdict}**", c.evidence or "-", number(c.p_holm, 3), c.rule, c.source]
+            for c in judged.itertuples()
+        ]
+        parts.append(markdown_table(["item", "claim", "verdict", "evidence", "p Holm", "rule", "source"], rows))
+    parts.append(multiplicity(claims))
+    if len(rest):
+        parts.append("### Not run at this scale\n")
+        rows = [[titles[c.item], c.statement, c.rule, c.source] for c in rest.itertuples()]
+        parts.append(markdown_table(["item", "claim", "rule", "source"], rows))
+    return parts
 
 
 def _reading(scale: Scale) -> str:

@@ -37,15 +37,15 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
     from ebreplicate import cost
     from ebreplicate.models import build
 
-    dense: dict[Network, float] = {}
+    dense: dict[tuple[str, str, float], float] = {}
     total: dict[Network, tuple[float, float]] = {}
     for spec in plan.runs.values():
         name, search = _network(spec), search_of(spec)
-        if name not in dense:
+        if name[:3] not in dense:
             info = INFO[search.dataset]
-            dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
+            dense[name[:3]] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
         share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) and not spec.ticket.over_weights else 1
-        flops = cost.training_flops(dense[name] * share, search.train_images, epochs_of(spec))
+        flops = cost.training_flops(dense[name[:3]] * share, search.train_images, epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
     return total
@@ -61,8 +61,29 @@ def _finished_speeds(store: Store, plan: Plan) -> dict[Network, float]:
     return {name: statistics.median(values) for name, values in found.items()}
 
 
+def _trial_batch(batch: int, side: int) -> int:
+    """Batch of a trial: on a CPU, where the time per image hardly depends on it, at most 8 images of 32x32."""
+    import torch
+
+    return batch if torch.cuda.is_available() else min(batch, max(2, 8 * 32**2 // side**2))
+
+
+def _trial_speeds(networks: Iterable[Network]) -> dict[Network, float]:
+    """Seconds per FLOP of each network; one trial for all that are equally fast."""
+    tried: dict[tuple[object, ...], float] = {}
+    found = {}
+    for name in networks:
+        model, dataset, width, batch, precision = name
+        info = INFO[dataset]
+        like = model, info.shape, width, _trial_batch(batch, info.side), precision
+        if like not in tried:
+            tried[like] = _trial_speed(name)
+        found[name] = tried[like]
+    return found
+
+
 def _trial_speed(name: Network) -> float:
-    """Seconds per FLOP of two training steps of a network on this device, on random images."""
+    """Seconds per FLOP of a network's training steps on this device, on random images: the better of two, after one."""
     import time
 
     import torch
@@ -76,8 +97,7 @@ def _trial_speed(name: Network) -> float:
     model, dataset, width, batch, precision = name
     info = INFO[dataset]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu":  # the time per image hardly depends on the batch there: at most 32 images of 32x32
-        batch = min(batch, max(2, 32 * 32**2 // info.side**2))
+    batch = _trial_batch(batch, info.side)
     network = build(model, info.classes, width, shape=info.shape)
     network.to(device).to(memory_format=torch.channels_last)
     trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
@@ -109,10 +129,14 @@ def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
     total = sum(planned for planned, _ in flops.values())
     lines.append(f"training FLOPs:  {total:.3g} (3 x forward x images x epochs; masked channels cost nothing)")
     known = _finished_speeds(store, plan)
-    speed = {name: known[name] if name in known else _trial_speed(name) for name in flops}
+    speed = known | _trial_speeds(name for name in flops if name not in known)
     hours, left = (sum(flops[n][i] * speed[n] for n in flops) / 3600 for i in (0, 1))
     how = "finished searches" if set(known) >= set(flops) else "a trial of three steps a network on this device"
-    lines.append(f"estimated:       {left:.1f} hours left of {hours:.1f}, one run at a time (speed: {how})")
+    lines.append(f"estimated:       {left:,.1f} hours left of {hours:,.1f}, one run at a time (speed: {how})")
+    heavy = sorted(flops, key=lambda name: -flops[name][1] * speed[name])[:3]
+    parts = [f"{n[0]} on {n[1]} ({n[4]}) {flops[n][1] * speed[n] / 3600:,.0f}" for n in heavy if flops[n][1]]
+    if parts and len(flops) > len(parts):
+        lines.append(f"most of it:      {', '.join(parts)} hours; `--items` plans a part")
     return "\n".join(lines)
 
 

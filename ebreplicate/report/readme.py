@@ -45,8 +45,8 @@ def results_table(results: Path) -> str:
 
 
 def _title(item: str) -> str:
-    title: str = EXPERIMENTS.load(item).title
-    return title.split(":")[0]
+    title: str = EXPERIMENTS.load(item).short_title
+    return title
 
 
 def selection_tables(results: Path) -> str:

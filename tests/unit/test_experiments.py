@@ -519,15 +519,21 @@ def test_fig1_draws_our_means_and_the_papers_points(run):
     table = run("fig1_existence", TINY, by_draw(e1=40.0, e3=50.0, e8=45.0, best=48.0, dense=60.0))
     figure = EXPERIMENTS.load("fig1_existence").figure(TINY, table)
     panel = figure.axes[0]
-    assert panel.get_title() == "PreResNet101 on CIFAR-10\n(preresnet20 at width 0.25; digits, 60 images)"
+    assert panel.get_title() == "PreResNet101 on CIFAR-10\n(preresnet20 at width 0.25; digits, 60 images), n = 2"
     ours = [c.lines[0] for c in panel.containers]
     assert [line.get_ydata().tolist() for line in ours] == [[40.0, 50.0, 45.0, 48.0]] * 3
-    assert ours[0].get_xdata().tolist() == [20, 60, 160, 185]  # on an axis of the paper's 160 epochs, star at the right
+    # On an axis of the paper's 160 epochs, star at the right; the series beside each other, not on each other.
+    assert ours[1].get_xdata().tolist() == pytest.approx([20, 60, 160, 185])
+    assert all(a < b < c for a, b, c in zip(*(line.get_xdata() for line in ours), strict=True))
     dashed = [line for line in panel.lines if line.get_linestyle() == "--"]
     assert [line.get_ydata()[0] for line in dashed] == [60.0]
     right = next(a for a in figure.axes if a is not panel and a.bbox.bounds == panel.bbox.bounds)
-    assert len(right.lines) == 3  # the paper's heights are another axis at a reduced scale
-    assert right.lines[0].get_ydata().tolist()[-1] == 93.688
+    paper = right.containers  # the paper's heights are another axis at a reduced scale
+    assert [c.lines[0].get_ydata().tolist()[-1] for c in paper] == [93.688, 93.566, 92.777]
+    assert [line.get_ydata()[0] for line in right.lines if line.get_linestyle() == "-."] == [93.61]
+    bars = paper[0].lines[2][0].get_segments()  # epoch 1: 93.127 +- 0.28; epoch 3: hidden behind others
+    assert bars[0].tolist() == [[1, pytest.approx(92.847)], [1, pytest.approx(93.407)]]
+    assert len([b for b in bars if len(b)]) < len(paper[0].lines[0].get_xdata())
     assert "draw epoch, of 8" in saved(figure)
 
 
@@ -544,7 +550,10 @@ def test_table1_draws_one_line_a_schedule(run):
     figure = EXPERIMENTS.load("table1_schedules").figure(TINY, table)
     axis = figure.axes[3]
     assert [c.lines[0].get_ydata().tolist() for c in axis.containers] == [[1, 2, 3, 4], [5, 6, 7, 8]]
-    assert [t.get_text() for t in axis.get_xticklabels()] == ["2", "3", "4", "final"]
+    ticks = ["2\n(paper: 10)", "3\n(paper: 20)", "4\n(paper: 40)", "final"]
+    assert [t.get_text() for t in axis.get_xticklabels()] == ticks
+    right = next(a for a in figure.axes if a is not axis and a.bbox.bounds == axis.bbox.bounds)
+    assert [c.lines[0].get_ydata().tolist() for c in right.containers] == [[71.1, 71.07, 70.14, 69.72]]
     assert "large initial rate" in saved(figure)
 
 
@@ -556,8 +565,9 @@ def test_detector_draws_each_rule_and_names_what_never_emerged(tmp_path):
     emerged = 2 * (12 - 3)  # seeds x (groups - those at ratio 0.7)
     assert rules["authors' code: newest of 5 masks against each older one"] == [3] * emerged
     assert rules["README: last 5 distances between consecutive epochs"] == [4] * emerged
-    assert [t.get_text() for t in left.texts] == ["none"] * 6
-    assert list(right.lines[0].get_ydata()) == [-6.0, -6.0]
+    assert [t.get_text() for t in left.texts].count("none") == 6
+    assert ["VGG16\nCIFAR-100" in [t.get_text() for t in axis.texts] for axis in (left, right)] == [True, True]
+    assert list(right.lines[1].get_ydata()) == [-6.0] * emerged
     assert "EB Train (rest of the schedule), minus dense" in saved(figure)
 
 
@@ -566,8 +576,9 @@ def test_fig3_draws_the_matrix_and_marks_emergence(tmp_path):
     figure = EXPERIMENTS.load("fig3_mask_distance").figure(TINY, table)
     last = figure.axes[3]  # VGG16, 80 % removed
     assert last.images[0].get_array()[0].tolist() == [0.0] * 4 + [0.2] * 4
-    assert [t.get_text() for t in last.texts] == ["4"]
-    assert [t.get_text() for t in figure.axes[0].texts] == []
+    assert last.get_title() == "80% removed: emerges at 4 (paper: 14)"
+    assert figure.axes[0].get_title() == "20% removed: never emerges (paper: 27)"
+    assert [bool(axis.lines) for axis in (figure.axes[0], last)] == [False, True]
     assert "mask distance" in saved(figure)
 
 

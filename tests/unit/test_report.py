@@ -68,8 +68,14 @@ def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_a
     for scale in (COMPARABLE, TINY):
         cells, claims = compare.collect(scale, tables)
         text = compare.page(scale, cells, claims, "what choosing adds")
-        judged = [(row[0], row[1]) for row in rows_of(text.split("## Claims")[1].split("\n## ")[0])[2:]]
-        assert judged == [(c.statement, f"**{c.verdict}**") for c in claims.itertuples()]
+        ledger = text.split("## Claims")[1].split("\n## ")[0]
+        above, below = ledger.split("### Not run at this scale")
+        judged = [(row[1], row[2]) for row in rows_of(above)[2:]]
+        ran = claims[claims.verdict != "not run"]
+        assert judged == [(c.statement, f"**{c.verdict}**") for c in ran.itertuples()]
+        assert [row[1] for row in rows_of(below)[2:]] == list(claims[claims.verdict == "not run"].statement)
+        folded = len(re.findall("<details>", text))  # an item of which nothing was run
+        assert folded == sum(not here.n.any() for _, here in cells.groupby("item"))
         sections = re.findall("^## (.*)$", text, re.M)
         assert sections == ["Claims", *(EXPERIMENTS.load(i).title for i in EXPERIMENTS), compare.SELECTION]
         assert text.endswith("what choosing adds")
@@ -135,6 +141,15 @@ def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
     ]
     assert f"training epochs: {SHARED:,} with shared searches, {ALONE:,} without ({ALONE / SHARED:.1f}x)" in text
     assert not list(tmp_path.iterdir())
+
+
+def test_networks_whose_steps_are_alike_share_a_trial(monkeypatch):
+    tried = []
+    monkeypatch.setattr(planning, "_trial_speed", lambda name: tried.append(name) or float(len(tried)))
+    networks = [("vgg16", "cifar10", 1.0, 256, "fp32"), ("vgg16", "cifar100", 1.0, 256, "fp32")]
+    networks += [("vgg16", "cifar10", 0.5, 256, "fp32"), ("vgg16", "cifar10", 1.0, 256, "bfp8")]
+    speeds = planning._trial_speeds(networks)
+    assert [speeds[name] for name in networks] == [1.0, 1.0, 2.0, 3.0]
 
 
 def hand_flops():

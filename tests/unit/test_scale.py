@@ -65,7 +65,7 @@ def test_an_override_replaces_its_field_once():
         ("seeds=[true]", r"^smoke\.yaml: seeds\.0: True is not of type 'integer'"),
         ("seeds=[]", r"^smoke\.yaml: seeds: "),
         ("seeds=[0, 0]", r"^smoke\.yaml: seeds: .*non-unique"),
-        ("seeds=0", r"^smoke\.yaml: seeds: 0 is not of type 'array'"),
+        ("seeds=0", r"^smoke\.yaml: seeds: 0 is not of type 'array'; expected, for example, seeds=\[0, 1\]$"),
         ("precision=fp16", r"^smoke\.yaml: precision: 'fp16' is not one of"),
         ("recipe={lr: 0.1, epoch: 3}", r"^smoke\.yaml: recipe: .*'epoch' was unexpected"),
         ("recipe={epochs: 6, lr: -1}", r"^Recipe\.lr: must be positive"),

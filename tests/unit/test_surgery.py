@@ -106,3 +106,11 @@ def test_a_bottleneck_inherits_the_kept_channels():
         assert new.conv3.weight[:, i].equal(old.conv3.weight[:, out])
         for j, into in enumerate(first):
             assert new.conv2.weight[i, j].equal(old.conv2.weight[out, into])
+
+
+def test_a_network_in_double_precision_stays_one_and_computes_the_same_to_its_last_digits(dense):
+    dense, mask = dense.double().eval(), half_mask(dense)
+    small = shrink(dense, mask)
+    assert {p.dtype for p in small.parameters()} == {torch.float64}
+    x = images(2).double()
+    torch.testing.assert_close(small(x), masked(dense, mask)(x), rtol=1e-12, atol=1e-12)

@@ -31,3 +31,17 @@ def test_it_is_named_once_and_nothing_runs(given, message, tmp_path):
     assert "Traceback" not in done.stdout
     assert "job" not in done.stdout
     assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("figures/smoke/fig1_existance.svg", "unknown name 'fig1_existance'; did you mean 'fig1_existence'?"),
+        ("results/comparison/quik.csv", "scale: unknown name 'quik'; did you mean 'quick'? known: paper, quick, smoke"),
+    ],
+)
+def test_a_figure_or_scale_that_there_is_not_is_named_with_those_there_are(target, message, tmp_path):
+    done = snakemake(linked(tmp_path), "--cores", "1", target)
+    assert done.returncode != 0
+    assert done.stdout.count(message) == 1
+    assert not (tmp_path / "results" / "runs").exists()

@@ -90,8 +90,8 @@ OVERRIDES = " ".join(
 
 wildcard_constraints:
     run=r"[A-Za-z0-9.\-]+",
-    scale="|".join(SCALES),
-    item="|".join([*EXPERIMENTS, *EXPERIMENTS.parts]),
+    scale=r"[a-z0-9]+",
+    item=r"\w+",
 
 
 # What a dry run of the paper scale (6,302 jobs) spends its time on, beside planning. Snakemake inspects the signature of
@@ -130,6 +130,10 @@ def needs(kind):
 def records_of(wildcards):
     """Input function: every record an item's table reads, its tickets and searches included."""
     scale, item = wildcards.scale, wildcards.item
+    items = [*EXPERIMENTS, *EXPERIMENTS.parts]
+    for kind, name, known in (("scale", scale, SCALES), ("figure or table", item, items)):
+        if name not in known:
+            raise WorkflowError(str(unknown(kind, name, known)))
     if item in EXPERIMENTS.parts:  # planned with the whole item
         asked = requests(SCALE_SPECS[scale], [item])
         if not asked:
