@@ -69,7 +69,7 @@ def _trial_batch(batch: int, side: int) -> int:
 
 
 def _trial_speeds(networks: Iterable[Network]) -> dict[Network, float]:
-    """Seconds per FLOP of each network; one trial for all that differ only in what a step's speed does not depend on."""
+    """Seconds per FLOP of each network; one trial for those that differ in what a step's speed does not depend on."""
     tried: dict[tuple[object, ...], float] = {}
     found = {}
     for name in networks:
