@@ -8,10 +8,14 @@ from ebreplicate.errors import unknown
 
 
 class Registry:
-    """Names to `module:attribute`, imported at first use."""
+    """Names to `module:attribute`, imported at first use.
 
-    def __init__(self, kind: str, targets: dict[str, str]):
+    `parts`: further names, for parts of what is registered. They can be asked for, and are not listed.
+    """
+
+    def __init__(self, kind: str, targets: dict[str, str], parts: dict[str, str] | None = None):
         self.kind = kind
+        self.parts = parts or {}
         self._targets = targets
 
     def __iter__(self) -> Iterator[str]:
@@ -22,11 +26,12 @@ class Registry:
 
     def check(self, name: str) -> str:
         """Return `name`; raise UserError with the nearest known name if there is no such entry."""
-        if name not in self._targets:
-            raise unknown(self.kind, name, self._targets)
+        known = {**self._targets, **self.parts}
+        if name not in known:
+            raise unknown(self.kind, name, known)
         return name
 
     def load(self, name: str) -> Any:
         """Import and return what `name` stands for; raises UserError for an unknown name."""
-        module, attribute = self._targets[self.check(name)].split(":")
+        module, attribute = {**self._targets, **self.parts}[self.check(name)].split(":")
         return getattr(import_module(module), attribute)

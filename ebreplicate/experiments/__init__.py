@@ -19,4 +19,10 @@ EXPERIMENTS = Registry(
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
         "rigl_imagenet": "ebreplicate.experiments.rigl_imagenet:EXPERIMENT",
     },
+    parts={
+        "table2_vgg16_cifar10": "ebreplicate.experiments.table2_blocks:VGG16_CIFAR10",
+        "table2_vgg16_cifar100": "ebreplicate.experiments.table2_blocks:VGG16_CIFAR100",
+        "table2_preresnet101_cifar10": "ebreplicate.experiments.table2_blocks:PRERESNET101_CIFAR10",
+        "table2_preresnet101_cifar100": "ebreplicate.experiments.table2_blocks:PRERESNET101_CIFAR100",
+    },
 )

@@ -88,30 +88,46 @@ class DetectorStudy(Experiment):
         return draw(scale, table)
 
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
-        """The second-hand N_EB / N figure: tickets found in 12.5 % of training."""
+        """The second-hand N_EB / N figure, tickets found in 12.5 % of training; and the earliest ticket."""
         known = table[table.emergence_known.astype(bool) & table.emergence_authors.notna()]
         per_seed = [
             Traced((100 * rows.emergence_authors / rows.search_epochs).mean(), rows.draw_key)
             for _, rows in known.groupby("seed")
         ]
-        printed = published.read("eb_headline_claims")
-        value = float(printed[printed.metric == "N_EB_over_N_fig1"].value.iloc[0])
+        earliest = [_earliest(rows) for _, rows in known.groupby("seed")]
+        printed = published.read("eb_headline_claims").set_index("metric").value
         return [
             Cell(
+                "earliest emergence over panels and ratios",
+                float(printed["eb_emergence_epoch"]),
+                t_interval(earliest),
+                "epoch of 160",
+                "second-hand note on arXiv v1 (as early as epoch 20 of 160)",
+                "authors' rule",
+                4.0,
+                note="where the first ticket emerged; tolerance: 4 of 160 epochs",
+            ),
+            Cell(
                 "emergence epoch / search epochs, mean over panels and ratios",
-                value,
+                float(printed["N_EB_over_N_fig1"]),
                 t_interval(per_seed),
                 "%",
                 "second-hand note on Fig. 1 (20 of 160 epochs)",
                 "authors' rule",
                 2.5,
                 note="where the ticket emerged; tolerance: 4 of 160 epochs",
-            )
+            ),
         ]
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """Masks settle before the first decay; drawing at emergence is as good as the best draw."""
         return all_claims(scale, table)
+
+
+def _earliest(rows: Any) -> Traced:
+    """Emergence of the first ticket of one seed's rows, on the paper's scale of 160 epochs."""
+    epochs = 160 * rows.emergence_authors / rows.search_epochs
+    return Traced(epochs.min(), rows.draw_key)
 
 
 def _eb_train_columns(scale: Scale, spec: Retrain, store: Any) -> dict[str, Any]:

@@ -106,6 +106,7 @@ TEXTS = (
         LENET, "ticket_vs_reinit_speed_at_21%", "lenet300", "plain", 21.1, _speed("reinit"), "faster than re-init", "x"
     ),
     Text(LENET, "ticket_vs_reinit_acc_at_21%", "lenet300", "plain", 21.1, _gain("reinit"), "above re-init", "pp"),
+    Text(LENET, "acc_gain_max_at_Pm_13.5%", "lenet300", "plain", 13.5, _gain("dense"), "above dense", "pp"),
     Text(LENET, "acc_gain_at_50K_up_to", "lenet300", "plain", NAN, _largest_gain, "most above dense, at the end", "pp"),
     *(
         Text(f"Conv-{n}", "early_stop_speedup", f"conv{n}", "plain", level, _speed("dense"), "faster than dense", "x")
@@ -116,6 +117,16 @@ TEXTS = (
         for n, level in ((2, 4.6), (4, 11.1), (6, 26.4))
     ),
     Text("VGG-19", "warmup10K_lr0.1_unpruned_gain", "vgg19", "warmup", NAN, _warm_dense, "dense gains by warmup", "pp"),
+    Text(
+        RESNET,
+        "lr0.1_unpruned",
+        "preresnet20",
+        "high",
+        NAN,
+        lambda at: at.of("dense", "last_accuracy"),
+        "dense network, high rate",
+        "%",
+    ),
     Text(RESNET, "lr0.01_best_ticket", "preresnet20", "low", NAN, _largest, "most accurate ticket, low rate", "%"),
     Text(
         RESNET,
@@ -169,7 +180,7 @@ def cells(table: Any) -> list[Cell]:
                 text.unit,
                 f"{PAPER}, text",
                 "early stopping"
-                if "early_stop" in text.metric or text.metric.startswith("ticket_vs")
+                if "early_stop" in text.metric or text.metric.startswith(("ticket_vs", "acc_gain_max"))
                 else "last epoch",
                 _tolerance(text, value),
                 note=f"{text.metric} in lth_key_numbers.csv",

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments import base, lottery_text
+from ebreplicate.experiments import base, lottery_levels, lottery_text
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed
 from ebreplicate.experiments.lottery_runs import DATASET, DEEP, ITEM, Planned, grid_of, planned
 from ebreplicate.plan.scale import Scale
@@ -129,7 +129,7 @@ class LotteryTickets(Experiment):
                     for number in wanted:
                         if number or series == "ticket":
                             out += _cells(table, model, setting, series, number)
-        return out + lottery_text.cells(table)
+        return out + lottery_text.cells(table) + lottery_levels.cells(table)
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """What the paper says of small networks, of the learning rate, and what later work says of rewinding."""

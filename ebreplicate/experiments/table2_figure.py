@@ -1,13 +1,14 @@
 """Table 2 as a figure: accuracies by method, one panel a block."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed, interval
 from ebreplicate.experiments.fig1_runs import RATIOS
 from ebreplicate.experiments.table2_cells import printed
-from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.experiments.table2_methods import BLOCKS, CONTROLS, DENSE, PAPER, Place
 from ebreplicate.plan.scale import Scale
 
 ORDER = (DENSE, *PAPER, *CONTROLS)
@@ -15,13 +16,15 @@ SHIFT = (-0.22, 0.0, 0.22)
 """Vertical offsets of a row's three ratios."""
 
 
-def draw(scale: Scale, table: Any) -> Any:
+def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     """Dots with t-intervals, a row a method; the paper's numbers hollow, on their own axis at reduced scales."""
     from ebreplicate import style
 
     plt = style.use()
-    figure, axes = plt.subplots(2, 2, figsize=(11, 9.4), sharey=True)
-    for axis, (dataset, model) in zip(axes.flat, BLOCKS, strict=True):
+    across = min(len(blocks), 2)
+    down = -(-len(blocks) // across)
+    figure, axes = plt.subplots(down, across, figsize=(5.5 * across, 4.7 * down), sharey=True, squeeze=False)
+    for axis, (dataset, model) in zip(axes.flat, blocks, strict=True):
         _panel(axis, scale, table, dataset, model)
     handles = [plt.Line2D([], [], c="0.3", marker="o", ls="", label="ours: mean and 95 % t-interval, seeds as dots")]
     where = "" if scale.comparable else ", upper axis"

@@ -1,7 +1,7 @@
 """The rows of Table 2: what each method runs, which are the paper's and which are controls. No torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,8 @@ from ebreplicate.plan.spec import Retrain, Ticket
 
 LOW = "bfp8"
 """The format of LF (search) and LL (search and retrain): the authors' 8-bit block floating point."""
+AVERAGED = 140 / 160
+"""Share of training after which LL's weights are averaged, beside the training (the authors' scripts, after SWALP)."""
 Build = Callable[[Scale, str, str, float, int], Spec]
 """(scale, dataset, model, ratio, seed) to the run whose record is the row."""
 
@@ -28,13 +30,15 @@ def _ticket(
     at: str = "eb",
     method: str = "slimming",
     search_precision: str | None = None,
+    averaged: bool = False,
     **retrain: Any,
 ) -> Retrain:
     """A ticket of the scale's search, trained by the scale's whole recipe (every row of the table has equal epochs)."""
+    recipe = replace(scale.recipe, swa_start=int(AVERAGED * scale.recipe.epochs)) if averaged else scale.recipe
     searched: dict[str, Any] = {"precision": search_precision} if search_precision else {}
     search = scale.search(model, dataset, seed, **searched)
     ticket = Ticket(search=search, ratio=ratio, at=at, method=method)
-    return Retrain(ticket=ticket, recipe=scale.recipe, **retrain)
+    return Retrain(ticket=ticket, recipe=recipe, **retrain)
 
 
 def _unpruned(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Spec:
@@ -53,7 +57,7 @@ PAPER: dict[str, Build] = {
     "EB Train (re-init)": partial(_ticket, init="reinit"),
     "EB Train": eb_train,
     "EB Train (LF)": partial(_ticket, search_precision=LOW, schedule="continue"),
-    "EB Train (LL)": partial(_ticket, search_precision=LOW, precision=LOW, schedule="continue"),
+    "EB Train (LL)": partial(_ticket, search_precision=LOW, precision=LOW, schedule="continue", averaged=True),
 }
 CONTROLS: dict[str, Build] = {
     "Random channels": partial(_ticket, method="random", schedule="continue"),
@@ -108,11 +112,16 @@ def grid(scale: Scale) -> Grid:
     return scale.grid("table2", Grid)
 
 
-def rows(scale: Scale) -> list[tuple[str, str, str, float, int, Spec]]:
+Place = tuple[str, str]
+"""Dataset and model of a block, by the paper's names."""
+BLOCKS: list[Place] = [(dataset, model) for model in ("vgg16", "preresnet101") for dataset in ("cifar10", "cifar100")]
+
+
+def rows(scale: Scale, blocks: Sequence[Place] = BLOCKS) -> list[tuple[str, str, str, float, int, Spec]]:
     """(dataset, model, method, ratio, seed, run) of every row, seed by seed; the unpruned network has ratio 0."""
     settings, out = grid(scale), []
     for seed in scale.seeds[: settings.seeds]:
-        for dataset, model in BLOCKS:
+        for dataset, model in blocks:
             block = settings.block(dataset, model)
             if block.ratios:
                 out.append((dataset, model, DENSE, 0.0, seed, _unpruned(scale, dataset, model, 0.0, seed)))
@@ -120,6 +129,3 @@ def rows(scale: Scale) -> list[tuple[str, str, str, float, int, Spec]]:
                 for name in block.methods or METHODS:
                     out.append((dataset, model, name, ratio, seed, METHODS[name](scale, dataset, model, ratio, seed)))
     return out
-
-
-BLOCKS = [(dataset, model) for model in ("vgg16", "preresnet101") for dataset in ("cifar10", "cifar100")]

@@ -24,7 +24,7 @@ from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
 
 COLUMNS = ["model", "dataset", "method", "ratio", "epoch", "seed", "status", "last_accuracy", "best_accuracy"]
 COLUMNS += ["last_top5", "best_top5", "best_epoch", "last_delta", "training_flops", "flops_ratio", "forward_flops"]
-COLUMNS += ["seconds", "key"]
+COLUMNS += ["energy_measured_kj", "energy_source", "seconds", "key"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def runs_of(scale: Scale, model: str, seed: int) -> dict[tuple[str, float], Sear
 
 def _row(spec: Search | Retrain | Ticket, store: Any) -> dict[str, Any]:
     """Accuracies, cost and draw epoch of one row; a softly pruned network was last evaluated by its own search."""
+    from ebreplicate import energy
+
     drawn = store.read(spec.ticket if isinstance(spec, Retrain) else spec) if not isinstance(spec, Search) else None
     trained = store.read(spec.search if isinstance(spec, Ticket) else spec)
     row: dict[str, Any] = {"key": key(spec), "status": base.NOT_RUN}
@@ -78,6 +80,8 @@ def _row(spec: Search | Retrain | Ticket, store: Any) -> dict[str, Any]:
     if trained["status"] != "ok":
         return row
     row |= {name: metrics.get(name) for name in ("last_top5", "best_top5", "best_epoch")}
+    joules, source = energy.measured(spec.search if isinstance(spec, Ticket) else spec, store)
+    row |= {"energy_measured_kj": None if joules is None else joules / 1e3, "energy_source": source}
     forward = (drawn or trained)["cost"].get("forward_flops", {})
     return row | {"training_flops": cost["training_flops"]["authors"], "forward_flops": forward.get("authors")}
 

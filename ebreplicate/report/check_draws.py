@@ -50,4 +50,3 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
     expected, ledger = tickets.facts(spec, dense, mask, found, epoch)
     yield from differences(metrics, expected, " of the mask")
     yield from differences(record["cost"], ledger, " of its network")
-    yield from (f"lacks {name}" for name in ledger if name not in record["cost"])

@@ -15,6 +15,9 @@ from ebreplicate.records import Store
 
 PRINTED = 1e-5
 """Relative rounding of history.csv (six digits)."""
+LATER = {"early_stop_accuracy", "early_stop_epoch", "last_top5", "best_top5"}
+LATER |= {"tied_channels", "epi", "precision", "search_precision"}
+"""What the first records lack. Any other name that is gone was taken out."""
 Record = dict[str, Any]
 Row = dict[str, float]
 
@@ -34,15 +37,20 @@ def text(value: Any) -> str:
 
 
 def differences(said: Record, expected: Record, why: str, tolerance: float = 1e-9) -> Iterator[str]:
-    """One line for each name that is in both and differs. Records of earlier versions lack some names."""
+    """One line for each name that is missing or differs."""
     for name, value in expected.items():
-        if name in said and not close(said[name], value, tolerance):
+        if name not in said:
+            yield from [f"lacks {name}"] * (name not in LATER)
+        elif not close(said[name], value, tolerance):
             yield f"{name} {text(said[name])} against {text(value)}{why}"
 
 
 def read_history(folder: Path) -> list[Row]:
-    """Rows of history.csv, as numbers."""
+    """Rows of history.csv, as numbers; raises ValueError where a column is there twice."""
     rows = csv.DictReader(io.StringIO(regular_text(folder / "history.csv"), newline=""))
+    columns = rows.fieldnames or []
+    if len(set(columns)) < len(columns):
+        raise ValueError("a column is there twice")
     return [{k: float(v) for k, v in row.items() if v} for row in rows]
 
 

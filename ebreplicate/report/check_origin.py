@@ -1,4 +1,4 @@
-"""Where a record comes from: code that can be looked up, at times that can have been; and no history told twice."""
+"""Where a record comes from: code that can be looked up, at times that can have been."""
 
 import datetime
 import re
@@ -9,11 +9,14 @@ from typing import Any
 from ebreplicate.checkout import git
 from ebreplicate.errors import shown
 from ebreplicate.plan.plan import search_of
-from ebreplicate.plan.spec import Retrain, Spec, key
-from ebreplicate.records import Store, digest
+from ebreplicate.plan.spec import Spec, key
 
 STAND_INS = ("digits", "digits100", "folders")
 """Data that say nothing about the paper: code of records on them need not be committed."""
+TEXTS = ("python", "device", "system", "command", "started", "ended")
+COUNTS = ("threads", "cores")
+OTHERS = ("commit", "clean", "cuda", "versions")
+"""What every record has told since the first."""
 A_DAY = datetime.timedelta(days=1)
 """Clocks of machines differ, and can be set back."""
 
@@ -43,11 +46,27 @@ def _times(provenance: dict[str, Any]) -> tuple[datetime.datetime, datetime.date
 
 def _command_problems(spec: Spec, command: object, name: str) -> Iterator[str]:
     """A command that is not of the run called `name`. The first records told its stage at most."""
-    words = str(command).split()[1:3]
+    words, own = str(command).split()[:3], ["ebreplicate", spec.stage, name]
     if "/" in str(command) or "\\" in str(command):
         yield f"provenance: command tells a path, {shown(command)}"
-    elif words != [spec.stage, name][: len(words)]:
+    elif not words or words != own[: len(words)]:
         yield f"provenance: command is of another run, {shown(command)}"
+
+
+def fact_problems(provenance: dict[str, Any]) -> Iterator[str]:
+    """What is not told of code and machine, or is told as no record tells it."""
+    for name in (*TEXTS, *COUNTS, *OTHERS):
+        if name not in provenance:
+            yield f"provenance: lacks {name}"
+    for name in TEXTS:
+        if name in provenance and not (isinstance(provenance[name], str) and provenance[name]):
+            yield f"provenance: {name} is {shown(provenance[name])}, not a text"
+    for name in COUNTS:
+        if name in provenance and not (type(provenance[name]) is int and provenance[name] > 0):
+            yield f"provenance: {name} is {shown(provenance[name])}, not a count"
+    versions = provenance.get("versions", {"torch": ""})
+    if not (isinstance(versions, dict) and "torch" in versions and all(isinstance(v, str) for v in versions.values())):
+        yield f"provenance: versions are {shown(versions)}, not those of the packages"
 
 
 def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
@@ -56,7 +75,7 @@ def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
     Stand-in data may be of any code: they say nothing about the paper.
     """
     provenance = record["provenance"]
-    yield from _command_problems(spec, provenance.get("command", ""), record.get("trained_as", key(spec)))
+    yield from _command_problems(spec, provenance.get("command", "ebreplicate"), record.get("trained_as", key(spec)))
     try:
         began, ended = _times(provenance)
     except (KeyError, TypeError, ValueError) as e:
@@ -79,27 +98,3 @@ def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
             yield f"provenance: commit {commit} is not in the history of this repository"
         elif began < made - A_DAY:
             yield f"provenance: started {provenance['started']}, before its commit was made"
-
-
-def identity(spec: Spec, store: Store) -> str:
-    """What two trainings must share to have one history: the same network, start, data and recipe."""
-    if not isinstance(spec, Retrain):
-        return key(spec)
-    drawn = (store.read(spec.ticket) or {"metrics": {}})["metrics"]
-    mask = store.folder(spec.ticket) / "mask.npy"
-    network = drawn.get("channels") if spec.init == "reinit" else (drawn.get("epoch"), mask.is_file() and digest(mask))
-    how = (spec.recipe, spec.init, spec.rewind, spec.schedule, spec.seed, spec.precision)
-    return repr((key(search_of(spec)), network, how))
-
-
-def repeated_histories(histories: dict[str, tuple[str, list[dict[str, float]]]]) -> Iterator[str]:
-    """Runs whose losses are those of another run, from name to (identity, history).
-
-    No two trainings agree in all losses by chance.
-    """
-    first: dict[tuple[float, ...], str] = {}
-    for name, (own, rows) in histories.items():
-        losses = tuple(row[k] for row in rows for k in ("train_loss", "test_loss"))
-        other = first.setdefault(losses, name)
-        if len(rows) > 1 and histories[other][0] != own:
-            yield f"{name}: its history is that of {other}"

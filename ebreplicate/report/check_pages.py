@@ -68,25 +68,46 @@ def _scale_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
                 yield f"{picture}: {remedy} {again}"
 
 
+def unmade_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
+    """Files among tables, comparisons and figures of a scale that nothing makes, so that nothing can check them."""
+    known = {results / "tables" / scale / f"{item}.csv" for item in EXPERIMENTS}
+    known |= {figures / scale / f"{item}.svg" for item in EXPERIMENTS}
+    known |= {results / "comparison" / f"{scale}{end}" for end in (".csv", "_claims.csv", ".md")}
+    found = [*(results / "tables" / scale).rglob("*"), *(results / "comparison").glob(f"{scale}*")]
+    for path in sorted([*found, *(figures / scale).rglob("*")]):
+        if path not in known and not path.is_dir():
+            yield f"{path}: is no file that `redraw --scale {scale}` makes, so nothing can check it; remove it"
+
+
+def _generated_problems(results: Path) -> Iterator[str]:
+    """The generated tables of the pages beside the results; a checkout of this project has them all."""
+    from ebreplicate.report import readme
+
+    checkout = (results.parent / "ebreplicate" / "published").is_dir()
+    for name, begin, end, table in readme.GENERATED:
+        page = results.parent / name
+        if not page.is_file():
+            yield from [f"{page}: is not here"] * checkout
+        elif checkout or begin in page.read_text(errors="replace"):
+            try:
+                readme.rewrite(page, begin, end, table(results), check=True)
+            except (UserError, ValueError) as e:
+                yield f"{page}: no text ({e})" if isinstance(e, ValueError) else str(e)
+
+
 def page_problems(results: Path) -> Iterator[str]:
     """Every table, comparison and figure that is there, and the README and docs beside the results.
 
     Where the scale was changed by `--config`, smoke's are those of another configuration: smoke is not looked at.
     """
-    from ebreplicate.report import readme
-
     yield from published_problems()
+    figures = results.parent / "figures"
     for scale in SCALES[1:]:
         try:
-            yield from _scale_problems(scale, results, results.parent / "figures")
+            yield from _scale_problems(scale, results, figures)
+            yield from unmade_problems(scale, results, figures)
         except UserError as e:  # a record that cannot be read, which is told of by its own name
             yield f"tables of {scale}: {e}"
         except (ValueError, OSError) as e:  # a file that is no text, or no figure
             yield f"pages of {scale}: unreadable ({type(e).__name__}: {e})"
-    for name, begin, end, table in readme.GENERATED:
-        page = results.parent / name
-        if page.is_file() and begin in page.read_text(errors="replace"):
-            try:
-                readme.rewrite(page, begin, end, table(results), check=True)
-            except UserError as e:
-                yield str(e)
+    yield from _generated_problems(results)

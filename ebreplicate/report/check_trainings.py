@@ -24,6 +24,9 @@ FIXED_DENSITY = ("static", "set", "rigl", "small-dense")
 SHRINKING = ("snip", "gmp")
 """Methods that begin denser than they end."""
 
+MEASURED = ("seconds", "peak_memory_mb", "energy_j", "energy_source")
+"""What a run costs whatever it is called."""
+
 
 def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
     """Network, FLOPs and scores of a search."""
@@ -62,6 +65,8 @@ def _twin_problems(spec: Retrain, record: Record, store: Store) -> Iterator[str]
             for name in ("status", "metrics", "provenance"):
                 if record[name] != trained[name]:
                     yield f"{name} are not those of {record['trained_as']}, as which it was trained"
+            measured = {name: trained["cost"][name] for name in MEASURED if name in trained["cost"]}
+            yield from differences(record["cost"], measured, f" of {record['trained_as']}, as which it was trained")
         return
     yield f"was trained as {text(record['trained_as'])}, which is no other name of it"
 
@@ -91,7 +96,6 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
     yield from differences(ledger, drew, " of its draw")
     yield from differences(ledger, {"retrain_flops": own}, " of its network and epochs")
     yield from differences(ledger, {"training_flops": parts}, ", the sum of its parts")
-    yield from (f"lacks {name}" for name in (*drew, "retrain_flops") if name not in ledger)
     if "trained_as" in record:
         yield from _twin_problems(spec, record, store)
 

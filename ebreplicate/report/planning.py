@@ -37,15 +37,15 @@ def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]
     from ebreplicate import cost
     from ebreplicate.models import build
 
-    dense: dict[Network, float] = {}
+    dense: dict[tuple[str, str, float], float] = {}
     total: dict[Network, tuple[float, float]] = {}
     for spec in plan.runs.values():
         name, search = _network(spec), search_of(spec)
-        if name not in dense:
+        if name[:3] not in dense:
             info = INFO[search.dataset]
-            dense[name] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
+            dense[name[:3]] = cost.flops(build(name[0], info.classes, name[2], shape=info.shape), info.shape)
         share = 1 - spec.ticket.ratio if isinstance(spec, Retrain) and not spec.ticket.over_weights else 1
-        flops = cost.training_flops(dense[name] * share, search.train_images, epochs_of(spec))
+        flops = cost.training_flops(dense[name[:3]] * share, search.train_images, epochs_of(spec))
         planned, left = total.get(name, (0.0, 0.0))
         total[name] = planned + flops, left + (0.0 if store.done(spec) else flops)
     return total
@@ -62,14 +62,14 @@ def _finished_speeds(store: Store, plan: Plan) -> dict[Network, float]:
 
 
 def _trial_batch(batch: int, side: int) -> int:
-    """Batch of a trial: on a CPU, where the time per image hardly depends on it, at most 32 images of 32x32."""
+    """Batch of a trial: on a CPU, where the time per image hardly depends on it, at most 8 images of 32x32."""
     import torch
 
-    return batch if torch.cuda.is_available() else min(batch, max(2, 32 * 32**2 // side**2))
+    return batch if torch.cuda.is_available() else min(batch, max(2, 8 * 32**2 // side**2))
 
 
 def _trial_speeds(networks: Iterable[Network]) -> dict[Network, float]:
-    """Seconds per FLOP of each network; one trial for those that differ in what a step's speed does not depend on."""
+    """Seconds per FLOP of each network; one trial for all that are equally fast."""
     tried: dict[tuple[object, ...], float] = {}
     found = {}
     for name in networks:

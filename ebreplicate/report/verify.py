@@ -5,17 +5,19 @@ follow from the network, a mask and its emergence follow from the scores of the 
 number edited in one place disagrees with the others. What this cannot see is in docs/faults.md.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.spec import Retrain, Ticket, Training
+from ebreplicate.plan.spec import Retrain, Search, Ticket, Training
 from ebreplicate.records import Store, digest
 from ebreplicate.report.check_draws import draw_problems
 from ebreplicate.report.check_history import read_history
-from ebreplicate.report.check_origin import identity, provenance_problems, repeated_histories
+from ebreplicate.report.check_origin import fact_problems, provenance_problems
 from ebreplicate.report.check_pages import page_problems
+from ebreplicate.report.check_repeats import Told, identity, repeated_histories, repeated_scores
 from ebreplicate.report.check_trainings import training_problems
 
 
@@ -35,6 +37,7 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
         spec = checked_run(folder)
         record = store.read(spec) or {}
         yield from file_problems(folder, record)
+        yield from fact_problems(record["provenance"])
         yield from provenance_problems(spec, record)
         if isinstance(spec, Ticket):
             yield from draw_problems(spec, record, store)
@@ -46,24 +49,26 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
         yield f"lacks what a record of its stage has ({type(e).__name__}: {e})"
 
 
-def history_problems(folders: list[Path], store: Store) -> Iterator[str]:
-    """Histories that two runs share and cannot."""
-    histories = {}
+def repeat_problems(folders: list[Path], store: Store) -> Iterator[str]:
+    """Histories and scores that two runs share and cannot. What cannot be read is told of by its own name."""
+    from ebreplicate.stages.common import load_scores
+
+    told, searches = [], []
     for folder in folders:
-        try:
+        name = f"{folder.parent.name}/{folder.name}"
+        with contextlib.suppress(UserError, ValueError, OSError, KeyError, TypeError):
+            spec = checked_run(folder)
+            if isinstance(spec, Search):
+                searches.append((name, spec, load_scores(spec, store)))
             if (folder / "history.csv").is_file():
-                name = f"{folder.parent.name}/{folder.name}"
-                histories[name] = identity(checked_run(folder), store), read_history(folder)
-        except (UserError, ValueError, OSError):
-            continue  # told of by its own name
-    try:
-        yield from repeated_histories(histories)
-    except KeyError as e:
-        yield f"a history.csv lacks the column {e}"
+                told.append(Told(name, identity(spec, store), read_history(folder)))
+    with contextlib.suppress(KeyError):  # a history without its columns
+        yield from repeated_histories(told)
+    yield from repeated_scores(searches)
 
 
 def verify(results: Path) -> tuple[int, list[str]]:
     """Check a results folder: how many runs were looked at, and every disagreement, one line each."""
     store, folders = Store(results), runs_under(results)
     found = [f"{f.parent.name}/{f.name}: {problem}" for f in folders for problem in run_problems(f, store)]
-    return len(folders), [*found, *history_problems(folders, store), *page_problems(results)]
+    return len(folders), [*found, *repeat_problems(folders, store), *page_problems(results)]

@@ -5,6 +5,7 @@ import pytest
 from ebreplicate.errors import UserError
 from ebreplicate.models import MODELS
 from ebreplicate.pruning.methods import METHODS
+from ebreplicate.registry import Registry
 from ebreplicate.training.datasets import DATASETS
 from ebreplicate.training.sparsifiers import SPARSIFIERS
 
@@ -31,6 +32,12 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all_known_ones(kind, lo
     message = str(caught.value)
     assert message.startswith(f"{kind}: unknown name {typo!r}; did you mean {NEAREST[kind]!r}?")
     assert message.endswith(", ".join(sorted(registry)))
+
+
+def test_parts_can_be_asked_for_and_are_not_listed(kind):
+    whole = Registry(kind, {"all": "ebreplicate.registry:Registry"}, {"some": "ebreplicate.errors:UserError"})
+    assert list(whole) == ["all"]
+    assert whole.load(whole.check("some")) is UserError
 
 
 def test_a_name_like_nothing_gets_no_guess(kind):

@@ -122,19 +122,23 @@ TARGET = "results/tables/smoke/structural_costs.csv"
 """One quick job and no training."""
 
 
-@fault("Two Snakemakes in one folder", "the second says at once that the folder is locked; the first is not disturbed")
-def test_two_snakemakes(calm, tmp_path):
-    project = project_at(tmp_path / "project")
-    environment = {**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(ROOT)}
-    first = subprocess.Popen(
+def begun(project):
+    """A Snakemake at work on the target."""
+    return subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "1", TARGET],
         cwd=project,
-        env=environment,
+        env={**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+@fault("Two Snakemakes in one folder", "the second says at once that the folder is locked; the first is not disturbed")
+def test_two_snakemakes(calm, tmp_path):
+    project = project_at(tmp_path / "project")
+    first = begun(project)
     until(lambda: any((project / ".snakemake" / "locks").glob("*")))
-    second = snakemake(project, "--cores", "1", TARGET, PYTHONPATH=environment["PYTHONPATH"])
+    second = snakemake(project, "--cores", "1", TARGET, PYTHONPATH=str(ROOT))
     assert second.returncode != 0
     assert "LockException" in second.stdout
     assert "Traceback" not in second.stdout
@@ -155,19 +159,12 @@ def until(condition, seconds=300.0):
 )
 def test_a_killed_snakemake(calm, tmp_path):
     project = project_at(tmp_path / "project")
-    environment = {**os.environ, "EBREPLICATE_WARM": "0", "PYTHONPATH": str(ROOT)}
-    first = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "1", TARGET],
-        cwd=project,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    first = begun(project)
     until(lambda: any((project / "results" / "logs").rglob("*.log")))  # its job has begun
     for process in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
         process.send_signal(signal.SIGKILL)
     first.wait(60)
-    path = environment["PYTHONPATH"]
+    path = str(ROOT)
     again = snakemake(project, "--cores", "1", TARGET, PYTHONPATH=path)
     assert "Traceback" not in again.stdout
     if again.returncode:

@@ -323,8 +323,9 @@ def test_detector_cell_is_the_share_of_training_before_emergence(tmp_path):
         return None if ticket.search.seed == 1 and ticket.ratio == 0.3 else 1 + ticket.search.seed
 
     table = detector(tmp_path, TINY, by_draw(), emergence)
-    (cell,) = EXPERIMENTS.load("detector_study").cells(TINY, table)
-    assert (cell.published, cell.measured.mean, cell.measured.n) == (12.5, 18.75, 2)
+    earliest, share = EXPERIMENTS.load("detector_study").cells(TINY, table)
+    assert (share.published, share.measured.mean, share.measured.n) == (12.5, 18.75, 2)
+    assert (earliest.published, earliest.measured.mean, earliest.measured.n) == (20.0, 30.0, 2)  # of 160: 20 and 40
 
 
 @pytest.mark.parametrize(

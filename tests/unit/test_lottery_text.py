@@ -5,7 +5,12 @@ import math
 import pandas as pd
 import pytest
 
+from ebreplicate.experiments.lottery_levels import LEVELS, measured
+from ebreplicate.experiments.lottery_levels import cells as level_cells
+from ebreplicate.experiments.lottery_levels import printed as level_printed
+from ebreplicate.experiments.lottery_runs import SMALL, grid_of
 from ebreplicate.experiments.lottery_text import TEXTS, cells, printed
+from ebreplicate.plan.scale import load_scale
 
 
 def rows(model, setting, series, number, remaining, values, **more):
@@ -54,14 +59,57 @@ def test_quantities_by_hand(table):
     }
 
 
+def curve(dense, values, left, model="lenet300", setting="plain", series="ticket"):
+    """One seed: a dense network, and a round a value at the shares of weights in `left`."""
+    out = rows(model, setting, "dense", 0, 1.0, (dense,))
+    for k, (share, value) in enumerate(zip(left, values, strict=True), 1):
+        out += rows(model, setting, series, k, share, (value,))
+    return pd.DataFrame(out)
+
+
+@pytest.mark.parametrize(
+    ("values", "holds", "fails"),
+    [
+        ((98.1, 97.9, 98.0, 97.0), 0.25, 0.1),  # one unlucky round does not end it
+        ((97.0, 97.0, 97.0, 97.0), 1.0, 0.8),  # no ticket holds: only the dense network does
+        ((98.1, 97.9, 98.0, 98.0), None, None),  # the last round still holds: the level is not known yet
+    ],
+)
+def test_levels_by_hand(values, holds, fails):
+    table = curve(98.0, values, (0.8, 0.5, 0.25, 0.1))
+    above, below = (next(level for level in LEVELS if level.metric.startswith(m)) for m in ("returns", "winning"))
+    assert measured(table, above) == ({} if holds is None else {0: 100 * holds})
+    assert measured(table, below) == ({} if fails is None else {0: 100 * fails})
+
+
+def test_a_level_has_the_slack_series_and_setting_of_its_text():
+    by_metric = {level.metric: level for level in LEVELS if level.model in ("vgg19", "lenet300")}
+    slack = by_metric["lr0.01_within_1pp_for_Pm"]
+    table = curve(93.0, (92.5, 92.0, 91.9), (0.8, 0.5, 0.25), "vgg19", "low")
+    assert measured(table, slack) == {0: 50.0}
+    assert measured(table, by_metric["warmup_winning_tickets_for_Pm"]) == {}
+    fresh = curve(98.0, (98.5, 97.0), (0.8, 0.5), series="reinit")
+    assert measured(fresh, by_metric["reinit_falls_below_original_at_Pm"]) == {0: 50.0}
+
+
+def test_levels_are_those_of_the_text_and_paper_scale_goes_beyond_them_on_small_networks():
+    panels = grid_of(load_scale("paper")).panels
+    levels = {(level.model, level.metric): level_printed(level) for level in LEVELS}
+    assert levels["lenet300", "returns_to_original_at_Pm"] == 3.6
+    assert levels["vgg19", "lr0.01_within_1pp_for_Pm"] == 3.5
+    small = {(m, n): v for (m, n), v in levels.items() if m in SMALL}
+    assert len(small) == 6
+    assert all(100 * panels[model].left(panels[model].rounds) < value for (model, _), value in small.items())
+
+
 def test_a_level_that_no_round_leaves_is_not_run(table):
     found = {c.cell: c for c in cells(table)}
     assert found["Conv-2: faster than dense, 8.8 % of weights left"].measured.n == 0
-    assert all(c.measured.n == 0 for c in cells(table.iloc[:0]))
+    assert all(c.measured.n == 0 for c in [*cells(table.iloc[:0]), *level_cells(table.iloc[:0])])
 
 
 def test_every_number_has_a_tolerance_and_says_what_it_is(table):
-    for cell in cells(table):
+    for cell in [*cells(table), *level_cells(table)]:
         assert cell.tolerance > 0
         assert "lth_key_numbers.csv" in cell.note
     speed = next(c for c in cells(table) if c.cell.startswith("Conv-4: faster"))

@@ -5,6 +5,7 @@ Whatever is registered is covered with no line here: channels against random cha
 """
 
 import os
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -15,6 +16,7 @@ from torch import nn
 from ebreplicate import stages
 from ebreplicate.models import build
 from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Ticket
 from ebreplicate.pruning.filters import prunable_filters
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
@@ -63,6 +65,42 @@ def test_a_ticket_learns_and_beats_a_random_one(method, store):
     ours = retrained(method, store)
     assert ours > BAR
     assert ours > retrained(control, store) + 10
+
+
+def accuracies(store, *specs):
+    """Records' metrics of the retrains `specs`, run with all that they need."""
+    plan = Plan(specs)
+    for name, spec in plan.runs.items():
+        if isinstance(spec, Ticket):
+            stages.draw(spec, store, NOWHERE)
+        else:
+            stage = stages.search if isinstance(spec, Search) else stages.retrain
+            stage(spec, store, NOWHERE, CPU, plan.keep[name])
+    return [store.read(spec)["metrics"] for spec in specs]
+
+
+def test_a_ticket_found_in_eight_bits_learns_and_beats_a_random_one(tmp_path):
+    """EB Train LF and LL, weights averaged: search in block floating point, retrain in fp32 or in it as well."""
+    search = replace(SEARCH, precision="bfp8", recipe=replace(SEARCH.recipe, epochs=5, milestones=(4,)))
+    ticket, chance = (Ticket(search, 0.5, "final", method) for method in ("slimming", "random"))
+    both = Retrain(ticket, replace(RETRAIN, swa_start=0), precision="bfp8")
+    found, low, control = accuracies(Store(tmp_path), Retrain(ticket, RETRAIN), both, Retrain(chance, RETRAIN))
+    assert min(found["last_accuracy"], low["swa_accuracy"]) > BAR
+    assert low["last_accuracy"] > 50  # rounding moves the weights about; their average has more
+    assert found["last_accuracy"] > control["last_accuracy"] + 10
+
+
+def test_iterative_lottery_tickets_learn_and_beat_fresh_weights_and_random_sparsity(tmp_path):
+    """Four rounds that remove 60 % each, rewound to the initialisation; 3 % of the weights of LeNet are left."""
+    search, after = Search("lenet300", "digits", LENET, 0, 0.25, 300, 360), None
+    for _ in range(4):
+        ticket = Ticket(search, 0.6, "final", "magnitude", after)
+        after = Retrain(ticket, LENET, init="rewind")
+    fresh = Retrain(ticket, LENET, init="reinit")
+    chance = Retrain(replace(ticket, method="random-weights"), LENET, init="reinit")
+    ours, *controls = (m["last_accuracy"] for m in accuracies(Store(tmp_path), after, fresh, chance))
+    assert ours > BAR
+    assert ours > max(controls) + 15
 
 
 class Net(nn.Module):

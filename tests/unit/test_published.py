@@ -7,6 +7,7 @@ import pytest
 
 from ebreplicate import published
 from ebreplicate.errors import UserError
+from ebreplicate.experiments import lottery_levels, lottery_text, table2_cells, table3_cells
 
 HANDED_OVER = Path(__file__).parents[3] / "shared" / "published"  # beside the checkout, where there is one
 ADDED = ("energy_per_operation.csv", "rigl_paper_tables.csv")
@@ -60,6 +61,21 @@ def test_every_number_of_the_early_bird_paper_has_a_source():
     for name in FILES:
         if name.startswith("eb_") and name.endswith(".csv") and "source" in (rows := lines(name))[0]:
             assert all(row["source"].strip() for row in rows), name
+
+
+def test_a_number_of_the_abstracts_and_texts_is_judged_or_said_not_to_be():
+    said = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text().partition("## Printed, and not judged")[2]
+    headlines = {row["metric"] for row in lines("eb_headline_claims.csv")}
+    judged = {*table2_cells.HEADLINES, *table3_cells.HEADLINES, "N_EB_over_N_fig1", "eb_emergence_epoch"}
+    assert judged <= headlines
+    assert [m for m in headlines - judged if f"`{m}`" not in said] == []
+    assert [m for m in judged if f"`{m}` " in said.replace("`energy_savings_max`, which is judged", "")] == []
+    texts = {(row["model"], row["metric"]) for row in lines("lth_key_numbers.csv")}
+    judged = {(t.printed_model, t.metric) for t in (*lottery_text.TEXTS, *lottery_levels.LEVELS)}
+    assert judged <= texts
+    assert [m for _, m in texts - judged if f"`{m}`" not in said] == []
+    abstract = [row["metric"] for row in lines("epi_table1.csv") if row["item"] == "EPI abstract"]
+    assert [m for m in abstract if f"`{m}`" not in said] == []
 
 
 def test_an_unknown_table_is_refused_with_the_nearest():

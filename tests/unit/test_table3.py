@@ -147,6 +147,21 @@ def test_cells_print_the_table_and_leave_what_was_not_found_blank(tmp_path):
     assert (saved.published, saved.measured.mean) == (51.5, pytest.approx(100 * (1 - 80 / 180)))
 
 
+def test_energy_is_measured_or_blank_and_compared_where_it_is(tmp_path):
+    table = made(tmp_path, COMPARABLE)
+    names = [
+        f"ResNet18 and ResNet50 ImageNet: training energy saved against network slimming, {n}, measured"
+        for n in ("least", "most")
+    ]
+    blank = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(COMPARABLE, table)}
+    assert [(blank[n].published, blank[n].measured.n) for n in names] == [(46.5, 0), (70.9, 0)]
+    table["energy_measured_kj"] = 10.0
+    table.loc[table.method == "Network Slimming", "energy_measured_kj"] = 20.0
+    table.loc[(table.method == "Network Slimming") & (table.model == "resnet50"), "energy_measured_kj"] = 40.0
+    cells = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(COMPARABLE, table)}
+    assert [cells[n].measured.mean for n in names] == [50.0, 75.0]
+
+
 def test_every_row_says_which_run_it_is_of():
     runs = runs_of(TINY, "resnet50", 0)
     assert parents(runs["SFP", 0.3])[0].soft_ratio == 0.3

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import published, stages
@@ -19,6 +20,7 @@ from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, ke
 from ebreplicate.records import Store, digest
 from ebreplicate.report import check_origin, check_pages, pipeline, readme
 from ebreplicate.report.check_pages import page_problems
+from ebreplicate.report.check_repeats import Told, repeated_histories, repeated_scores
 from ebreplicate.report.verify import provenance_problems, run_problems, verify
 
 SEARCH = tiny_search()
@@ -164,6 +166,15 @@ FORGED = [
     (SEARCH, lambda r: r["provenance"].update(ended="2001-01-01T00:00:00+00:00"), "before it started"),
     (SEARCH, lambda r: r["provenance"].update(ended="2999-01-01T00:00:00+00:00"), "which is to come"),
     (SEARCH, lambda r: r["provenance"].pop("started"), "no times of start and end"),
+    (SEARCH, lambda r: r["provenance"].pop("device"), "provenance: lacks device"),
+    (TICKET, lambda r: r["provenance"].update(threads=0.5), "provenance: threads is 0.5, not a count"),
+    (TICKET, lambda r: r["provenance"].update(system=""), "provenance: system is '', not a text"),
+    (RETRAIN, lambda r: r["provenance"].update(versions={}), r"provenance: versions are \{\}"),
+    (RETRAIN, lambda r: r["metrics"].pop("best_epoch"), "lacks best_epoch"),
+    (SEARCH, lambda r: r["cost"].pop("forward_flops"), "lacks forward_flops"),
+    (SEARCH, lambda r: r["metrics"].pop("bn_widths"), "lacks bn_widths"),
+    (TICKET, lambda r: r["metrics"].pop("parameters"), "lacks parameters"),
+    (TWIN, lambda r: r["cost"].update(seconds=1e-3), "seconds 0.001 against .* as which it was trained"),
 ]
 
 
@@ -207,6 +218,15 @@ def test_a_forged_history_is_caught(store, column, value, message):
     caught(store, RETRAIN, message)
 
 
+def test_a_column_that_is_there_twice_is_caught(store):
+    """Readers would differ in which of the two they take."""
+    path = store.folder(RETRAIN) / "history.csv"
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{head},test_accuracy", *(f"{row},100" for row in rows)]))
+    rewrite(store, RETRAIN, lambda _: None)
+    caught(store, RETRAIN, r"history\.csv: unreadable \(a column is there twice\)")
+
+
 def test_a_file_that_the_record_does_not_vouch_for_any_more_is_caught(store):
     rows = rows_of(store, RETRAIN)
     rows[0]["train_loss"] = "1.5"
@@ -224,6 +244,49 @@ def test_the_history_of_another_run_is_caught(store):
     rewrite(store, other, lambda r: r.update(key=key(other)))
     found = verify(store.root)[1]
     assert any("its history is that of search/" in line for line in found), found
+
+
+def told(name, seed, rows):
+    columns = ("epoch", "train_loss", "test_loss", "test_accuracy")
+    return Told(name, f"identity {seed}", [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def outcomes(of, epochs=20):
+    random = np.random.default_rng(of)
+    return [(e, *random.normal(1, 0.1, 2).tolist(), float(random.integers(0, 101))) for e in range(1, epochs + 1)]
+
+
+def test_a_run_that_is_another_ones_but_for_some_digits_is_caught():
+    good, bad = outcomes(0), outcomes(1)
+    assert list(repeated_histories([told("a", 0, good), told("b", 1, bad)])) == []
+    retouched = [(e, loss + 0.01 * (e % 3 == 0), test, right) for e, loss, test, right in good]
+    assert list(repeated_histories([told("a", 0, good), told("b", 1, retouched)])) == ["b: its history is that of a"]
+    redrawn = [(e, loss + 0.01, test + 0.01, right) for e, loss, test, right in good]
+    (found,) = repeated_histories([told("a", 0, good), told("b", 1, redrawn)])
+    assert found == "b: its later accuracies are all those of a"
+
+
+def test_runs_that_may_share_their_history_raise_no_alarm():
+    good, other = outcomes(0), outcomes(1)
+    until_the_rates_part = [*good[:10], *other[10:]]
+    dead = [(e, 2.30259, 2.30259, 10.0) for e in range(1, 21)]
+    for one, two in ((good, until_the_rates_part), (good, good[:12]), (dead, dead), (good[:1], good[:1])):
+        assert list(repeated_histories([told("a", 0, one), told("b", 1, two)])) == []
+    assert list(repeated_histories([told("a", 0, good), told("b", 0, good)])) == []
+
+
+def test_scores_of_another_seed_are_caught():
+    """A search copied over another seed's with every loss retouched: its draws follow from its scores."""
+    scores, other = torch.rand(4, 5), torch.rand(4, 5)
+    seeds = [("a", SEARCH), ("b", replace(SEARCH, seed=1))]
+
+    def found(*tables):
+        return list(repeated_scores([(*seed, table) for seed, table in zip(seeds, tables, strict=True)]))
+
+    assert found(scores, torch.cat([other[:1], scores[1:]])) == ["b: its scores are those of a"]
+    assert found(scores, torch.cat([scores[:1], other[1:]])) == []  # before the first step all may be the same
+    for dead in (torch.zeros(4, 0), torch.full((4, 5), torch.nan), torch.zeros(4, 5)):
+        assert found(dead, dead) == []
 
 
 def test_other_scores_are_caught(store):
@@ -285,6 +348,7 @@ def provenance(monkeypatch, spec, **more):
         (f"ebreplicate search {key(SEARCH)} --device cuda --threads 4", None),
         (f"ebreplicate search {key(RETRAIN)} --device cpu --threads 1", "of another run"),
         ("ebreplicate retrain", "of another run"),
+        ("something search", "of another run"),
         ("ebreplicate search /home/somebody/spec.json", "tells a path"),
     ],
 )
@@ -346,11 +410,30 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     number = sums / "eb_table3_resnet18_imagenet.csv"
     number.write_text(number.read_text().replace("69.57", "65.57"))
     (sums / "invented.csv").write_text("value\n1\n")
+    (figure.parent / "better.png").write_bytes(b"a picture")
     monkeypatch.setattr(published, "FOLDER", sums)
     found = list(page_problems(results))
-    named = ("eb_table3_resnet18", "invented", "quick/fig1", "quick.md", "table1_schedules.svg", "README.md")
+    named = (
+        "eb_table3_resnet18",
+        "invented",
+        "quick/fig1",
+        "quick.md",
+        "table1_schedules.svg",
+        "README.md",
+        "better.png",
+    )
     assert len(found) == len(named), found
     assert all(any(name in line for line in found) for name in named), found
+
+
+def test_a_project_whose_pages_lost_their_tables_is_caught(tmp_path):
+    (tmp_path / "README.md").write_text("EB Train reaches 99.9 %.\n")
+    (tmp_path / "results" / "runs").mkdir(parents=True)
+    assert list(page_problems(tmp_path / "results")) == []  # anybody's page, beside anybody's results
+    (tmp_path / "ebreplicate" / "published").mkdir(parents=True)
+    readme_lost, docs_lost = page_problems(tmp_path / "results")
+    assert "README.md: the markers" in readme_lost
+    assert "statistics.md: is not here" in docs_lost
 
 
 def test_an_embedded_image_is_compared_by_its_pixels(tmp_path):

@@ -59,11 +59,23 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
         ("figures/smoke/fig3_mask_distance.svg", {"search": 4, "tabulate": 1, "plot": 1}),
         # A path of another scale than the configured one.
         ("figures/quick/fig3_mask_distance.svg", {"search": 3, "tabulate": 1, "plot": 1}),
+        # A block of Table 2. Searches in fp32 and bfp8; draws at emergence of both, by random channels, by magnitude,
+        # slimming, ThiNet and L1 norm at the end; of the 13 methods SNIP is no retrain.
+        (
+            "figures/smoke/table2_vgg16_cifar10.svg",
+            {"search": 2, "draw": 7, "retrain": 12, "sparse": 1, "tabulate": 1, "plot": 1},
+        ),
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
     done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", target)
     assert planned(done.stdout) == jobs
+
+
+def test_a_block_that_a_scale_does_not_run_says_so(tmp_path):
+    done = snakemake(linked(tmp_path), "-n", "--cores", "1", "figures/quick/table2_preresnet101_cifar10.svg")
+    assert done.returncode != 0
+    assert "table2_preresnet101_cifar10: nothing of it is run at scale 'quick'" in done.stdout + (done.stderr or "")
 
 
 def test_overrides_are_of_the_configured_scale_alone(tmp_path):

@@ -129,10 +129,18 @@ def needs(kind):
 
 def records_of(wildcards):
     """Input function: every record an item's table reads, its tickets and searches included."""
-    for kind, name, known in (("scale", wildcards.scale, SCALES), ("figure or table", wildcards.item, EXPERIMENTS)):
+    scale, item = wildcards.scale, wildcards.item
+    items = [*EXPERIMENTS, *EXPERIMENTS.parts]
+    for kind, name, known in (("scale", scale, SCALES), ("figure or table", item, items)):
         if name not in known:
             raise WorkflowError(str(unknown(kind, name, known)))
-    return [record_of(s) for s in Plan(ASKED[wildcards.scale, wildcards.item]).runs.values()]
+    if item in EXPERIMENTS.parts:  # planned with the whole item
+        asked = requests(SCALE_SPECS[scale], [item])
+        if not asked:
+            raise WorkflowError(f"{item}: nothing of it is run at scale {scale!r} (workflow/config/items)")
+    else:
+        asked = ASKED[scale, item]
+    return [record_of(s) for s in Plan(asked).runs.values()]
 
 
 def everything(scale):
