@@ -207,6 +207,17 @@ def confounded(scale: Scale, verdict: str, evidence: str) -> tuple[str, str]:
     return INCONCLUSIVE, Evidence(f"{evidence}; {reason}", records_of(evidence))
 
 
+def cautioned(scale: Scale, verdict: str, evidence: str) -> str:
+    """Evidence on an early draw beside one still earlier, with what is to be borne in mind where retrains are short."""
+    if verdict == NOT_RUN or scale.retrain_recipe.epochs >= scale.recipe.epochs:
+        return evidence
+    reason = (
+        f"with {scale.retrain_recipe.epochs}-epoch retrains part of it may be the longer training that a later ticket "
+        "inherits"
+    )
+    return Evidence(f"{evidence}; {reason}", records_of(evidence))
+
+
 def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
     """A slimming ticket."""
     return Ticket(search=search, ratio=ratio, at=at)

@@ -66,6 +66,7 @@ def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
     contrasts = _contrasts(scale, table, early, "1")
     difference, series = pooled(contrasts)
     verdict, evidence, n = greater(difference, "early minus epoch-1 draw", series)
+    evidence = base.cautioned(scale, verdict, evidence)
     return Claim(
         "draw-epoch-matters",
         "Retrain accuracy depends on the draw epoch: tickets of epoch 1 retrain worse than tickets of epochs 10 to 40.",

@@ -1,4 +1,5 @@
-"""Stochastic weight averaging as in SWALP: the average of end-of-epoch weights, kept beside the training."""
+"""Stochastic weight averaging as in SWALP (Yang et al., ICML 2019): the average of end-of-epoch weights, kept beside
+the training."""
 
 import copy
 from typing import Any

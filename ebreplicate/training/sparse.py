@@ -136,7 +136,7 @@ class SparseHook(StepHook):
 
 
 class Static(SparseHook):
-    """A random mask, never changed."""
+    """A random mask, never changed: the control of sparse training (RigL, Evci et al., ICML 2020, section 4)."""
 
 
 class SNIP(SparseHook):
@@ -167,7 +167,7 @@ class SNIP(SparseHook):
 
 
 class SmallDense(SparseHook):
-    """A narrower dense network with as many parameters as the sparse one (RigL, section 4: Small-Dense)."""
+    """A narrower dense network with as many parameters as the sparse one (RigL, Evci et al., ICML 2020, section 4)."""
 
     def width(self) -> float:
         """The largest width whose parameters do not exceed the sparse network's, by bisection.

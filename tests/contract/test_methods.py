@@ -1,6 +1,8 @@
 """What every registered pruning method promises, whether its mask is over channels or over single weights."""
 
 import copy
+import re
+import sys
 
 import pytest
 import torch
@@ -42,6 +44,12 @@ def test_mask_is_boolean_and_removes_the_ratio(name, ratio):
     assert mask.dtype == torch.bool
     assert mask.shape == (length(name, given),)
     assert 1 - mask.float().mean().item() == pytest.approx(ratio, abs=CLOSE.get(name, 0.01))
+
+
+def test_method_names_its_source(name):
+    method = METHODS.load(name)
+    told = f"{sys.modules[method.__module__].__doc__} {method.__doc__}"
+    assert re.search(r"(ICLR|ICCV|CVPR|ICML|IJCAI|NeurIPS) \d{4}", told)
 
 
 def test_method_is_pure(name):

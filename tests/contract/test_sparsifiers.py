@@ -1,6 +1,7 @@
 """What every registered sparse training method promises."""
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -108,6 +109,11 @@ def test_the_number_of_weights_is_exact(method, distribution):
         assert set(totals) == {sum(target_counts(model, ours.spec).values())}
     if method in PER_LAYER:
         assert all(row == target_counts(model, ours.spec) for row in layers)
+
+
+@each_method
+def test_a_method_names_its_source(method):
+    assert re.search(r"(et al\.|&).*\b20\d\d\b", SPARSIFIERS.load(method).__doc__, re.DOTALL)
 
 
 @each_method
