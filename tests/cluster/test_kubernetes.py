@@ -10,11 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from kube import kubernetes
 from smoke import SMOKE
-from snake import copied
+from snake import ROOT, copied
 
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket
 from ebreplicate.records import Store
@@ -47,8 +48,12 @@ def places(tmp_path):
 
 def submit(project, volume, client, *arguments):
     """Run Snakemake with the profile, its volume at a path that exists here; what it printed, and its exit code."""
-    profile = project / "workflow" / "profiles" / "kubernetes" / "config.yaml"
-    profile.write_text(profile.read_text().replace("/volume", str(volume)))
+    profile = Path("workflow", "profiles", "kubernetes", "config.yaml")
+    written = (
+        (ROOT / profile).read_text().replace("/volume", str(volume))
+    )  # of ours: twice would nest
+    profile = project / profile
+    profile.write_text(written)
     command = [
         sys.executable,
         "-m",
