@@ -49,9 +49,7 @@ def places(tmp_path):
 def submit(project, volume, client, *arguments):
     """Run Snakemake with the profile, its volume at a path that exists here; what it printed, and its exit code."""
     profile = Path("workflow", "profiles", "kubernetes", "config.yaml")
-    written = (
-        (ROOT / profile).read_text().replace("/volume", str(volume))
-    )  # of ours: twice would nest
+    written = (ROOT / profile).read_text().replace("/volume", str(volume))  # of ours: twice would nest
     profile = project / profile
     profile.write_text(written)
     command = [
