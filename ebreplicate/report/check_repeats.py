@@ -77,7 +77,7 @@ def _telling(row: Tensor) -> bool:
 
 
 def repeated_scores(searches: list[tuple[str, Search, Tensor]]) -> Iterator[str]:
-    """Searches that have scores of a search of another seed; the first row is of no training."""
+    """Searches that have scores, (epochs + 1, N), of a search of another seed; the first row is of no training."""
     first: dict[Hashable, tuple[str, int]] = {}
     for name, spec, scores in searches:
         for row in filter(_telling, scores[1:]):
