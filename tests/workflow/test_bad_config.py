@@ -3,6 +3,7 @@
 import pytest
 from snake import linked, snakemake
 
+SLOW = pytest.mark.slow  # each starts a Snakemake; those left stand for them in the default suite
 NO_RUNS = "figures/smoke/structural_costs.svg"
 """What is asked for: should a bad value slip through, two quick jobs would run and no training."""
 
@@ -12,15 +13,15 @@ NO_RUNS = "figures/smoke/structural_costs.svg"
     [
         ("scale=smok", "--config scale: unknown name 'smok'; did you mean 'smoke'? known: paper, quick, smoke"),
         ("sedes=[0]", "--config: unknown name 'sedes'; did you mean 'seeds'?"),
-        ("seeds=[-1]", "smoke.yaml: seeds.0: '-1' is not of type 'integer'"),
+        pytest.param("seeds=[-1]", "smoke.yaml: seeds.0: '-1' is not of type 'integer'", marks=SLOW),
         ('seeds=["x"]', "smoke.yaml: seeds.0: 'x' is not of type 'integer'"),
         ("draw_epochs=[7]", "smoke.yaml: draw_epochs: 7 is unscheduled; add it to epochs, or use one of [1, 10, 20,"),
-        ("threads=abc", "--config threads: expected int, got 'abc'"),
-        ("threads=0", "--config threads: must be at least 1, got 0"),
-        ("device=gpu", "--config device: unknown name 'gpu'; "),
+        pytest.param("threads=abc", "--config threads: expected int, got 'abc'", marks=SLOW),
+        pytest.param("threads=0", "--config threads: must be at least 1, got 0", marks=SLOW),
+        pytest.param("device=gpu", "--config device: unknown name 'gpu'; ", marks=SLOW),
         ("results='a;touch b'", "--config results: a folder's name here takes no space"),
-        ("results='{{run}}'", "--config results: "),
-        ("results='\"\"'", "--config results: "),
+        pytest.param("results='{{run}}'", "--config results: ", marks=SLOW),
+        pytest.param("results='\"\"'", "--config results: ", marks=SLOW),
         ("results=Snakefile/results", "results folder 'Snakefile/results': not writable (Not a directory)"),
     ],
 )
