@@ -218,11 +218,14 @@ def test_a_failure_leaves_the_old_site_and_no_rest(tmp_path, monkeypatch):
 
 def test_the_command_makes_a_site_of_the_committed_records(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(EXPERIMENTS, "_targets", {"table1_schedules": EXPERIMENTS._targets["table1_schedules"]})
-    results, out = Path(__file__).parents[2] / "results", tmp_path / "out"
+    root, results, out = Path(__file__).parents[2], tmp_path / "results", tmp_path / "out"
+    for folder in (root / "results" / "runs").glob("*/*"):
+        if "-digits" not in folder.name:  # not what somebody's smoke scale left here
+            shutil.copytree(folder, results / "runs" / folder.parent.name / folder.name)
     command = ["site", "--results", str(results), "--figures", str(tmp_path), "--output", str(out)]
     assert main(command) == 0
     runs = len(list((results / "runs").glob("*/*/record.json")))
-    notes = len(list((results.parent / "docs").glob("*.md")))
+    notes = len(list((root / "docs").glob("*.md")))
     assert capsys.readouterr().out == f"{5 + 1 + runs + notes} pages; open {out / 'index.html'}\n"
     assert "Scale quick" in Page(out / "index.html").text  # of the three scales, the one that has runs
     assert main([*command, "--scale", "paper"]) == 2
