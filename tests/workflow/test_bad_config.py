@@ -14,7 +14,7 @@ NO_RUNS = "figures/smoke/structural_costs.svg"
         ("scale=smok", "--config scale: unknown name 'smok'; did you mean 'smoke'? known: paper, quick, smoke"),
         ("sedes=[0]", "--config: unknown name 'sedes'; did you mean 'seeds'?"),
         pytest.param("seeds=[-1]", "smoke.yaml: seeds.0: '-1' is not of type 'integer'", marks=SLOW),
-        ('seeds=["x"]', "smoke.yaml: seeds.0: 'x' is not of type 'integer'"),
+        pytest.param('seeds=["x"]', "smoke.yaml: seeds.0: 'x' is not of type 'integer'", marks=SLOW),
         ("draw_epochs=[7]", "smoke.yaml: draw_epochs: 7 is unscheduled; add it to epochs, or use one of [1, 10, 20,"),
         pytest.param("threads=abc", "--config threads: expected int, got 'abc'", marks=SLOW),
         pytest.param("threads=0", "--config threads: must be at least 1, got 0", marks=SLOW),

@@ -105,6 +105,7 @@ def _touch(path, seconds):
     os.utime(path, (seconds, seconds))
 
 
+@pytest.mark.slow  # `make lint` does the same
 def test_lint_is_clean(tmp_path):
     done = snakemake(linked(tmp_path), "--lint")
     assert done.returncode == 0

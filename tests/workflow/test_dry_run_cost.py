@@ -3,6 +3,7 @@
 import pstats
 import sys
 
+import pytest
 from snake import linked, planned, python
 
 PER_JOB, IN_ALL = 4_500, 5_200_000
@@ -18,6 +19,7 @@ def profiled(folder, target):
     return pstats.Stats(str(folder / "calls")).total_calls, sum(planned(done.stdout).values())
 
 
+@pytest.mark.slow
 def test_a_job_costs_few_calls(tmp_path):
     folder = linked(tmp_path)
     none, one = profiled(folder, "results/tables/paper/structural_costs.csv")

@@ -61,6 +61,7 @@ rule {rule}:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "more", "most"), [("one-gpu", [], 1), ("multi-gpu", ["--resources", "gpu=3"], 3)])
 def test_snakemake_starts_no_more_trainings_than_there_are_gpus(name, more, most, tmp_path):
     (tmp_path / "Snakefile").write_text(TOY)
