@@ -36,7 +36,7 @@ smoke: venv ## every run, table and figure at smoke scale
 	$(SNAKEMAKE) --cores all
 
 test: venv ## the test suite
-	$(ACTIVE) $(BIN)/python -m pytest -n 3 --dist worksteal
+	$(ACTIVE) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 faults: venv ## kills, full disks, damaged files, fuzzing: everything in docs/faults.md, which is rewritten
 	@mkdir -p build
