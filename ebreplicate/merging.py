@@ -1,7 +1,6 @@
 """Results of several machines in one folder: complete runs are taken, conflicting ones refused by name. No torch."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -97,10 +96,7 @@ def _clear(staging: Path) -> None:
 @contextlib.contextmanager
 def _alone(runs: Path) -> Iterator[Path]:
     """Yield the staging folder of `runs` while no other merge works there."""
-    runs.mkdir(parents=True, exist_ok=True)
-    with (runs / locking.NAME).open("w") as lock:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with locking.held(runs, wait=True):
         _clear(runs / STAGING)
         try:
             yield runs / STAGING

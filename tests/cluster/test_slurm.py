@@ -58,18 +58,25 @@ def slurm():
 
 
 @contextlib.contextmanager
-def submitting(project, slurm, *arguments):
-    """Snakemake at `project` with the SLURM profile, running; its output goes to snakemake.log."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("EBREPLICATE")}
-    environment |= {"PYTHONPATH": str(project), **slurm.environment}
-    command = [sys.executable, "-m", "snakemake", *PROFILE, *LOCAL, *arguments, "--config", "seeds=[0]"]
-    with (project / "snakemake.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
+def started(command, folder, environment, output):
+    """A process in `folder` that ends with the block; what it prints goes to the file `output`."""
+    with output.open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def submitting(project, slurm, *arguments):
+    """Snakemake at `project` with the SLURM profile, running; its output goes to snakemake.log."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("EBREPLICATE")}
+    environment |= {"PYTHONPATH": str(project), **slurm.environment}
+    command = [sys.executable, "-m", "snakemake", *PROFILE, *LOCAL, *arguments, "--config", "seeds=[0]"]
+    with started(command, project, environment, project / "snakemake.log") as process:
+        yield process
 
 
 def said(project):
@@ -120,13 +127,8 @@ def undisturbed(results, search):
     results.mkdir()
     command = [sys.executable, "-m", "ebreplicate", "search", canonical(search), "--results", str(results)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "EBREPLICATE_WARM": "0"}
-    with (results / "output").open("w") as output:
-        process = subprocess.Popen(command, cwd=results, env=environment, stdout=output, stderr=output)
-    try:
+    with started(command, results, environment, results / "output") as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 class Attempts:
