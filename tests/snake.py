@@ -1,6 +1,7 @@
 """Running the workflow in a folder of its own, and warm processes that end with the test."""
 
 import contextlib
+import multiprocessing
 import os
 import re
 import shutil
@@ -37,15 +38,45 @@ def snakemake(folder: Path, *arguments: str, seconds: float = 300, **more: str) 
     return python(folder, "-m", "snakemake", *arguments, seconds=seconds, **more)
 
 
+def read(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As `snakemake`, for commands that start no job: in a process forked from one that has imported Snakemake, which is
+    most of what they take."""
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["snakemake.cli"])
+    with tempfile.NamedTemporaryFile("r") as output:
+        process = forks.Process(target=_command, args=(str(folder), arguments, output.name))
+        process.start()
+        process.join(300)
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(arguments, process.exitcode, output.read())
+
+
+def _command(folder: str, arguments: tuple[str, ...], output: str) -> None:
+    """What `python -m snakemake` does at `folder`."""
+    with open(output, "w") as f:
+        os.dup2(f.fileno(), 1)
+        os.dup2(f.fileno(), 2)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(_environment(folder))
+    sys.path[:0] = [folder, str(ROOT)]
+    from snakemake.cli import main
+
+    main(list(arguments))
+
+
+def _environment(folder: object, **more: str) -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if k != "EBREPLICATE_DATA"}
+    return environment | {"EBREPLICATE_WARM": "0", "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT))), **more}
+
+
 def python(folder: Path, *arguments: str, seconds: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
     """Run Python at `folder`, whose package comes first; stdout and stderr in one. Jobs run without a warm process,
     unless the caller asks for one and ends it."""
-    environment = {k: v for k, v in os.environ.items() if k != "EBREPLICATE_DATA"}
-    environment |= {"EBREPLICATE_WARM": "0", "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT))), **more}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=environment,
+        env=_environment(folder, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

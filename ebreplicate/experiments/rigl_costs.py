@@ -31,21 +31,29 @@ PAPER_NOTES = {
 
 
 @cache
-def relative_flops(model: str, sparsity: float, distribution: str, method: str = "rigl") -> tuple[float, float]:
-    """(inference, training) FLOPs relative to the dense network, trained once, as RigL's code and appendix H count."""
+def _traced(model: str) -> Any:
+    """(the network without data, the cost of its layers): each serves many sparsities."""
     import torch
 
     from ebreplicate.models import build
+    from ebreplicate.sparse_flops import layer_costs
+
+    with torch.device("meta"):  # shapes alone: nothing is allocated
+        network = build(model, CLASSES)
+    return network, layer_costs(network, SHAPE)
+
+
+@cache
+def relative_flops(model: str, sparsity: float, distribution: str, method: str = "rigl") -> tuple[float, float]:
+    """(inference, training) FLOPs relative to the dense network, trained once, as RigL's code and appendix H count."""
     from ebreplicate.plan.spec import Sparse
-    from ebreplicate.sparse_flops import layer_costs, rigl_forward
+    from ebreplicate.sparse_flops import rigl_forward
     from ebreplicate.training.sparse import sparse_layers, target_counts
     from ebreplicate.training.sparsifiers import SPARSIFIERS
 
     spec = Sparse(model, "cifar10", method=method, sparsity=sparsity, distribution=distribution, interval=INTERVAL)
-    with torch.device("meta"):  # shapes alone: nothing is allocated
-        network = build(model, CLASSES)
+    network, costs = _traced(model)
     layers, counts = sparse_layers(network), target_counts(network, spec)
-    costs = layer_costs(network, SHAPE)
     density = {name: counts[name] / layer.weight.numel() for name, layer in layers.items()}
     sparse, dense = rigl_forward(costs, density), rigl_forward(costs)
     return sparse / dense, SPARSIFIERS.load(method)(spec).training_flops(sparse, dense) / (3 * dense)

@@ -48,6 +48,21 @@ def need(ok: bool, where: str, problem: str) -> None:
         raise UserError(f"{where}: {problem}")
 
 
+@cache
+def _checks(spec: Any) -> list[tuple[str, Any, frozenset[type], str]]:
+    """Of each field: its name, its annotation, the types of it that need no closer look, and what a message calls it.
+
+    Worked out once a class, since every command plans thousands of specs. Numbers are looked at one by one.
+    """
+    checks = []
+    for f in fields(spec):
+        union = get_origin(f.type) in (Union, types.UnionType)
+        options = get_args(f.type) if union else (f.type,)
+        plain = {o for o in options if isinstance(o, type) and issubclass(o, (str, bool, types.NoneType, Spec))}
+        checks.append((f.name, f.type, frozenset(plain), f"{spec.__name__}.{f.name}"))
+    return checks
+
+
 @dataclass(frozen=True)
 class Spec:
     """Base of all specs: types are checked at construction, before anything is hashed or trained."""
@@ -59,9 +74,10 @@ class Spec:
 
     def __post_init__(self) -> None:
         """Check every field's type, then the spec's own rules."""
-        for f in fields(self):
-            where = f"{type(self).__name__}.{f.name}"
-            object.__setattr__(self, f.name, _coerce(getattr(self, f.name), f.type, where))
+        for name, kind, as_it_is, where in _checks(type(self)):
+            value = getattr(self, name)
+            if type(value) not in as_it_is:
+                object.__setattr__(self, name, _coerce(value, kind, where))
         self._validate()
 
     def _validate(self) -> None: ...

@@ -147,6 +147,7 @@ import os, sys, types, tempfile, torch
 from ebreplicate.training import device, provenance
 torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
 torch.cuda.get_device_properties = lambda i: types.SimpleNamespace(uuid=f"gpu-{i}")
+print("asks", flush=True)
 device.hold("auto", 2)
 print("held", flush=True)
 os.execv(sys.executable, [sys.executable, "-c", "input()"])
@@ -158,9 +159,10 @@ os.execv(sys.executable, [sys.executable, "-c", "input()"])
         return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     with start() as first:
-        assert first.stdout.readline() == "held\n"
+        assert [first.stdout.readline() for _ in range(2)] == ["asks\n", "held\n"]
         with start() as second:
-            assert not select.select([second.stdout], [], [], 6)[0]  # it waits ...
+            assert second.stdout.readline() == "asks\n"
+            assert not select.select([second.stdout], [], [], 1)[0]  # it waits ...
             first.communicate("\n", timeout=60)
             assert second.stdout.readline() == "held\n"  # ... until the first has ended
             second.communicate("\n", timeout=60)

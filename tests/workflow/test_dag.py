@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from snake import ROOT, linked, planned, snakemake
+from snake import ROOT, linked, planned, read
 
 from ebreplicate.plan.plan import Plan, requests
 from ebreplicate.plan.scale import load_scale
@@ -44,7 +44,7 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
     blocked.mkdir()
     (blocked / "__init__.py").write_text("open('imported', 'w'); raise ImportError('planning imports no torch')")
     targets = [f"results/tables/{scale}/{item}.csv" for item in ITEMS]
-    done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets)
+    done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets)
     assert done.returncode == 0, done.stdout
     assert planned(done.stdout) == COUNTS[scale]
     assert not (tmp_path / "imported").exists()
@@ -68,12 +68,12 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
-    done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", target)
+    done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", target)
     assert planned(done.stdout) == jobs
 
 
 def test_a_block_that_a_scale_does_not_run_says_so(tmp_path):
-    done = snakemake(linked(tmp_path), "-n", "--cores", "1", "figures/quick/table2_preresnet101_cifar10.svg")
+    done = read(linked(tmp_path), "-n", "--cores", "1", "figures/quick/table2_preresnet101_cifar10.svg")
     assert done.returncode != 0
     assert "table2_preresnet101_cifar10: nothing of it is run at scale 'quick'" in done.stdout + (done.stderr or "")
 
@@ -81,7 +81,7 @@ def test_a_block_that_a_scale_does_not_run_says_so(tmp_path):
 def test_overrides_are_of_the_configured_scale_alone(tmp_path):
     targets = ["figures/smoke/fig1_existence.svg", "figures/paper/fig3_mask_distance.svg"]
     overrides = ["--config", "seeds=[7]", "draw_epochs=[20]"]
-    done = snakemake(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets, *overrides)
+    done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets, *overrides)
     # Smoke, one seed: 4 panels, 3 ratios, one draw and the best. Paper: 2 networks x 3 seeds.
     ours = {"search": 4 + 6, "draw": 24, "retrain": 24}
     assert planned(done.stdout) == {**ours, "tabulate": 2, "plot": 2}
@@ -98,7 +98,7 @@ def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
         path.write_text("{}")
         _touch(path, 2e9 - age)
     arguments = ["-n", "--quiet", "rules", "--cores", "1", target, *overrides, "scale=quick"]
-    assert planned(snakemake(linked(tmp_path), *arguments).stdout) == {"tabulate": 1, "plot": 1}
+    assert planned(read(linked(tmp_path), *arguments).stdout) == {"tabulate": 1, "plot": 1}
 
 
 def _touch(path, seconds):
@@ -107,7 +107,7 @@ def _touch(path, seconds):
 
 @pytest.mark.slow  # `make lint` does the same
 def test_lint_is_clean(tmp_path):
-    done = snakemake(linked(tmp_path), "--lint")
+    done = read(linked(tmp_path), "--lint")
     assert done.returncode == 0
     assert "Congratulations, your workflow is in a good condition!" in done.stdout
 

@@ -8,7 +8,7 @@ import shutil
 import xml.etree.ElementTree as ET
 
 from smoke import SMOKE
-from snake import copied, planned, snakemake, warmth
+from snake import copied, planned, read, snakemake, warmth
 
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
 
@@ -24,7 +24,7 @@ ONE_SEED = ("--cores", "2", FIGURE, RECORD, "--config", "seeds=[0]")
 
 def plan(project, *arguments):
     """Jobs per rule that would run now."""
-    done = snakemake(project, "-n", "--quiet", "rules", *arguments)
+    done = read(project, "-n", "--quiet", "rules", *arguments)
     assert done.returncode == 0, done.stdout
     return planned(done.stdout)
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from snake import ROOT, linked, planned, snakemake
+from snake import ROOT, linked, planned, read, snakemake
 
 PROFILES = sorted(path.name for path in (ROOT / "workflow" / "profiles").iterdir())
 FIGURE = "figures/smoke/fig3_mask_distance.svg"
@@ -44,7 +44,7 @@ def test_a_profile_plans_a_figure(name, tmp_path):
     if not plugin.endswith("local") and importlib.util.find_spec(plugin) is None:
         pytest.skip(f"{plugin} is not installed (`make cluster` installs what requirements-cluster.txt pins)")
     arguments = ["-n", "--quiet", "rules", "--workflow-profile", f"workflow/profiles/{name}", FIGURE]
-    done = snakemake(linked(tmp_path), *arguments, "--config", "seeds=[0]")
+    done = read(linked(tmp_path), *arguments, "--config", "seeds=[0]")
     assert done.returncode == 0, done.stdout
     assert planned(done.stdout) == {"search": 2, "tabulate": 1, "plot": 1}
 
