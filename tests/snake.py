@@ -39,8 +39,8 @@ def snakemake(folder: Path, *arguments: str, seconds: float = 300, **more: str) 
 
 
 def read(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As `snakemake`, for commands that start no job: in a process forked from one that has imported Snakemake, which is
-    most of what they take."""
+    """As `snakemake`, for commands that start no job: in a process forked from one that has imported Snakemake, which
+    is most of what they take."""
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(["snakemake.cli"])
     with tempfile.NamedTemporaryFile("r") as output:
