@@ -308,6 +308,7 @@ def _merge(args: argparse.Namespace) -> None:
 
 
 def _verify(args: argparse.Namespace) -> None:
+    from ebreplicate.report.check_origin import has_history
     from ebreplicate.report.verify import verify
 
     if not (Path(args.results) / "runs").is_dir():
@@ -316,6 +317,8 @@ def _verify(args: argparse.Namespace) -> None:
     if problems:
         raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))
     print(f"{runs} runs and what was made of them agree")
+    if not has_history():
+        print("not compared with what was committed: no git history here (a shallow clone: git fetch --unshallow)")
 
 
 COMMANDS = {

@@ -59,6 +59,34 @@ def check_channels(name: str, channels: list[int] | None, full: list[int]) -> li
     return list(channels)
 
 
+class _SelectLast(torch.autograd.Function):
+    """`index_select` of channels whose result and gradient are channels_last, as what they are taken from.
+
+    torch's own are not: in training, batch norm and ReLU then met gradients of another layout, and a ticket of half the
+    channels took longer than the dense network (docs/speed.md).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, indexes: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(indexes)
+        ctx.features = x.shape[1]
+        batch, _, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, ctx.features)
+        shape = (batch, len(indexes), height, width)
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)  # and no view
+        torch.gather(pixels, 1, indexes.expand(len(pixels), -1), out=out.permute(0, 2, 3, 1).view(len(pixels), -1))
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (indexes,) = ctx.saved_tensors
+        batch, kept, height, width = grad.shape
+        pixels = grad.permute(0, 2, 3, 1).reshape(-1, kept)
+        whole = pixels.new_zeros(len(pixels), ctx.features).scatter_(1, indexes.expand(len(pixels), -1), pixels)
+        return whole.view(batch, height, width, -1).permute(0, 3, 1, 2), None
+
+
 class ChannelSelection(nn.Module):
     """Pass on `kept` of `features` channels; which ones is the buffer `indexes` (int64, shape (kept,))."""
 
@@ -72,4 +100,8 @@ class ChannelSelection(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Select channels of x (B, features, H, W); the identity while every channel is kept."""
         # A full selection is always the identity: indexes are kept sorted.
-        return x if len(self.indexes) == self.features else x.index_select(1, self.indexes)
+        if len(self.indexes) == self.features:
+            return x
+        if x.is_contiguous(memory_format=torch.channels_last):
+            return _SelectLast.apply(x, self.indexes)
+        return x.index_select(1, self.indexes)

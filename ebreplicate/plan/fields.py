@@ -74,7 +74,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         """Check every field's type, then the spec's own rules."""
-        for name, kind, as_it_is, where in _checks(type(self)):
+        for name, kind, as_it_is, where in _checks(type(self)):  # type: ignore[arg-type]
             value = getattr(self, name)
             if type(value) not in as_it_is:
                 object.__setattr__(self, name, _coerce(value, kind, where))

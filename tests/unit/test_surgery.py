@@ -7,6 +7,7 @@ import torch
 from helpers import images, random_network
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import ChannelSelection
 from ebreplicate.pruning import bn_widths, masked, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels, split_mask
 
@@ -114,3 +115,24 @@ def test_a_network_in_double_precision_stays_one_and_computes_the_same_to_its_la
     assert {p.dtype for p in small.parameters()} == {torch.float64}
     x = images(2).double()
     torch.testing.assert_close(small(x), masked(dense, mask)(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 6), (2, 7, 1, 1), (1, 4, 3, 3)])
+def test_channels_are_selected_in_the_layout_that_they_come_in(shape):
+    kept = torch.tensor([0, 2, 3])
+    select = ChannelSelection(shape[1], len(kept))
+    select.indexes.copy_(kept)
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        g = torch.Generator().manual_seed(0)
+        x = torch.randn(shape, generator=g).contiguous(memory_format=layout).requires_grad_()
+        weights = torch.randn(shape[0], len(kept), *shape[2:], generator=g)
+        out = select(x)
+        assert torch.equal(out, x[:, kept])
+        (grad,) = torch.autograd.grad((out.relu_() * weights).sum(), x)
+        assert all(t.is_contiguous(memory_format=layout) for t in (out, grad))
+        found.append(grad)
+    expected = torch.zeros(shape)
+    expected[:, kept] = weights * (x[:, kept] > 0)
+    assert torch.equal(found[0], expected)
+    assert torch.equal(found[1], expected)

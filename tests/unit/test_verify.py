@@ -14,6 +14,7 @@ import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import published, stages
+from ebreplicate.__main__ import main
 from ebreplicate.checkout import git
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import load_scale
@@ -472,6 +473,15 @@ def test_what_verify_cannot_see(store):
 
     rewrite(store, RETRAIN, forge)
     assert list(run_problems(store.folder(RETRAIN), store)) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_comparison_that_could_not_be_made_is_said_to_be_missing(store, known, monkeypatch, capsys):
+    monkeypatch.setattr(check_origin, "has_history", lambda: known)
+    assert main(["verify", "--results", str(store.root)]) == 0
+    agree, *more = capsys.readouterr().out.splitlines()
+    assert agree.endswith("runs and what was made of them agree")
+    assert [line.split(":")[0] for line in more] == [] if known else ["not compared with what was committed"]
 
 
 @pytest.mark.skipif(not check_origin.has_history(), reason="not a git checkout with its history")
