@@ -68,3 +68,16 @@ def text(r: Row) -> str:
     limits = "" if r.low is None else f"({r.low:.4g} to {r.high:.4g}, n={r.repeats})"
     verdict = {"yes": f"target {r.target}: met", "no": f"target {r.target}: MISSED", "": ""}[r.met]
     return f"{r.network:13} {r.measure:58} {r.value:8.4g} {r.unit:11} {limits:30} {verdict}".rstrip()
+
+
+def judged(path: Path) -> str:
+    """Markdown table of the rows of a written CSV that have a target."""
+    with path.open(newline="") as f:
+        rows = [r for r in csv.DictReader(f) if r["target"]]
+    lines = ["| network | measure | median | lowest to highest | target | met |", "|---|---|---|---|---|---|"]
+    for r in rows:
+        value, low, high = (f"{float(r[name]):.3g}" for name in ("value", "low", "high"))
+        spread = f"{low} to {high} (n = {r['repeats']})"
+        unit = "" if r["unit"] == "relative" else f" {r['unit']}"
+        lines.append(f"| {r['network']} | {r['measure']} | {value}{unit} | {spread} | {r['target']} | {r['met']} |")
+    return "\n".join(lines)

@@ -3,6 +3,7 @@
 import csv
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from benchmarks import gpu, timing
 from benchmarks.__main__ import main, training
 from benchmarks.cases import Setting, cases, curve_difference, deep_mask, even_mask, network, pictures, promised
 from benchmarks.plain import Plain, select_like_authors
-from benchmarks.table import row, write
+from benchmarks.table import judged, row, write
 from benchmarks.timing import Spread, Times, interleave, ratios
 
 SMALL = Setting(CPU, batch_size=8, images=16, workers=0, width=0.125)
@@ -133,3 +134,10 @@ def test_an_epoch_with_and_without_graphs(monkeypatch):
     monkeypatch.setattr(gpu.Epochs, "count", 1)
     rows = gpu.epochs("vgg16", SMALL, rounds=1)
     assert [r.repeats for r in rows] == [1, 1, 1]
+
+
+def test_docs_show_the_committed_measurements():
+    root = Path(__file__).parents[2]
+    table = judged(root / "results/benchmarks/cpu.csv")
+    assert len(table.splitlines()) > 20
+    assert table in (root / "docs/speed.md").read_text()
