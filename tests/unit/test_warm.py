@@ -42,9 +42,11 @@ def until(condition, seconds=60.0):
 
 @pytest.fixture(scope="module")
 def private():
-    """Environment of clients of one server."""
+    """Environment of clients of one server, which hear Ctrl-C even where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with warmth() as environment:
         yield os.environ | environment
+    signal.signal(signal.SIGINT, before)
 
 
 def client(env, *argv, **more):
