@@ -47,7 +47,9 @@ def read(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         process = forks.Process(target=_command, args=(str(folder), arguments, output.name))
         process.start()
         process.join(300)
-        assert process.exitcode is not None
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(arguments, 300)
         return subprocess.CompletedProcess(arguments, process.exitcode, output.read())
 
 

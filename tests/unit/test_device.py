@@ -156,16 +156,17 @@ os.execv(sys.executable, [sys.executable, "-c", "input()"])
 
     def start():
         command = [sys.executable, "-c", code]
-        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Unbuffered: a line that came with another must not be out of sight of `select`.
+        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     with start() as first:
-        assert [first.stdout.readline() for _ in range(2)] == ["asks\n", "held\n"]
+        assert [first.stdout.readline() for _ in range(2)] == [b"asks\n", b"held\n"]
         with start() as second:
-            assert second.stdout.readline() == "asks\n"
+            assert second.stdout.readline() == b"asks\n"
             assert not select.select([second.stdout], [], [], 1)[0]  # it waits ...
-            first.communicate("\n", timeout=60)
-            assert second.stdout.readline() == "held\n"  # ... until the first has ended
-            second.communicate("\n", timeout=60)
+            first.communicate(b"\n", timeout=60)
+            assert second.stdout.readline() == b"held\n"  # ... until the first has ended
+            second.communicate(b"\n", timeout=60)
 
 
 @pytest.mark.usefixtures("gpus")
