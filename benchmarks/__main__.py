@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from benchmarks import gpu, overheads
-from benchmarks.cases import Setting, cases, curve_difference, promised
+from benchmarks.cases import TUNED, cases, curve_difference, promised
+from benchmarks.setting import Setting
 from benchmarks.table import Row, machine, row, text, write
 from benchmarks.timing import Spread, Times, interleave, ratios, spread
 from ebreplicate.training.device import tune_allocator
@@ -55,10 +56,9 @@ def training(name: str, setting: Setting, times: dict[str, Times], saved: dict[s
     rows += [row(name, f"{c}: CPU seconds a step", spread([s / steps for s in t.cpu]), "s") for c, t in times.items()]
     targets = TARGETS.get((setting.device.type, name), {}) if setting.standard else {}
     for case, t in times.items():
-        for base in ("plain", "plain, authors' selection"):
-            if base in times and not case.startswith("plain"):
-                target = targets.get(case.split(",")[0], "")
-                rows.append(row(name, f"{base} / {case}", ratios(times[base].wall, t.wall), "x", target))
+        for base in (b for b in times if b.startswith("plain") and not case.startswith("plain")):
+            target = "" if base == TUNED else targets.get(case.split(",")[0], "")
+            rows.append(row(name, f"{base} / {case}", ratios(times[base].wall, t.wall), "x", target))
     for ticket in (c for c in times if c in saved and "fp32" in times):
         gain = [1 - t / d for d, t in zip(times["fp32"].wall, times[ticket].wall, strict=True)]
         rows.append(Row(name, f"{ticket}: FLOPs saved", 100 * saved[ticket], unit="%"))

@@ -2,54 +2,20 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from benchmarks.plain import Plain, select_like_authors
-from ebreplicate.models import build
+from benchmarks.alone import Alone
+from benchmarks.plain import Plain
+from benchmarks.setting import Setting, network, pictures
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import shrink
-from ebreplicate.training import data as datasets
-from ebreplicate.training.data import Data, Split
+from ebreplicate.training.data import Data
 from ebreplicate.training.loop import Trainer, fit
 
-CLASSES = 10
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a run of the benchmark measures with; `images` are trained on in one timed epoch."""
-
-    device: torch.device
-    batch_size: int
-    images: int
-    workers: int = 1
-    width: float = 1.0
-
-    @property
-    def standard(self) -> bool:
-        """True for what the targets speak of: networks of full width in batches of 256."""
-        return self.width == 1 and self.batch_size == 256
-
-
-def pictures(count: int) -> Data:
-    """`count` handwritten digits of 32x32 as training images, repeated where there are fewer, and a small test split.
-
-    They need no download; time does not depend on what is in an image.
-    """
-    digits = datasets.load("digits", Path("/nonexistent"))
-    index = torch.arange(count) % len(digits.train)
-    test = Split(digits.test.images[:20], digits.test.labels[:20])
-    return replace(digits, train=digits.train.take(index), test=test)
-
-
-def network(name: str, setting: Setting) -> nn.Module:
-    """The dense network, always with the same first weights."""
-    torch.manual_seed(0)
-    return build(name, CLASSES, setting.width)
+TUNED = "plain, this allocator"
+"""The plain loop in a process that keeps freed memory, as those of this library do."""
 
 
 def even_mask(model: nn.Module, ratio: float) -> torch.Tensor:
@@ -96,15 +62,14 @@ def cases(name: str, setting: Setting) -> dict[str, Callable[[], object]]:
     data = pictures(setting.images)
     dense = network(name, setting)
 
-    def plain(model: nn.Module) -> Callable[[], object]:
-        return Plain(model, data, setting.batch_size, setting.device, setting.workers).epoch
-
     def library(model: nn.Module, precision: str = "fp32", kernels: str = "torch") -> Callable[[], object]:
         return Library(copy.deepcopy(model), data, setting, precision, kernels)
 
-    found = {"plain": plain(copy.deepcopy(dense))}
+    found: dict[str, Callable[[], object]] = {"plain": Alone(name, setting)}
     if "preresnet" in name:
-        found["plain, authors' selection"] = plain(select_like_authors(copy.deepcopy(dense)))
+        found["plain, authors' selection"] = Alone(name, setting, authors=True)
+    if setting.device.type == "cpu":
+        found[TUNED] = Alone(name, setting, tuned=True)
     for precision in ("fp32", "bf16") if setting.device.type == "cpu" else ("fp32", "tf32", "bf16"):
         found[precision] = library(dense, precision)
         if setting.device.type == "cpu":

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
-from benchmarks.cases import Library, Setting, network, pictures
+from benchmarks.cases import Library
+from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import Row, row
 from benchmarks.timing import interleave, ratios, spread
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.cases import Setting, network, pictures
 from benchmarks.plain import Plain
+from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import Row, row
 from benchmarks.timing import Spread, interleave, ratios, repeated
 from ebreplicate.plan.keep import Keep

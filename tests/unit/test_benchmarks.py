@@ -1,7 +1,9 @@
 """The benchmark at a tiny size: what it compares, how it computes ratios, what it writes."""
 
 import csv
+import io
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +12,14 @@ import torch
 from helpers import CPU, images
 from torch import nn
 
-from benchmarks import gpu, timing
+from benchmarks import alone, gpu, timing
 from benchmarks.__main__ import main, training
-from benchmarks.cases import Setting, cases, curve_difference, deep_mask, even_mask, network, pictures, promised
+from benchmarks.alone import Alone
+from benchmarks.cases import cases, curve_difference, deep_mask, even_mask, promised
 from benchmarks.plain import Plain, select_like_authors
+from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import judged, row, write
-from benchmarks.timing import Spread, Times, interleave, ratios
+from benchmarks.timing import Elapsed, Spread, Times, interleave, ratios
 
 SMALL = Setting(CPU, batch_size=8, images=16, workers=0, width=0.125)
 
@@ -41,6 +45,11 @@ def test_cases_take_turns_and_the_first_round_is_not_counted(clock):
     assert times["a"].wall == [2, 3, 4]
     assert times["b"].wall == [0.5] * 3
     assert times["a"].cpu == [4, 6, 8]
+
+
+def test_a_case_in_a_process_of_its_own_says_its_own_times(clock):
+    times = interleave({"a": lambda: Elapsed(7.0, 9.0)}, rounds=2)
+    assert (times["a"].wall, times["a"].cpu) == ([7, 7], [9, 9])
 
 
 def test_ratios_divide_neighbours_not_medians():
@@ -98,15 +107,31 @@ def test_masks_remove_half_of_the_channels_and_the_deep_one_fewer_flops():
     assert 0.3 < saved["ticket, deep"] < saved["ticket, even"]
 
 
-def test_every_case_trains_an_epoch():
+def test_every_case_trains_an_epoch(monkeypatch, capsys):
+    tuned = []
+    monkeypatch.setattr(alone, "tune_allocator", lambda: tuned.append(True))
     for case, call in cases("preresnet20", replace(SMALL, images=8)).items():
-        assert call() > 0, case
+        if isinstance(call, Alone):  # what its process does
+            monkeypatch.setattr("sys.stdin", io.StringIO("epoch\nepoch\n"))
+            alone.main(json.loads(json.dumps(call.order)))
+            said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+            assert [s["wall"] > 0 and s["cpu"] > 0 for s in said] == [True, True], case
+        else:
+            assert call() > 0, case
+    assert tuned == [True]
+
+
+def test_a_plain_loop_that_fails_is_not_waited_for(capfd):
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        Alone("nonexistent", SMALL)()
+    assert "nonexistent" in capfd.readouterr().err
 
 
 def test_one_command_writes_the_table_with_the_machine(tmp_path, capsys):
     path = tmp_path / "deep" / "cpu.csv"
     small = ["--networks", "vgg16", "--width", "0.0625", "--batch-size", "8", "--rounds", "1", "--threads", "1"]
-    assert main(["--device", "cpu", *small, "--curve-steps", "1", "--workers", "0", "--csv", str(path)]) == 0
+    only = ["--only", "fp32", "fp32, taps"]
+    assert main(["--device", "cpu", *small, *only, "--curve-steps", "1", "--workers", "0", "--csv", str(path)]) == 0
     with path.open() as f:
         found = {(r["network"], r["measure"]): r for r in csv.DictReader(f)}
     assert float(found["vgg16", "plain / fp32"]["value"]) > 0
