@@ -185,11 +185,13 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     from ebreplicate.training import distributed
     from ebreplicate.training.device import hold, slot, tune_allocator
 
+    tune_allocator()
+    root = Path(args.data)
+    if args.command == "retrain" and not distributed.launched():
+        stages.have_drawn(spec.ticket, store, root)
     if processes > 1 and not distributed.launched():
         distributed.launch(args.argv, processes, hold(args.device, processes))
-    tune_allocator()
     torch.set_num_threads(args.threads)
-    root = Path(args.data)
     record = store.record_path(spec).relative_to(store.root)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training
         stages.draw(spec, store, root)

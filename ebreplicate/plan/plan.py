@@ -82,6 +82,24 @@ def make_plan(*scales: Scale) -> Plan:
     return Plan(spec for scale in scales for spec in requests(scale))
 
 
+def drawn_alone(asks: Iterable[Iterable[Spec]]) -> set[str]:
+    """Keys of the tickets that some figure asks for (each has its list of requests) and retrains none of.
+
+    Every other ticket is drawn by the job of a retrain of its own, in a fraction of a second: jobs for draws alone
+    would be four in ten of a scale's, and their starts a tenth of the smoke scale's time.
+    """
+    alone = set[str]()
+    for specs in asks:
+        tickets = {key(s) for s in specs if isinstance(s, Ticket)}
+        alone |= tickets - (retrained(specs) if tickets else set())
+    return alone
+
+
+def retrained(specs: Iterable[Spec]) -> set[str]:
+    """Keys of the tickets of every retrain in `specs`, and of those that these build on."""
+    return {key(s.ticket) for spec in specs for s in lineage(spec) if isinstance(s, Retrain)}
+
+
 def epochs_of(spec: Spec) -> int:
     """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full)."""
     if isinstance(spec, Training):

@@ -4,6 +4,6 @@ from ebreplicate.stages.common import load_mask, load_scores, network
 from ebreplicate.stages.dense import search
 from ebreplicate.stages.retraining import retrain
 from ebreplicate.stages.sparsity import sparse
-from ebreplicate.stages.tickets import draw
+from ebreplicate.stages.tickets import draw, have_drawn
 
-__all__ = ["draw", "load_mask", "load_scores", "network", "retrain", "search", "sparse"]
+__all__ = ["draw", "have_drawn", "load_mask", "load_scores", "network", "retrain", "search", "sparse"]

@@ -171,3 +171,18 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     }
     store.write(spec, record)
     return record
+
+
+def have_drawn(spec: specs.Ticket, store: Store, root: Path) -> None:
+    """Draw `spec`, unless that was done; of several processes that want it, one draws and the others wait.
+
+    On one thread, as the command `draw` does, because a mask must not depend on who asked for it.
+    """
+    if store.done(spec):
+        return
+    with store.claim(spec):
+        if not store.done(spec):
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            draw(spec, store, root)
+            torch.set_num_threads(threads)

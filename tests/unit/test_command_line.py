@@ -1,8 +1,10 @@
 """The command line: 0, or 2 with one line that names the field. A bug stays a traceback."""
 
 import json
+import shutil
 
 import pytest
+import torch
 from helpers import TINY, tiny_search
 
 from ebreplicate import __main__ as cli
@@ -47,6 +49,22 @@ def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothin
         assert store.record_path(spec).stat().st_mtime_ns == before
 
 
+def test_a_retrain_draws_its_ticket_unless_that_was_done(results, tmp_path):
+    assert run(results, "search", canonical(SEARCH), "--keep-epochs", "1") == 0
+    other = tmp_path / "other"
+    shutil.copytree(results, other)
+    assert run(other, "draw", canonical(TICKET)) == 0
+    assert run(results, "retrain", canonical(Retrain(TICKET, TINY)), "--threads", "2") == 0
+    assert torch.get_num_threads() == 2
+    store = Store(results)
+    drawn = store.read(TICKET)
+    assert drawn["metrics"] == Store(other).read(TICKET)["metrics"]
+    masks = [(s.folder(TICKET) / "mask.npy").read_bytes() for s in (store, Store(other))]
+    assert masks[0] == masks[1]
+    assert run(results, "retrain", canonical(Retrain(TICKET, TINY, init="reinit")), "--threads", "1") == 0
+    assert store.read(TICKET) == drawn  # with the time it was made at
+
+
 @pytest.mark.parametrize(
     ("command", "spec", "options", "said"),
     [
@@ -58,7 +76,7 @@ def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothin
         ("search", canonical(SEARCH), ["--threads", "0"], "--threads: must be at least 1, got 0"),
         ("search", canonical(SEARCH), ["--device", "tpu"], "device: expected auto, cpu or cuda, got 'tpu'"),
         ("draw", canonical(TICKET), [], f"search {key(SEARCH)} has not been run; run it first"),
-        ("retrain", canonical(Retrain(TICKET)), [], f"draw {key(TICKET)} has not been run; run it first"),
+        ("retrain", canonical(Retrain(TICKET)), [], f"search {key(SEARCH)} has not been run; run it first"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(results, capsys, command, spec, options, said):

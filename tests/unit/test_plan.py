@@ -5,7 +5,7 @@ from dataclasses import replace
 from helpers import TINY, tiny_search
 
 from ebreplicate.__main__ import parser
-from ebreplicate.plan.plan import Plan, epochs_of, lineage, make_plan, requests
+from ebreplicate.plan.plan import Plan, drawn_alone, epochs_of, lineage, make_plan, requests, retrained
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
 from ebreplicate.report import planning
@@ -20,6 +20,17 @@ def test_what_a_run_needs_comes_before_it_once():
     order = list(plan.runs)
     for retrain in retrains:
         assert order.index(key(SEARCH)) < order.index(key(retrain.ticket)) < order.index(key(retrain))
+
+
+def test_a_ticket_has_a_draw_of_its_own_where_a_figure_asks_for_it_and_retrains_none():
+    first, second, third = (Ticket(SEARCH, ratio, 1, "magnitude") for ratio in (0.3, 0.5, 0.7))
+    trained = {t: Retrain(t, TINY) for t in (first, second)}
+    later = Ticket(SEARCH, 0.5, "final", "magnitude", after=trained[second])
+    assert drawn_alone([[first, trained[first]], [Retrain(later, TINY), second, later]]) == set()
+    assert drawn_alone([[trained[first], third], [first], [trained[second], later]]) == {
+        key(t) for t in (first, third, later)
+    }
+    assert retrained([SEARCH, first, Retrain(later, TINY)]) == {key(second), key(later)}
 
 
 def test_a_search_keeps_weights_only_for_the_tickets_that_inherit_them():

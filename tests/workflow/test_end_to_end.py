@@ -39,7 +39,7 @@ def ran(project, *arguments, **environment):
 def test_a_figure_and_a_retrain_are_made_once(tmp_path):
     project = copied(tmp_path, SMOKE)
     with warmth() as environment:
-        assert ran(project, *ONE_SEED, **environment) == ["draw", "plot", "retrain", "search", "search", "tabulate"]
+        assert ran(project, *ONE_SEED, **environment) == ["plot", "retrain", "search", "search", "tabulate"]
         check_what_is_there(project)
         assert plan(project, *ONE_SEED) == {}
         (project / FIGURE).unlink()

@@ -15,7 +15,7 @@ from snakemake.resources import Resource
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import Plan, parents, requests, search_of
+from ebreplicate.plan.plan import Plan, drawn_alone, parents, requests, retrained, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
 from ebreplicate.records import Store
@@ -54,13 +54,14 @@ def configured():
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
     scales = {name: load_scale(name, overrides if name == config["scale"] else None) for name in SCALES}
     Store(config["results"]).check_writable()
-    asked = {(name, item): requests(scale, [item]) for name, scale in scales.items() for item in EXPERIMENTS}
-    return scales, asked, Plan(spec for specs in asked.values() for spec in specs)
+    items = [*EXPERIMENTS, *EXPERIMENTS.parts]
+    asked = {(name, item): requests(scale, [item]) for name, scale in scales.items() for item in items}
+    return asked, Plan(spec for specs in asked.values() for spec in specs), drawn_alone(asked.values())
 
 
 OVERRIDABLE = ("seeds", "draw_epochs")
 try:
-    SCALE_SPECS, ASKED, PLAN = configured()
+    ASKED, PLAN, DRAWN_ALONE = configured()
 except UserError as e:
     raise WorkflowError(str(e)) from None
 
@@ -124,23 +125,28 @@ def spec_of(wildcards, kind):
 
 def needs(kind):
     """Input function: records of the runs that this one builds on. Ancient: no 160-epoch run starts over a file time."""
-    return signed(lambda wildcards: [ancient(record_of(p)) for p in parents(spec_of(wildcards, kind))])
+    return signed(lambda wildcards: [ancient(record_of(p)) for p in before(spec_of(wildcards, kind))])
+
+
+def before(spec):
+    """The runs that a job waits for: what the run builds on or, where a retrain draws its ticket, what that builds on."""
+    return [p for s in parents(spec) for p in ([s] if s.stage != "draw" or key(s) in DRAWN_ALONE else parents(s))]
 
 
 def records_of(wildcards):
-    """Input function: every record an item's table reads, its tickets and searches included."""
+    """Input function: every record an item's table reads, its searches included, and tickets that no retrain draws."""
     scale, item = wildcards.scale, wildcards.item
     items = [*EXPERIMENTS, *EXPERIMENTS.parts]
     for kind, name, known in (("scale", scale, SCALES), ("figure or table", item, items)):
         if name not in known:
             raise WorkflowError(str(unknown(kind, name, known)))
-    if item in EXPERIMENTS.parts:  # planned with the whole item
-        asked = requests(SCALE_SPECS[scale], [item])
-        if not asked:
-            raise WorkflowError(f"{item}: nothing of it is run at scale {scale!r} (workflow/config/items)")
-    else:
-        asked = ASKED[scale, item]
-    return [record_of(s) for s in Plan(asked).runs.values()]
+    asked = ASKED[scale, item]
+    if item in EXPERIMENTS.parts and not asked:
+        raise WorkflowError(f"{item}: nothing of it is run at scale {scale!r} (workflow/config/items)")
+    runs = Plan(asked).runs
+    drawn = retrained(asked) - DRAWN_ALONE
+    lost = {k for k in drawn if not STORE.done(runs[k])} - retrained(s for s in runs.values() if not STORE.done(s))
+    return [record_of(s) for k, s in runs.items() if k not in drawn or k in lost]
 
 
 def everything(scale):
