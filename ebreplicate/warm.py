@@ -173,7 +173,7 @@ PRELOADED = (
 
 
 def _preload() -> None:
-    """Import what commands need. Nothing is computed here, so no thread pool exists when children are forked."""
+    """Import what commands need. Torch computes nothing here, so no thread pool exists when children are forked."""
     import warnings
     from importlib import import_module
 
@@ -181,7 +181,7 @@ def _preload() -> None:
         warnings.simplefilter("ignore")
         for name in PRELOADED:
             import_module(name)
-        import_module("ebreplicate.training.data")._digit_arrays()  # smoke's dataset: a file parsed, nothing computed
+        import_module("ebreplicate.training.data").digit_arrays()  # smoke's dataset, in numpy on this thread
 
 
 def _child(connection: socket.socket, fds: list[int], request: bytes) -> None:

@@ -272,25 +272,46 @@ def prepare(name: str, root: Path) -> None:
         load(name, root)
 
 
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images, uint8 (n, 3, 32, 32), and labels."""
+
+
+def _rgb(gray: np.ndarray) -> np.ndarray:
+    """Images of values in [0, 16], float (n, 32, 32), as uint8 (n, 3, 32, 32)."""
+    return np.round(gray * (255 / 16)).astype(np.uint8)[:, None].repeat(3, 1)
+
+
 @functools.cache
-def _digit_arrays() -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's 1,797 handwritten digits in its own order: float (n, 8, 8) in [0, 16], labels. Do not modify."""
+def digit_arrays() -> dict[str, tuple[Arrays, Arrays]]:
+    """Training and test images of `digits` and `digits100`. Smoke runs are short: a warm process has them made."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    return digits.images, digits.target
+    digits = load_digits()  # 1,797 in their own order: float (n, 8, 8) in [0, 16]
+    images, labels = digits.images, digits.target.astype(np.int64)
+    cut, pairs = INFO["digits"].train, INFO["digits100"]
+    blocks = _rgb(images.repeat(4, 1).repeat(4, 2))
+    rng = np.random.default_rng(0)
+
+    def paired(lo: int, hi: int, n: int) -> Arrays:
+        left, right = rng.integers(lo, hi, n), rng.integers(lo, hi, n)
+        # each digit 16 wide and 32 high
+        wide = np.concatenate([images[left], images[right]], axis=2).repeat(2, 2).repeat(4, 1)
+        return _rgb(wide), 10 * labels[left] + labels[right]
+
+    return {
+        "digits": ((blocks[:cut], labels[:cut]), (blocks[cut:], labels[cut:])),
+        "digits100": (paired(0, cut, pairs.train), paired(cut, len(images), pairs.test)),
+    }
 
 
-def _to_rgb(gray: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.round(gray * (255 / 16)).astype(np.uint8))[:, None].repeat(1, 3, 1, 1)
+def _digits(name: str) -> Data:
+    train, test = (Split(torch.tensor(x), torch.tensor(y)) for x, y in digit_arrays()[name])  # copies
+    return Data(train, test, mean=(0.3054,) * 3, std=(0.3753,) * 3)
 
 
 def load_digits(root: Path) -> Data:
     """Handwritten digits, each pixel a 4x4 block: 1,437 training and 360 test images of 32x32, no download."""
-    images, labels = _digit_arrays()
-    rgb, y = _to_rgb(images.repeat(4, 1).repeat(4, 2)), torch.from_numpy(labels).long()
-    cut = INFO["digits"].train
-    return Data(Split(rgb[:cut], y[:cut]), Split(rgb[cut:], y[cut:]), mean=(0.3054,) * 3, std=(0.3753,) * 3)
+    return _digits("digits")
 
 
 def load_digits100(root: Path) -> Data:
@@ -299,19 +320,7 @@ def load_digits100(root: Path) -> Data:
     Training pairs are made of training digits only and test pairs of test digits only; which digits meet is fixed by
     a constant seed, so this is one dataset, not one per run.
     """
-    images, labels = _digit_arrays()
-    cut = INFO["digits"].train
-    rng = np.random.default_rng(0)
-
-    def pairs(lo: int, hi: int, n: int) -> Split:
-        left, right = rng.integers(lo, hi, n), rng.integers(lo, hi, n)
-        # each digit 16 wide and 32 high
-        wide = np.concatenate([images[left], images[right]], axis=2).repeat(2, 2).repeat(4, 1)
-        return Split(_to_rgb(wide), torch.from_numpy(10 * labels[left] + labels[right]).long())
-
-    info = INFO["digits100"]
-    train, test = pairs(0, cut, info.train), pairs(cut, len(images), info.test)
-    return Data(train, test, mean=(0.3054,) * 3, std=(0.3753,) * 3)
+    return _digits("digits100")
 
 
 class Batches:
