@@ -11,6 +11,7 @@ from benchmarks.plain import Plain
 from benchmarks.setting import Setting, network, pictures
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import shrink
+from ebreplicate.pruning.padding import Padding
 from ebreplicate.training.data import Data
 from ebreplicate.training.loop import Trainer, fit
 
@@ -75,7 +76,9 @@ def cases(name: str, setting: Setting) -> dict[str, Callable[[], object]]:
         if setting.device.type == "cpu":
             found[f"{precision}, taps"] = library(dense, precision, "taps")
     for mask, draw in (("even", even_mask), ("deep", deep_mask)):
-        found[f"ticket, {mask}"] = library(shrink(dense, draw(dense, 0.5)))
+        ticket = shrink(dense, draw(dense, 0.5))
+        found[f"ticket, {mask}"] = library(ticket)
+        found[f"ticket, {mask}, padded"] = library(Padding(ticket).padded, kernels="padded")
     return found
 
 
@@ -86,7 +89,8 @@ def promised(name: str, setting: Setting) -> dict[str, float]:
     dense = network(name, setting)
     whole = flops(dense, (3, 32, 32))
     draws = {"ticket, even": even_mask, "ticket, deep": deep_mask}
-    return {ticket: 1 - flops(shrink(dense, draw(dense, 0.5)), (3, 32, 32)) / whole for ticket, draw in draws.items()}
+    saved = {ticket: 1 - flops(shrink(dense, draw(dense, 0.5)), (3, 32, 32)) / whole for ticket, draw in draws.items()}
+    return saved | {f"{ticket}, padded": share for ticket, share in saved.items()}
 
 
 def curve_difference(name: str, setting: Setting, kernels: str, steps: int) -> float:

@@ -18,6 +18,9 @@ from ebreplicate.training.data import Data
 class AuthorsSelection(nn.Module):
     """The authors' channel_selection: indexes of ones and zeros, looked up on the host and copied at every call."""
 
+    first = False
+    """What the networks of this library ask for (`normalised`): it selects after batch norm."""
+
     def __init__(self, features: int):
         super().__init__()
         self.indexes = nn.Parameter(torch.ones(features))

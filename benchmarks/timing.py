@@ -37,14 +37,18 @@ def spread(values: list[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
-def interleave(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, Times]:
+def interleave(cases: dict[str, Callable[[], object]], rounds: int, settle: bool = False) -> dict[str, Times]:
     """Time every case `rounds` times, in turns; a round before that, which is not counted, warms them up.
 
-    Every other round goes through the cases backwards, so that none always follows the same neighbour.
+    Every other round goes through the cases backwards, so that none always follows the same neighbour. With `settle`,
+    a case runs twice in its turn and the second time counts, as in a training, where a step follows its like: the first
+    takes up memory that other cases left in pieces.
     """
     times = {name: Times() for name in cases}
     for number in range(-1, rounds):
         for name in list(cases)[:: 1 if number % 2 else -1]:
+            if settle:
+                cases[name]()
             cpu, wall = time.process_time(), time.perf_counter()
             there = cases[name]()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

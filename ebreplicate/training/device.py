@@ -114,7 +114,8 @@ def _locked(path: Path, held: contextlib.ExitStack) -> IO[str] | None:
 
 
 def tune_allocator() -> None:
-    """Keep freed activations in the process (glibc): fresh pages for every tensor cost a fifth of a CPU step here.
+    """Keep freed activations in the process (glibc): fresh pages for every tensor cost a CPU step a fifth of its time,
+    or, of large maps, more than all else (docs/speed.md).
 
     Must run before large tensors exist. Elsewhere than on glibc this does nothing.
     """
@@ -122,6 +123,6 @@ def tune_allocator() -> None:
 
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        m_trim_threshold, m_mmap_threshold, one_gib = -1, -3, 1 << 30
-        libc.mallopt(m_trim_threshold, one_gib)
+        m_trim_threshold, m_mmap_threshold, never, one_gib = -1, -3, -1, 1 << 30
+        libc.mallopt(m_trim_threshold, never)  # the end of a step frees more than any threshold
         libc.mallopt(m_mmap_threshold, one_gib)

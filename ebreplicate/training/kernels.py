@@ -143,7 +143,7 @@ def arithmetic(precision: str, device: torch.device, kernels: str = "torch") -> 
     """Forward passes inside run in `precision` (autocast for bf16), on a CPU with the convolutions of `kernels`."""
     on_cpu = device.type == "cpu"
     emulate = on_cpu and precision == "bf16" and not has_bf16()
-    taps = on_cpu and kernels == "taps" and (emulate or precision != "bf16")
+    taps = on_cpu and kernels != "torch" and (emulate or precision != "bf16")
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"))
         if taps or emulate:

@@ -47,6 +47,15 @@ def test_cases_take_turns_and_the_first_round_is_not_counted(clock):
     assert times["a"].cpu == [4, 6, 8]
 
 
+def test_of_a_case_that_settles_the_second_time_counts(clock):
+    seconds = iter([9, 8, 7, 6])
+
+    def case():
+        clock[0] += next(seconds)
+
+    assert interleave({"a": case}, rounds=1, settle=True)["a"].wall == [6]
+
+
 def test_a_case_in_a_process_of_its_own_says_its_own_times(clock):
     times = interleave({"a": lambda: Elapsed(7.0, 9.0)}, rounds=2)
     assert (times["a"].wall, times["a"].cpu) == ([7, 7], [9, 9])
@@ -70,6 +79,9 @@ def test_gain_of_a_ticket_is_a_share_of_what_its_flops_promise():
     assert found["ticket, even: time saved / FLOPs saved"] == pytest.approx(60)
     assert found["plain / fp32"] == pytest.approx(2)
     assert found["fp32: seconds a step"] == pytest.approx(1)  # two steps of 8 images
+    times |= {"fp32, taps": Times([1.6], [1.0]), "ticket, even, padded": Times([1.2], [1.0])}
+    found = {r.measure: r.value for r in training("vgg16", SMALL, times, {"ticket, even, padded": 0.5})}
+    assert found["ticket, even, padded: time saved"] == pytest.approx(25)  # of training with the same kernels
 
 
 @pytest.mark.parametrize("name", ["vgg16", "preresnet20"])

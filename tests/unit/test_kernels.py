@@ -92,7 +92,7 @@ def test_kernels_are_part_of_the_key_only_where_they_are_not_the_default():
     assert key(plain) == "vgg16-cifar10-s0-3355e60abf"
     assert key(taps) != key(plain)
     with pytest.raises(UserError, match=r"Recipe\.kernels"):
-        Recipe(kernels="fast")
+        Recipe(kernels="tabs")
 
 
 def test_the_loss_curve_with_taps_is_that_without(always):
