@@ -1,5 +1,7 @@
 """Interleaved timing: every case once a round, so that a machine that slows down slows all of them alike."""
 
+import contextlib
+import ctypes
 import statistics
 import time
 from collections.abc import Callable
@@ -42,7 +44,7 @@ def interleave(cases: dict[str, Callable[[], object]], rounds: int, settle: bool
 
     Every other round goes through the cases backwards, so that none always follows the same neighbour. With `settle`,
     a case runs twice in its turn and the second time counts, as in a training, where a step follows its like: the first
-    takes up memory that other cases left in pieces.
+    takes up memory, which is given back after the turn, because a case of another size would leave it in pieces.
     """
     times = {name: Times() for name in cases}
     for number in range(-1, rounds):
@@ -54,10 +56,18 @@ def interleave(cases: dict[str, Callable[[], object]], rounds: int, settle: bool
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if isinstance(there, Elapsed):
                 wall, cpu = there.wall, there.cpu
+            if settle:
+                _give_back()
             if number >= 0:
                 times[name].wall.append(wall)
                 times[name].cpu.append(cpu)
     return times
+
+
+def _give_back() -> None:
+    """Free memory that this process keeps (glibc)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def ratios(slow: list[float], fast: list[float]) -> Spread:

@@ -7,9 +7,9 @@ import pytest
 from snake import linked, planned, python
 
 PER_JOB, IN_ALL = 4_500, 5_200_000
-"""Calls for each job, and for reading the Snakefile, with a margin of a sixth over what they are. The 7,368 jobs of the
-paper scale are then within 39 million: half a minute under this profiler and, without it, 11 to 18 seconds on a shared
-core of an EPYC (it should be 10)."""
+"""Calls for each job, and for reading the Snakefile, with a margin of a sixth over what they are. The 4,608 jobs of the
+paper scale are then within 26 million; without this profiler they take 8 to 12 seconds on a shared core of an EPYC (it
+should be 10)."""
 
 
 def profiled(folder, target):

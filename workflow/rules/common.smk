@@ -95,7 +95,7 @@ wildcard_constraints:
     item=r"\w+",
 
 
-# What a dry run of the paper scale (7,368 jobs) spends its time on, beside planning. Snakemake inspects the signature of
+# What a dry run of the paper scale (4,608 jobs) spends its time on, beside planning. Snakemake inspects the signature of
 # a function several times a job, and formats each shell line three times; and Python's collector walks the growing
 # graph again and again.
 def signed(function):
