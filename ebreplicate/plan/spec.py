@@ -32,7 +32,8 @@ LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
 KERNELS = ("torch", "taps", "padded")
-"""Convolutions on a CPU: torch's, or small maps tap by tap, faster and summed in another order (docs/speed.md)."""
+"""As torch computes; small convolutions on a CPU tap by tap; so, and tickets with silent channels up to eights. The
+latter two are faster and sum in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
@@ -57,7 +58,6 @@ class Recipe(Spec):
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
     kernels: str = "torch"
-    """How layers are computed: as torch does, small convolutions on a CPU by taps, or so and tickets padded."""
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")

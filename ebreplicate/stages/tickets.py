@@ -184,5 +184,7 @@ def have_drawn(spec: specs.Ticket, store: Store, root: Path) -> None:
         if not store.done(spec):
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
-            draw(spec, store, root)
-            torch.set_num_threads(threads)
+            try:
+                draw(spec, store, root)
+            finally:
+                torch.set_num_threads(threads)
