@@ -61,7 +61,7 @@ def on_front(table: Any) -> Claim:
     """EB Train is worth its cost: a point of it on every front."""
     blocks = _blocks(table)
     shown = {b: [p for p in front(found) if p[0] in EB] for b, found in blocks.items()}
-    n = min((p[3].n for found in blocks.values() for p in found if p[0] == "EB Train"), default=0)
+    n = min((p[3].n for found in blocks.values() for p in found), default=0)
     there = sum(bool(points) for points in shown.values())
     verdict = base.NOT_RUN if not blocks else base.SUPPORTED if there == len(blocks) else base.NOT_SUPPORTED
     if blocks and n < 2:
@@ -74,7 +74,7 @@ def on_front(table: Any) -> Claim:
         "EB Train is on the Pareto front of accuracy against total training FLOPs.",
         "ours; the paper's Table 2 and abstract imply it",
         "over the paper's methods, means over seeds: supported if in every block that has run at least one point of EB "
-        "Train, LF or LL is on the front; inconclusive with a single seed",
+        "Train, LF or LL is on the front; inconclusive where a point has a single seed",
         verdict,
         _about(names, [p for found in blocks.values() for p in found]),
         n,
@@ -84,7 +84,7 @@ def on_front(table: Any) -> Claim:
 def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
     """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
     accuracy is not below by more than the noise margin."""
-    beaten, total, n = 0, 0, 0
+    beaten, total = 0, 0
     lost: list[str] = []
     behind: list[Point] = []
     for dataset, model in _blocks(table):
@@ -94,7 +94,6 @@ def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
         behind += [*ours, *theirs] if theirs else []
         for method, ratio, flops, accuracy in theirs:
             total += 1
-            n = max(n, max(p[3].n for p in ours))
             margin = accuracy_margin(accuracy.mean, base.test_images(scale, dataset))
             if any(p[2] <= flops and p[3].mean >= accuracy.mean - margin for p in ours):
                 beaten += 1
@@ -102,6 +101,7 @@ def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
                 lost.append(f"{model} {dataset} {method} {ratio:.0%}")
     if not total:
         return base.NOT_RUN, "", 0
+    n = min(p[3].n for p in behind)
     verdict = base.INCONCLUSIVE if n < 2 else base.SUPPORTED if beaten == total else base.NOT_SUPPORTED
     text = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "")
     return verdict, _about(text, behind), n
@@ -109,8 +109,8 @@ def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
 
 MATCHED = (
     "a point is matched if some EB Train, LF or LL costs at most as much and its mean accuracy is not below by more "
-    "than the noise margin (two standard errors of the test accuracy); supported if all are, inconclusive with a "
-    "single seed"
+    "than the noise margin (two standard errors of the test accuracy); supported if all are, inconclusive where a "
+    "point has a single seed"
 )
 
 

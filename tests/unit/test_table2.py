@@ -285,6 +285,13 @@ def test_verdicts_on_the_front(made, accuracy, on_front, dominates):
     assert seen["pareto-dominates"].verdict == dominates
 
 
+def test_a_front_with_a_point_of_one_seed_is_not_judged(made):
+    table = made["accuracy_vs_flops"]
+    table = table[(table.method != "NS") | (table.seed == table.seed.min())]
+    seen = claims("accuracy_vs_flops", SCALE, table)
+    assert [(seen[c].verdict, seen[c].n) for c in ("pareto-front", "pareto-dominates")] == [("inconclusive", 1)] * 2
+
+
 def test_eb_train_off_the_front_is_said(made):
     table = altered(altered(made["accuracy_vs_flops"], NS=80.0), "training_flops", NS=1.0)
     assert claims("accuracy_vs_flops", SCALE, table)["pareto-front"].verdict == "not supported"
