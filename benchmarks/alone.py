@@ -9,7 +9,6 @@ import functools
 import json
 import subprocess
 import sys
-import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 
 from benchmarks.plain import Plain, select_like_authors
 from benchmarks.setting import Setting, network, pictures
-from benchmarks.timing import Elapsed
+from benchmarks.timing import Elapsed, timed
 from ebreplicate.training.device import tune_allocator
 
 
@@ -58,10 +57,7 @@ def main(order: dict[str, Any]) -> None:
     model = select_like_authors(model) if order["authors"] else model
     plain = Plain(model, pictures(setting.images), setting.batch_size, setting.device, setting.workers)
     for _ in sys.stdin:
-        cpu, wall = time.process_time(), time.perf_counter()
-        plain.epoch()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(json.dumps({"wall": wall, "cpu": cpu}), flush=True)
+        print(json.dumps(dataclasses.asdict(timed(plain.epoch))), flush=True)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ def spread(values: list[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
+def timed(call: Callable[[], object]) -> Elapsed:
+    """Seconds that `call` took: what it says itself, if that is an `Elapsed`."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    there = call()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return there if isinstance(there, Elapsed) else Elapsed(wall, cpu)
+
+
 def interleave(cases: dict[str, Callable[[], object]], rounds: int, settle: bool = False) -> dict[str, Times]:
     """Time every case `rounds` times, in turns; a round before that, which is not counted, warms them up.
 
@@ -51,16 +59,12 @@ def interleave(cases: dict[str, Callable[[], object]], rounds: int, settle: bool
         for name in list(cases)[:: 1 if number % 2 else -1]:
             if settle:
                 cases[name]()
-            cpu, wall = time.process_time(), time.perf_counter()
-            there = cases[name]()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            if isinstance(there, Elapsed):
-                wall, cpu = there.wall, there.cpu
+            took = timed(cases[name])
             if settle:
                 _give_back()
             if number >= 0:
-                times[name].wall.append(wall)
-                times[name].cpu.append(cpu)
+                times[name].wall.append(took.wall)
+                times[name].cpu.append(took.cpu)
     return times
 
 

@@ -1,6 +1,7 @@
 """A padded ticket trains as the ticket does; what it has besides the ticket's channels stays silent."""
 
 import copy
+import csv
 from dataclasses import replace
 
 import pytest
@@ -165,11 +166,14 @@ def test_a_retrain_with_padding_has_the_curve_of_one_without(init, tmp_path, mon
     stages.draw(ticket, store)
     made, original = [], stages.retraining.Padding
     monkeypatch.setattr(stages.retraining, "Padding", lambda t: made.append(original(t)) or made[-1])
-    records = {}
+    records, losses = {}, {}
     for kernels in ("torch", "padded"):
         spec = Retrain(ticket, replace(TINY, kernels=kernels), init)
         records[kernels] = stages.retrain(spec, store, NOWHERE, CPU)
+        with (store.folder(spec) / "history.csv").open() as f:
+            losses[kernels] = float(next(csv.DictReader(f))["train_loss"])
     assert len(made) == 1
+    assert losses["padded"] == pytest.approx(losses["torch"], rel=1e-3)
     first, second = (records[k]["metrics"]["last_accuracy"] for k in ("torch", "padded"))
     assert second == pytest.approx(first, abs=3)
     assert records["padded"]["cost"]["training_flops"] == records["torch"]["cost"]["training_flops"]
