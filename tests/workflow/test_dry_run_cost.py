@@ -7,9 +7,9 @@ import pytest
 from snake import linked, planned, python
 
 PER_JOB, IN_ALL = 4_500, 4_700_000
-"""Calls for each job, and for reading the Snakefile, with a margin over what they are (4,247 and 4.0 million). The 4,608
-jobs of the paper scale are then within 26 million; without this profiler they take 8 seconds on a shared core of an
-EPYC (it should be 10)."""
+"""Calls for each job, and for reading the Snakefile, with a margin over what they are (4,247 and 4.0 million). The
+4,608 jobs of the paper scale are then within 26 million; without this profiler they take 8 seconds on a shared core
+of an EPYC (it should be 10)."""
 
 
 def profiled(folder, target):
