@@ -4,9 +4,8 @@ Written without a GPU at hand: the parts that are plain processes and clocks are
 """
 
 import os
-import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -17,7 +16,7 @@ from torch import multiprocessing
 from benchmarks.cases import Library
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import Row, row
-from benchmarks.timing import interleave, ratios, spread
+from benchmarks.timing import Elapsed, interleave, ratios, spread
 
 EPOCH = 50_000
 """Images of a CIFAR epoch."""
@@ -37,38 +36,27 @@ def graphs(on: bool) -> Iterator[None]:
             os.environ["EBREPLICATE_CUDA_GRAPH"] = before
 
 
-class Epochs(Library):
-    """Library epochs of one `fit`, so that a graph is captured once; the seconds of the fastest of them."""
-
-    count = 3
-
-    def __call__(self) -> float:
-        """Train three epochs."""
-        from ebreplicate.training.loop import fit
-
-        state = fit(self.model, self.data, self.recipe, seed=0, until=self.count, precision=self.precision)
-        return min(r["train_seconds"] for r in state.history)
-
-
 def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
     """Seconds of an epoch in bf16, with and without captured graphs, in turns."""
     data = pictures(setting.images)
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    runs = {on: Epochs(network(name, setting), data, setting, "bf16") for on in seconds}
 
-    def timed(on: bool) -> None:
-        with graphs(on):
-            seconds[on].append(runs[on]())
+    def case(on: bool) -> Callable[[], object]:
+        run = Library(network(name, setting), data, setting, "bf16")
 
-    interleave({str(on): lambda on=on: timed(on) for on in seconds}, rounds)
-    kept = {on: values[1:] for on, values in seconds.items()}
+        def epoch() -> Elapsed:
+            with graphs(on):
+                return run()
+
+        return epoch
+
+    times = interleave({"on": case(True), "off": case(False)}, rounds)
     target = SECONDS.get(name, "") if setting.images == EPOCH and setting.standard else ""
-    rows = [row(name, f"epoch, bf16, graphs {'on' if on else 'off'}", spread(v), "s", target) for on, v in kept.items()]
-    return [*rows, row(name, "epoch: graphs off / on", ratios(kept[False], kept[True]), "x")]
+    rows = [row(name, f"epoch, bf16, graphs {how}", spread(t.wall), "s", target) for how, t in times.items()]
+    return [*rows, row(name, "epoch: graphs off / on", ratios(times["off"].wall, times["on"].wall), "x")]
 
 
 def waits(name: str, setting: Setting) -> Row:
-    """How often an epoch waits for the device."""
+    """How often a training waits for the device."""
     run = Library(network(name, setting), pictures(setting.images), setting, "bf16")
     run()
     with warnings.catch_warnings(record=True) as seen:
@@ -79,7 +67,7 @@ def waits(name: str, setting: Setting) -> Row:
         finally:
             torch.cuda.set_sync_debug_mode("default")
     steps = -(-setting.images // setting.batch_size)
-    return Row(name, f"synchronising calls in an epoch of {steps} steps, evaluation included", len(seen))
+    return Row(name, f"synchronising calls in 2 epochs of {steps} steps, capture and evaluation included", len(seen))
 
 
 def _train(rank: int, name: str, setting: Setting, barrier: Barrier, ends: Any) -> None:
@@ -87,9 +75,7 @@ def _train(rank: int, name: str, setting: Setting, barrier: Barrier, ends: Any) 
     run = Library(network(name, setting), pictures(setting.images), setting, "bf16")
     run()
     barrier.wait()
-    began = time.perf_counter()
-    run()
-    ends[rank] = time.perf_counter() - began
+    ends[rank] = run().wall
 
 
 def together(name: str, setting: Setting, processes: int) -> float:

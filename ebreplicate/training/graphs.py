@@ -1,8 +1,9 @@
 """A training step's forward and backward pass as a captured CUDA graph: one launch instead of hundreds.
 
-PreResNet101 is bound by launching kernels on a large GPU. Asked for by EBREPLICATE_CUDA_GRAPH=1; it replays the very
-kernels that were captured, so it is no part of a run's key. No GPU was at hand when this was written: the bookkeeping
-is tested on a CPU with a stand-in for the graph, the capture itself has not been run (docs/speed.md).
+PreResNet101 is bound by launching kernels on a large GPU. On by default there, off with EBREPLICATE_CUDA_GRAPH=0: it
+replays the very kernels that were captured, so it is no part of a run's key. A graph is used only after its first
+replay gave the loss and the gradients of the same step without one. No GPU was at hand when this was written:
+bookkeeping and check are tested on a CPU with a stand-in for the graph, the capture has not been run (docs/speed.md).
 """
 
 import os
@@ -14,6 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+
+TOLERANCE = 1e-2
+"""Largest relative difference between a step's gradients (all in one vector), or its loss, with the graph and without.
+Kernels are the same, so in practice there is none; a capture that went wrong is off by the gradients' own size."""
 
 Compute = Callable[[Tensor, Tensor], Tensor]
 """Forward and backward of a batch: sets every gradient that is None, returns the detached loss."""
@@ -27,8 +32,8 @@ class Graph(Protocol):
 
 
 def wanted(device: torch.device) -> bool:
-    """True if graphs were asked for and the device has them; raises UserError for a setting that is neither 0 nor 1."""
-    text = os.environ.get("EBREPLICATE_CUDA_GRAPH", "0")
+    """True if the device has graphs that nobody declined; raises UserError for a setting that is neither 0 nor 1."""
+    text = os.environ.get("EBREPLICATE_CUDA_GRAPH", "1")
     if text not in ("0", "1"):
         raise UserError(f"EBREPLICATE_CUDA_GRAPH: expected 0 or 1, got {text!r}")
     return text == "1" and device.type == "cuda"
@@ -38,7 +43,8 @@ def capture_cuda(compute: Callable[[], Tensor]) -> tuple[Graph, Tensor]:
     """Capture `compute` on the current device; the graph, and the tensor, of any shape, that its result
     appears in."""
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Another thread may pin memory for the next images meanwhile, which is no business of this capture.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         result = compute()
     return graph, result
 
@@ -59,7 +65,7 @@ class Captured:
 
     Gradients of the graph live in memory of its own and are put back before every replay, because steps of other
     shapes leave other ones. Warming up runs the forward pass, so batch-norm statistics are put back after it. A capture
-    that fails is told once and never tried again.
+    that fails, or replays another step than the one captured, is told once and never tried again.
     """
 
     def __init__(self, compute: Compute, model: nn.Module, capture: Any = capture_cuda, warm_up: Any = warm_up_cuda):
@@ -77,36 +83,60 @@ class Captured:
             return self.compute(x, y)
         self.x.copy_(x)
         self.y.copy_(y)
-        for p, gradient in self.gradients:
-            p.grad = gradient
-        self.graph.replay()
+        self._replay(self.graph)
         return self.loss.clone()
 
     def _clear(self) -> None:
         for p in self.model.parameters():
             p.grad = None
 
+    def _replay(self, graph: Graph) -> None:
+        for p, gradient in self.gradients:
+            p.grad = gradient
+        graph.replay()
+
+    def _step(self) -> Tensor:
+        self._clear()
+        return self.compute(self.x, self.y)
+
     def _prepare(self, x: Tensor, y: Tensor) -> None:
         self.x, self.y = x.clone(), y.clone()
-
-        def step() -> Tensor:
-            self._clear()
-            return self.compute(self.x, self.y)
-
         buffers = list(self.model.buffers())
         before = [b.clone() for b in buffers]
         try:
-            self.warm_up(step)
-            self._clear()
-            graph, self.loss = self.capture(lambda: self.compute(self.x, self.y))
+            self.graph = self._checked()
         except RuntimeError as e:
             self.failed = True
-            warnings.warn(
-                f"EBREPLICATE_CUDA_GRAPH: the step could not be captured and runs without ({e})", stacklevel=2
-            )
-        else:
-            self.graph = graph
-            self.gradients = [(p, p.grad) for p in self.model.parameters() if p.grad is not None]
+            said = "the step could not be captured and runs without"
+            warnings.warn(f"EBREPLICATE_CUDA_GRAPH: {said} ({e})", stacklevel=2)
         with torch.no_grad():
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)
+
+    def _checked(self) -> Graph:
+        """Capture the step; raises RuntimeError where that fails, or where a replay is not the step."""
+        self.warm_up(self._step)
+        loss = self._step().clone()
+        expected = {p: p.grad.clone() for p in self.model.parameters() if p.grad is not None}
+        self._clear()
+        graph, self.loss = self.capture(lambda: self.compute(self.x, self.y))
+        self.gradients = [(p, p.grad) for p in self.model.parameters() if p.grad is not None]
+        if expected.keys() != {p for p, _ in self.gradients}:
+            raise RuntimeError("other parameters have gradients than without a graph")
+        for _, gradient in self.gradients:
+            gradient.zero_()  # what is found there after the replay, the replay has left
+        self._replay(graph)
+        off = max(_off([g for _, g in self.gradients], [*expected.values()]), _off([self.loss], [loss]))
+        if not off <= TOLERANCE:  # nor where it is nan
+            raise RuntimeError(f"a replay is off by {off:.2g} of the step without a graph")
+        return graph
+
+
+@torch.no_grad()
+def _off(found: list[Tensor], expected: list[Tensor]) -> float:
+    """Norm of the difference of two vectors, each given in pieces of any shape, as a fraction of the second's."""
+
+    def norm(pieces: list[Tensor]) -> Tensor:
+        return torch.stack([piece.double().norm() for piece in pieces]).norm()
+
+    return (norm([f - e for f, e in zip(found, expected, strict=True)]) / norm(expected)).item()

@@ -155,7 +155,7 @@ class Trainer:
         return self._forward_backward(x, y)
 
     def _computation(self) -> graphs.Compute:
-        """Forward and backward, captured where that was asked for and nothing draws random numbers or communicates."""
+        """Forward and backward, captured on a GPU where nothing draws random numbers or communicates."""
         device = next(self.model.parameters()).device
         plain = not self.hooks and distributed.world() == 1
         captured = plain and graphs.wanted(device)
@@ -246,6 +246,7 @@ def fit(
     model.to(memory_format=torch.channels_last)
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.deterministic = True  # so that a continued run ends with the bits of one that never stopped
     batches = data.batches(recipe.batch_size, recipe.augment, seed)
     distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))

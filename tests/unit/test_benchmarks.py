@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from torch import nn
 from benchmarks import alone, gpu, timing
 from benchmarks.__main__ import main, training
 from benchmarks.alone import Alone
-from benchmarks.cases import cases, curve_difference, deep_mask, even_mask, promised
+from benchmarks.cases import Library, cases, curve_difference, deep_mask, even_mask, promised
 from benchmarks.plain import Plain, select_like_authors
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import judged, row, write
 from benchmarks.timing import Elapsed, Spread, Times, interleave, ratios
+from ebreplicate.training.data import Data
+from ebreplicate.training.loop import State
 
 SMALL = Setting(CPU, batch_size=8, images=16, workers=0, width=0.125)
 
@@ -129,7 +132,9 @@ def test_every_case_trains_an_epoch(monkeypatch, capsys):
             said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
             assert [s["wall"] > 0 and s["cpu"] > 0 for s in said] == [True, True], case
         else:
-            assert call() > 0, case
+            found = call()
+            assert found.wall > 0, case
+            assert found.cpu > 0, case
     assert tuned == [True]
 
 
@@ -168,9 +173,41 @@ def test_several_trainings_at_once_are_counted_together(monkeypatch):
 
 
 def test_an_epoch_with_and_without_graphs(monkeypatch):
-    monkeypatch.setattr(gpu.Epochs, "count", 1)
-    rows = gpu.epochs("vgg16", SMALL, rounds=1)
-    assert [r.repeats for r in rows] == [1, 1, 1]
+    asked = []
+
+    def run(_):
+        asked.append(os.environ["EBREPLICATE_CUDA_GRAPH"])
+        return Elapsed(3.0 if asked[-1] == "0" else 2.0, 1.0)
+
+    monkeypatch.setattr(gpu.Library, "__call__", run)
+    rows = {r.measure: r.value for r in gpu.epochs("vgg16", SMALL, rounds=1)}
+    assert asked == ["1", "0", "0", "1"]
+    assert rows == {"epoch, bf16, graphs on": 2, "epoch, bf16, graphs off": 3, "epoch: graphs off / on": 1.5}
+    assert "EBREPLICATE_CUDA_GRAPH" not in os.environ
+
+
+def test_on_a_gpu_the_second_of_two_epochs_counts(monkeypatch):
+    """The first chooses kernels and captures the step, once a run."""
+
+    class OnGpu(Data):
+        device = torch.device("cuda")
+
+    data = pictures(16)
+    library = Library(network("vgg16", SMALL), data, SMALL, "fp32")
+    library.data = OnGpu(data.train, data.test)
+    spans = []
+
+    def fit(model, data, recipe, *, seed, start, until, precision, observers):
+        spans.append((start, until))
+        state = State(model, recipe, start, start)
+        for seconds in (5.0, 2.0):
+            state.history.append({"train_seconds": seconds})
+            observers[0](state)
+        return state
+
+    monkeypatch.setattr("benchmarks.cases.fit", fit)
+    assert (library().wall, library().wall) == (2, 2)
+    assert spans == [(0, 2), (2, 4)]
 
 
 def test_docs_show_the_committed_measurements():

@@ -78,12 +78,59 @@ def test_a_step_that_cannot_be_captured_is_told_once_and_runs_without():
     assert all(torch.equal(weights[k], v) for k, v in same_weights.items())
 
 
-def test_graphs_are_for_gpus_that_were_asked_to(monkeypatch):
+class Stale(StandIn):
+    """A graph that leaves the loss, but not the gradients."""
+
+    def replay(self):
+        kept = [memory.clone() for memory in self.gradients]
+        super().replay()
+        for memory, value in zip(self.gradients, kept, strict=True):
+            memory.copy_(value)
+
+
+class Lossless(StandIn):
+    """A graph that leaves the gradients, but another loss."""
+
+    def replay(self):
+        super().replay()
+        self.loss.mul_(1.1)
+
+
+class Partial(StandIn):
+    """A graph in which a parameter has no gradient."""
+
+    def __init__(self, model, compute):
+        super().__init__(model, compute)
+        next(model.parameters()).grad = None
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [(Stale, "off by 1 of"), (Lossless, "off by 0.1 of"), (Partial, "other parameters")]
+)
+def test_a_graph_that_replays_another_step_is_not_used(kind, said):
+    model = random_network("vgg16", 0.125, seed=0).train()
+    losses, weights = trained(model)
+
+    def compute(trainer):
+        def capture(step):
+            graph = kind(trainer.model, step)
+            return graph, graph.loss
+
+        return graphs.Captured(trainer._forward_backward, trainer.model, capture, lambda step: step())
+
+    with pytest.warns(UserWarning, match=said) as told:
+        same_losses, same_weights = trained(model, compute)
+    assert len(told) == 1
+    assert same_losses == losses
+    assert all(torch.equal(weights[k], v) for k, v in same_weights.items())
+
+
+def test_graphs_are_for_gpus_unless_declined(monkeypatch):
     gpu = torch.device("cuda")
-    assert not graphs.wanted(gpu)
-    monkeypatch.setenv("EBREPLICATE_CUDA_GRAPH", "1")
     assert graphs.wanted(gpu)
     assert not graphs.wanted(CPU)
+    monkeypatch.setenv("EBREPLICATE_CUDA_GRAPH", "0")
+    assert not graphs.wanted(gpu)
     monkeypatch.setenv("EBREPLICATE_CUDA_GRAPH", "yes")
     with pytest.raises(UserError, match="EBREPLICATE_CUDA_GRAPH"):
         graphs.wanted(CPU)

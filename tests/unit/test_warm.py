@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from snake import ROOT, servers, warmth
 
 from ebreplicate import warm
@@ -197,6 +198,27 @@ def test_a_client_imports_next_to_nothing():
     code = "import sys, ebreplicate.warm; print(*sorted({'json', 'argparse', 'subprocess', 're'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_children_may_use_a_gpu():
+    """CUDA refuses a process whose parent has so much as counted the GPUs."""
+    code = """
+import os, sys, torch
+from ebreplicate import warm
+
+def refused():
+    child = os.fork()
+    if child == 0:
+        os._exit(torch.cuda._is_in_bad_fork())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+warm._preload()
+before = refused()
+torch.cuda.is_available()
+print(before, refused())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "1" if torch.version.cuda else "0"]
 
 
 def test_a_server_does_not_end_while_it_serves(temporary, monkeypatch):
