@@ -107,6 +107,7 @@ def promised(name: str, setting: Setting) -> dict[str, float]:
 
 def curve_difference(name: str, setting: Setting, kernels: str, steps: int) -> float:
     """Largest relative difference of losses between the plain loop and this library, fp32, on the same batches."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # whatever the last case used
     data = pictures(setting.images).to(setting.device)
     recipe = Recipe(batch_size=setting.batch_size, kernels=kernels)
     first = network(name, setting).to(setting.device).train()
