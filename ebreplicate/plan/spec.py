@@ -98,6 +98,11 @@ class Recipe(Spec):
         return replace(self, epochs=epochs, milestones=tuple(milestones), warmup=warmup, swa_start=swa)
 
 
+def sized(model: str, width: float) -> str:
+    """A network's name with its width, where that is not 1."""
+    return model if width == 1 else f"{model}w{width:g}"
+
+
 @dataclass(frozen=True)
 class Training(Spec):
     """What every training from scratch has: network, data, recipe, seed, precision."""
@@ -136,9 +141,8 @@ class Training(Spec):
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
-        width = "" if self.width == 1 else f"w{self.width:g}"
         precision = f"-{self.precision}" if self.precision in LOW_PRECISIONS else ""
-        return f"{self.model}{width}-{self.dataset}-s{self.seed}{precision}"
+        return f"{sized(self.model, self.width)}-{self.dataset}-s{self.seed}{precision}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, epochs_of, lineage, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key
+from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key, sized
 from ebreplicate.records import Store
 from ebreplicate.training.datasets import INFO
 
@@ -111,6 +111,11 @@ def _trial_speed(name: Network) -> float:
     return min(times[1:]) / cost.training_flops(cost.flops(network, info.shape), batch, 1)
 
 
+def _named(name: Network) -> str:
+    model, dataset, width, _, precision = name
+    return f"{sized(model, width)} on {dataset} ({precision})"
+
+
 def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
     """Runs per stage and how many are done, epochs with and without sharing, FLOPs, estimated hours; of all items, or
     the named ones."""
@@ -134,7 +139,7 @@ def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
     how = "finished searches" if set(known) >= set(flops) else "a trial of three steps a network on this device"
     lines.append(f"estimated:       {left:,.1f} hours left of {hours:,.1f}, one run at a time (speed: {how})")
     heavy = sorted(flops, key=lambda name: -flops[name][1] * speed[name])[:3]
-    parts = [f"{n[0]} on {n[1]} ({n[4]}) {flops[n][1] * speed[n] / 3600:,.0f}" for n in heavy if flops[n][1]]
+    parts = [f"{_named(n)} {flops[n][1] * speed[n] / 3600:,.0f}" for n in heavy if flops[n][1]]
     if parts and len(flops) > len(parts):
         lines.append(f"most of it:      {', '.join(parts)} hours; `--items` plans a part")
     return "\n".join(lines)

@@ -143,6 +143,15 @@ def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_describe_tells_widths_of_one_network_apart(counted, tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_trial_speed", lambda name: 1.0)
+    narrow = TINY.models | {"vgg16": {"name": "vgg16", "width": 0.25}, "preresnet101": {"name": "vgg16"}}
+    most = re.search(r"^most of it: .*$", planning.describe(replace(TINY, models=narrow), tmp_path), re.M)[0]
+    found = re.findall(r"(\S+) on (\S+) \(fp32\) [\d,]+", most)
+    assert {model for model, _ in found[:2]} == {"vgg16"}  # the wider one takes longer
+    assert found[2][0] == "vgg16w0.25"
+
+
 def test_networks_whose_steps_are_alike_share_a_trial(monkeypatch):
     tried = []
     monkeypatch.setattr(planning, "_trial_speed", lambda name: tried.append(name) or float(len(tried)))
