@@ -96,6 +96,14 @@ class Lossless(StandIn):
         self.loss.mul_(1.1)
 
 
+class NoNumber(StandIn):
+    """A graph that leaves the gradients, but no loss."""
+
+    def replay(self):
+        super().replay()
+        self.loss.fill_(torch.nan)
+
+
 class Partial(StandIn):
     """A graph in which a parameter has no gradient."""
 
@@ -105,7 +113,8 @@ class Partial(StandIn):
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [(Stale, "off by 1 of"), (Lossless, "off by 0.1 of"), (Partial, "other parameters")]
+    ("kind", "said"),
+    [(Stale, "off by 1 of"), (Lossless, "off by 0.1 of"), (NoNumber, "off by nan"), (Partial, "other parameters")],
 )
 def test_a_graph_that_replays_another_step_is_not_used(kind, said):
     model = random_network("vgg16", 0.125, seed=0).train()
