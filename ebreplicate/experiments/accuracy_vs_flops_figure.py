@@ -13,17 +13,20 @@ Looks = dict[str, dict[str, Any]]
 
 
 def draw(scale: Scale, table: Any) -> Any:
-    """A panel a network and dataset."""
+    """A panel a network and dataset; the legend names what has run."""
     from ebreplicate import style
 
     plt = style.use()
     figure, axes = plt.subplots(2, 2, figsize=(11, 8.6))
-    look = looks()
+    look, shown = looks(), set[str]()
     for axis, (dataset, model) in zip(axes.flat, BLOCKS, strict=True):
-        _panel(axis, scale, points(table, dataset, model), look, dataset, model)
+        found = points(table, dataset, model)
+        shown |= {method for method, *_ in found}
+        _panel(axis, scale, found, look, dataset, model)
     handles = [
         plt.Line2D([], [], ls="", label=name, **{k: v for k, v in kind.items() if k != "zorder"})
         for name, kind in look.items()
+        if name in shown
     ]
     handles.append(plt.Line2D([], [], c="0.3", lw=1, drawstyle="steps-post", label="Pareto front"))
     figure.legend(handles=handles, loc="outside right center", fontsize="x-small")

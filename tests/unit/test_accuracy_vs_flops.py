@@ -102,6 +102,15 @@ def test_a_lottery_ticket_costs_a_dense_training_a_round(table):
     assert (found[LOTTERY, 0.5], found[LOTTERY, 0.75]) == (200, 300)
 
 
+def test_the_legend_names_what_has_run(table):
+    """Of every method with a cost (what is written here for SNIP has none), and of two."""
+    table = table[table.training_flops.notna()]
+    for rows in (table, table[table.method.isin(["EB Train", LOTTERY])]):
+        figure = EXPERIMENTS.load(ITEM).figure(SMOKE, rows)
+        named = {text.get_text() for text in figure.legends[0].get_texts()}
+        assert named == {*rows.method, "Pareto front"}
+
+
 def test_eb_train_against_iterative_lottery_tickets(table):
     two = pd.concat([table, table.assign(seed=1)])  # a second seed with the same outcomes, so that a verdict is due
     claim = claims(ITEM, SMOKE, two)["pareto-dominates-lottery"]
