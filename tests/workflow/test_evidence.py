@@ -1,12 +1,17 @@
 """What is committed as evidence follows from the records committed with it."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.scale import load_scale
+from ebreplicate.pruning import EarlyBird, global_mask, mask_distance
 from ebreplicate.records import read_record
 from ebreplicate.report import pipeline, readme
 
@@ -44,6 +49,36 @@ def test_every_committed_record_is_of_the_spec_beside_it():
         record = read_record(path, specs.key(spec))
         assert (path.parent.name, path.parent.parent.name) == (specs.key(spec), spec.stage)
         assert record["provenance"]["clean"] is True, path
+
+
+def test_docs_say_what_bf16_changed():
+    """Pairs of searches that differ in precision alone, and the table of docs/speed.md computed anew from them."""
+    rows = re.findall(
+        r"^\| (.*), seed (\d) \(`(\w+)`, `(\w+)`\) \| (.*) \|$", (PROJECT / "docs/speed.md").read_text(), re.M
+    )
+    assert len(rows) == 3
+    for _, seed, *names, said in rows:
+        folders = [next((ROOT / "runs/search").glob(f"*-{name}")) for name in names]
+        plain, rounded = (specs.from_json((f / "spec.json").read_text()) for f in folders)
+        assert replace(plain, precision="bf16") == rounded
+        assert plain.seed == int(seed)
+        records = [read_record(f / "record.json", f.name) for f in folders]
+        scores = [torch.from_numpy(np.load(f / "scores.npy")).float() for f in folders]
+        emerged = [[emergence(s, ratio) for ratio in (0.3, 0.5, 0.7)] for s in scores]
+        apart = [mask_distance(*(global_mask(s[-1], ratio) for s in scores)) for ratio in (0.3, 0.5, 0.7)]
+        assert said == " | ".join(
+            [
+                ", ".join(f"{r['metrics']['last_accuracy']:.2f} %" for r in records),
+                " and ".join(", ".join(map(str, epochs)) for epochs in emerged),
+                ", ".join(f"{d:.2f}" for d in apart),
+            ]
+        )
+
+
+def emergence(scores, ratio):
+    """Epoch at whose end the ticket emerges; row 0 of the scores is before training."""
+    detector = EarlyBird(ratio)
+    return next(epoch for epoch in range(1, len(scores)) if detector.update(scores[epoch]))
 
 
 def test_readme_and_docs_quote_the_committed_results():
