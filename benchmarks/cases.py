@@ -3,7 +3,6 @@
 import copy
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -65,8 +64,16 @@ class Library:
         def watch(_: State) -> None:
             clock.append(time.process_time())
 
-        how: dict[str, Any] = {"start": start, "until": self.epoch, "precision": self.precision, "observers": [watch]}
-        state = fit(self.model, self.data, self.recipe, seed=0, **how)
+        state = fit(
+            self.model,
+            self.data,
+            self.recipe,
+            seed=0,
+            start=start,
+            until=self.epoch,
+            precision=self.precision,
+            observers=[watch],
+        )
         return Elapsed(state.history[-1]["train_seconds"], clock[-1] - clock[-2])
 
 

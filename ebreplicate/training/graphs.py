@@ -79,8 +79,7 @@ class Captured:
         if self.graph is None and not self.failed:
             self._prepare(x, y)
         if self.graph is None or x.shape != self.x.shape:
-            self._clear()
-            return self.compute(x, y)
+            return self._plain(x, y)
         self.x.copy_(x)
         self.y.copy_(y)
         self._replay(self.graph)
@@ -91,13 +90,17 @@ class Captured:
             p.grad = None
 
     def _replay(self, graph: Graph) -> None:
-        for p, gradient in self.gradients:
+        for p, gradient in self.gradients.items():
             p.grad = gradient
         graph.replay()
 
-    def _step(self) -> Tensor:
+    def _left(self) -> dict[nn.Parameter, Tensor]:
+        """The gradients that a step has left."""
+        return {p: p.grad for p in self.model.parameters() if p.grad is not None}
+
+    def _plain(self, x: Tensor, y: Tensor) -> Tensor:
         self._clear()
-        return self.compute(self.x, self.y)
+        return self.compute(x, y)
 
     def _prepare(self, x: Tensor, y: Tensor) -> None:
         self.x, self.y = x.clone(), y.clone()
@@ -115,18 +118,18 @@ class Captured:
 
     def _checked(self) -> Graph:
         """Capture the step; raises RuntimeError where that fails, or where a replay is not the step."""
-        self.warm_up(self._step)
-        loss = self._step().clone()
-        expected = {p: p.grad.clone() for p in self.model.parameters() if p.grad is not None}
+        self.warm_up(lambda: self._plain(self.x, self.y))
+        loss = self._plain(self.x, self.y).clone()
+        expected = {p: gradient.clone() for p, gradient in self._left().items()}
         self._clear()
         graph, self.loss = self.capture(lambda: self.compute(self.x, self.y))
-        self.gradients = [(p, p.grad) for p in self.model.parameters() if p.grad is not None]
-        if expected.keys() != {p for p, _ in self.gradients}:
+        self.gradients = self._left()
+        if expected.keys() != self.gradients.keys():
             raise RuntimeError("other parameters have gradients than without a graph")
-        for _, gradient in self.gradients:
+        for gradient in self.gradients.values():
             gradient.zero_()  # what is found there after the replay, the replay has left
         self._replay(graph)
-        for off in (_off([g for _, g in self.gradients], [*expected.values()]), _off([self.loss], [loss])):
+        for off in (_off([*self.gradients.values()], [*expected.values()]), _off([self.loss], [loss])):
             if not off <= TOLERANCE:  # nor where it is nan
                 raise RuntimeError(f"a replay is off by {off:.2g} of the step without a graph")
         return graph

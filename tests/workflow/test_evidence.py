@@ -11,7 +11,7 @@ import torch
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.scale import load_scale
-from ebreplicate.pruning import EarlyBird, global_mask, mask_distance
+from ebreplicate.pruning import emergence_epoch, global_mask, mask_distance
 from ebreplicate.records import read_record
 from ebreplicate.report import pipeline, readme
 
@@ -64,7 +64,7 @@ def test_docs_say_what_bf16_changed():
         assert plain.seed == int(seed)
         records = [read_record(f / "record.json", f.name) for f in folders]
         scores = [torch.from_numpy(np.load(f / "scores.npy")).float() for f in folders]
-        emerged = [[emergence(s, ratio) for ratio in (0.3, 0.5, 0.7)] for s in scores]
+        emerged = [[emergence_epoch(s, ratio) for ratio in (0.3, 0.5, 0.7)] for s in scores]
         apart = [mask_distance(*(global_mask(s[-1], ratio) for s in scores)) for ratio in (0.3, 0.5, 0.7)]
         assert said == " | ".join(
             [
@@ -73,12 +73,6 @@ def test_docs_say_what_bf16_changed():
                 ", ".join(f"{d:.2f}" for d in apart),
             ]
         )
-
-
-def emergence(scores, ratio):
-    """Epoch at whose end the ticket emerges; row 0 of the scores is before training."""
-    detector = EarlyBird(ratio)
-    return next(epoch for epoch in range(1, len(scores)) if detector.update(scores[epoch]))
 
 
 def test_readme_and_docs_quote_the_committed_results():
