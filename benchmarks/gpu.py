@@ -3,6 +3,7 @@
 Written without a GPU at hand: the parts that are plain processes and clocks are tested on a CPU, the rest is not.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from benchmarks.cases import Library
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import Row, row
 from benchmarks.timing import Elapsed, interleave, ratios, spread
+from ebreplicate.errors import UserError
 
 EPOCH = 50_000
 """Images of a CIFAR epoch."""
@@ -37,22 +39,37 @@ def graphs(on: bool) -> Iterator[None]:
 
 
 def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
-    """Seconds of an epoch in bf16, with and without captured graphs, in turns."""
+    """Seconds of an epoch in bf16, in turns: with and without captured graphs, and compiled; what compiling costs."""
     data = pictures(setting.images)
 
-    def case(on: bool) -> Callable[[], object]:
-        run = Library(network(name, setting), data, setting, "bf16")
+    def case(on: bool, kernels: str = "torch") -> tuple[Library, Callable[[], object]]:
+        run = Library(network(name, setting), data, setting, "bf16", kernels)
 
         def epoch() -> Elapsed:
             with graphs(on):
                 return run()
 
-        return epoch
+        return run, epoch
 
-    times = interleave({"on": case(True), "off": case(False)}, rounds)
+    compiled, compile_and_run = case(True, "compiled")
+    cases = {"graphs on": case(True)[1], "graphs off": case(False)[1], "compiled, graphs on": compile_and_run}
+    rows = list[Row]()
+    try:
+        compile_and_run()
+    except UserError as e:
+        rows.append(Row(name, "epoch, bf16, compiled", str(e)))
+        del cases["compiled, graphs on"]
+    times = interleave(cases, rounds)
     target = SECONDS.get(name, "") if setting.images == EPOCH and setting.standard else ""
-    rows = [row(name, f"epoch, bf16, graphs {how}", spread(t.wall), "s", target) for how, t in times.items()]
-    return [*rows, row(name, "epoch: graphs off / on", ratios(times["off"].wall, times["on"].wall), "x")]
+    rows += [row(name, f"epoch, bf16, {how}", spread(t.wall), "s", target) for how, t in times.items()]
+    plain = times.pop("graphs on").wall
+    rows.append(row(name, "epoch: graphs off / on", ratios(times.pop("graphs off").wall, plain), "x"))
+    for fused in times.values():
+        rows.append(row(name, "epoch: graphs on / compiled", ratios(plain, fused.wall), "x"))
+        cost, gain = max(compiled.beginnings), spread(plain).value - spread(fused.wall).value
+        rows.append(Row(name, "compiling takes", cost, unit="s"))
+        rows.append(Row(name, "compiling is repaid after", cost / gain if gain > 0 else math.inf, unit="epochs"))
+    return rows
 
 
 def waits(name: str, setting: Setting) -> Row:

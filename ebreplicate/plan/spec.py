@@ -31,9 +31,9 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
-KERNELS = ("torch", "taps", "padded")
-"""As torch computes; small convolutions on a CPU tap by tap; so, and tickets with silent channels up to eights. The
-latter two are faster and sum in another order (docs/speed.md)."""
+KERNELS = ("torch", "taps", "padded", "compiled")
+"""As torch computes; small convolutions on a CPU tap by tap; so, and tickets with silent channels up to eights;
+compiled by torch on a GPU. All but the first sum in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 

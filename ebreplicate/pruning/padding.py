@@ -84,7 +84,7 @@ class Padding:
             if name in self.places:
                 own = tensor[self.places[name]]
                 tensor.fill_(name.endswith("running_var"))
-                tensor[self.places[name]] = given[name].view(own.shape)
+                tensor[self.places[name]] = given[name].reshape(own.shape)
         for bn, (own, selected) in zip(batch_norms(self.padded), layers, strict=True):
             if selected:  # dropped channels of the stream have scales of their own
                 bn.weight.mul_(own.to(bn.weight.device))
@@ -99,5 +99,5 @@ class Padding:
         found = self.padded.state_dict()
         for name, tensor in self.ticket.state_dict().items():
             if name in self.places:
-                tensor.copy_(found[name][self.places[name]].view(tensor.shape))
+                tensor.copy_(found[name][self.places[name]].reshape(tensor.shape))
         return self.ticket

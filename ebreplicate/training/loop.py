@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training import distributed, graphs, interruption
+from ebreplicate.training import compiling, distributed, graphs, interruption
 from ebreplicate.training.data import BatchSource, ImageData
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.kernels import arithmetic
@@ -133,7 +133,10 @@ class Trainer:
         self.gammas = [bn.weight for bn in batch_norms(model)]
         for hook in hooks:
             hook.attach(model, self.optimizer, recipe, steps_per_epoch)
-        self.called = distributed.parallel(model)
+        self.called: Callable[[Tensor], Any] = distributed.parallel(model)
+        device = next(model.parameters()).device
+        if distributed.world() == 1 and compiling.wanted(recipe.kernels, precision, device):
+            self.called = compiling.Compiled(self.called)
         self.weight = 1.0
         """Of this process's loss in the mean over the global batch."""
         self.compute = self._computation()

@@ -21,6 +21,7 @@ from benchmarks.plain import Plain, select_like_authors
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import judged, row, write
 from benchmarks.timing import Elapsed, Spread, Times, interleave, ratios
+from ebreplicate.errors import UserError
 from ebreplicate.training.data import Data
 from ebreplicate.training.loop import State
 
@@ -174,18 +175,45 @@ def test_several_trainings_at_once_are_counted_together(monkeypatch):
     assert gpu.together("vgg16", SMALL, 2) == pytest.approx(2 * 16 / 1.5)
 
 
-def test_an_epoch_with_and_without_graphs(monkeypatch):
+def test_an_epoch_with_and_without_graphs_and_compiled(monkeypatch):
     asked = []
 
-    def run(_):
-        asked.append(os.environ["EBREPLICATE_CUDA_GRAPH"])
-        return Elapsed(3.0 if asked[-1] == "0" else 2.0, 1.0)
+    def run(library):
+        asked.append((os.environ["EBREPLICATE_CUDA_GRAPH"], library.recipe.kernels))
+        library.beginnings.append(20.0 if len(asked) == 1 else 4.0)  # a second time much is found in files
+        return Elapsed({"0": 3.0, "1": 2.0}[asked[-1][0]] - (library.recipe.kernels == "compiled"), 1.0)
 
     monkeypatch.setattr(gpu.Library, "__call__", run)
     rows = {r.measure: r.value for r in gpu.epochs("vgg16", SMALL, rounds=1)}
-    assert asked == ["1", "0", "0", "1"]
-    assert rows == {"epoch, bf16, graphs on": 2, "epoch, bf16, graphs off": 3, "epoch: graphs off / on": 1.5}
+    on, off, compiled = ("1", "torch"), ("0", "torch"), ("1", "compiled")
+    assert asked == [compiled, on, off, compiled, compiled, off, on]
+    seconds = {"epoch, bf16, graphs on": 2, "epoch, bf16, graphs off": 3, "epoch, bf16, compiled, graphs on": 1}
+    gains = {"epoch: graphs off / on": 1.5, "epoch: graphs on / compiled": 2}
+    assert rows == seconds | gains | {"compiling takes": 20, "compiling is repaid after": 20}
     assert "EBREPLICATE_CUDA_GRAPH" not in os.environ
+
+
+def test_where_nothing_can_be_compiled_the_rest_is_measured(monkeypatch):
+    def run(library):
+        if library.recipe.kernels == "compiled":
+            raise UserError("Recipe.kernels: no compiler")
+        return Elapsed(2.0, 1.0)
+
+    monkeypatch.setattr(gpu.Library, "__call__", run)
+    rows = {r.measure: r.value for r in gpu.epochs("vgg16", SMALL, rounds=1)}
+    assert rows["epoch, bf16, compiled"] == "Recipe.kernels: no compiler"
+    assert rows["epoch: graphs off / on"] == 1
+    assert not any(measure.startswith("compiling") for measure in rows)
+
+
+def test_compiling_that_gains_nothing_is_never_repaid(monkeypatch):
+    def run(library):
+        library.beginnings.append(9.0)
+        return Elapsed(2.0, 1.0)
+
+    monkeypatch.setattr(gpu.Library, "__call__", run)
+    rows = {r.measure: r.value for r in gpu.epochs("vgg16", SMALL, rounds=1)}
+    assert rows["compiling is repaid after"] == float("inf")
 
 
 def test_on_a_gpu_the_second_of_two_epochs_counts(monkeypatch):
@@ -209,6 +237,7 @@ def test_on_a_gpu_the_second_of_two_epochs_counts(monkeypatch):
 
     monkeypatch.setattr("benchmarks.cases.fit", fit)
     assert (library().wall, library().wall) == (2, 2)
+    assert library.beginnings == [3, 3]
     assert spans == [(0, 2), (2, 4)]
 
 

@@ -169,6 +169,23 @@ def test_a_network_may_have_fewer_seeds_than_the_scale():
         assert set(rows[rows.model == "preresnet101"].seed) == {3, 5}
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_kernels_of_a_scale_are_those_of_every_recipe(scale):
+    def recipes(kernels):
+        specs = Plan(requests(load_scale(scale, kernels))).runs.values()
+        return [s.recipe for s in specs if hasattr(s, "recipe")]
+
+    usual, given = recipes({}), recipes({"kernels": "padded"})
+    assert {r.kernels for r in usual} == {"torch"}
+    assert {r.kernels for r in given} == {"padded"}
+    assert {replace(r, kernels="torch") for r in given} == set(usual)
+
+
+def test_a_recipe_that_names_its_kernels_keeps_them():
+    scale = load_scale("smoke", {"kernels": "taps", "retrain_recipe": {"epochs": 2, "kernels": "padded"}})
+    assert (scale.recipe.kernels, scale.retrain_recipe.kernels) == ("taps", "padded")
+
+
 def test_seeds_of_an_unknown_network_are_refused():
     with pytest.raises(UserError, match=r"smoke\.yaml seeds_of: unknown name 'vgg11'"):
         load_scale("smoke", {"seeds_of": {"vgg11": 1}})

@@ -15,6 +15,7 @@ NO_RUNS = "figures/smoke/structural_costs.svg"
         ("seeds=[-1]", "smoke.yaml: seeds.0: '-1' is not of type 'integer'"),
         ('seeds=["x"]', "smoke.yaml: seeds.0: 'x' is not of type 'integer'"),
         ("draw_epochs=[7]", "smoke.yaml: draw_epochs: 7 is unscheduled; add it to epochs, or use one of [1, 10, 20,"),
+        ("kernels=tabs", "smoke.yaml: kernels: 'tabs' is not one of ['torch', 'taps', 'padded', 'compiled']"),
         ("threads=abc", "--config threads: expected int, got 'abc'"),
         ("threads=0", "--config threads: must be at least 1, got 0"),
         ("device=gpu", "--config device: unknown name 'gpu'; "),
