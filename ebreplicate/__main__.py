@@ -17,7 +17,7 @@ from typing import Any
 
 from ebreplicate import delivery, machine
 from ebreplicate.errors import UserError, shown
-from ebreplicate.locking import BUSY
+from ebreplicate.locking import BUSY, Busy
 from ebreplicate.training import interruption
 from ebreplicate.training.interruption import CONTINUE, Interrupted
 
@@ -147,19 +147,22 @@ def _stage(args: argparse.Namespace) -> int:
     processes = getattr(args, "processes", 1)
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
-    store = Store(args.results)
+    store = Store(args.results, patient=not args.no_wait)
     if store.read(spec) is not None:
         return _already_done(spec, store)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
         _train(args, spec, store, processes)
         return 0
-    with store.claim(spec, wait=not args.no_wait, inherited=processes > 1) as mine:
+    with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
         if not mine:
             return BUSY
         if store.read(spec) is not None:  # whom we waited for has run it
             return _already_done(spec, store)
-        _train(args, spec, store, processes)
+        try:
+            _train(args, spec, store, processes)
+        except Busy:
+            return BUSY
     return 0
 
 
@@ -175,8 +178,7 @@ def _already_done(spec: Any, store: Any) -> int:
 
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
     """Run one training stage, whose lock is ours."""
-    if args.command != "draw":  # before imports that take seconds, in which a request would be lost or deadly
-        interruption.install(args.time_limit)
+    interruption.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
     import torch
 
     from ebreplicate import stages

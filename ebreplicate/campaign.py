@@ -87,8 +87,10 @@ def work(scale: Scale, items: list[str], results: Path, data: Path, device: str,
 
 
 def _attempt(spec: Spec, plan: Plan, store: Store, data: Path, device: str, threads: int, until: float) -> int:
-    """Run one spec as its own command, which takes its lock; its exit code, BUSY if another process is at it."""
-    if not locking.free(store.folder(spec)):  # asked here as well, because starting a command takes seconds
+    """Run one spec as its own command, which takes its lock; its exit code, BUSY if another process is at it, or is
+    training its search again, which it may need as well."""
+    # Asked here as well, because starting a command takes seconds.
+    if not locking.free(store.folder(spec)) or not locking.free(store.folder(search_of(spec)), locking.AGAIN):
         return locking.BUSY
     return _command(spec, plan, store, data, device, threads, until)
 

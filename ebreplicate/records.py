@@ -83,10 +83,13 @@ def digest(path: Path) -> str:
 
 
 class Store:
-    """The run folders under one results root."""
+    """The run folders under one results root.
 
-    def __init__(self, results: Path | str = "results"):
-        self.root = Path(results)
+    `patient`: whether what a run needs is waited for while another process is at it; else `locking.Busy` is raised.
+    """
+
+    def __init__(self, results: Path | str = "results", patient: bool = True):
+        self.root, self.patient = Path(results), patient
 
     def folder(self, spec: specs.Spec) -> Path:
         """Folder of the run `spec`."""

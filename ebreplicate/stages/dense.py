@@ -31,12 +31,12 @@ from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
 
 
-def _rows(scores: Scores, taylor: Taylor | None = None) -> dict[str, Tensor]:
+def rows_of(scores: Scores, taylor: Taylor | None = None) -> dict[str, Tensor]:
     """What a search records of every epoch, by name: each (epochs + 1, N)."""
     return {"scores": torch.stack(scores.rows)} | ({"taylor": torch.stack(taylor.rows)} if taylor else {})
 
 
-def _fitting(snapshot: dict[str, Any] | None, keep: Keep) -> dict[str, Any] | None:
+def fitting(snapshot: dict[str, Any] | None, keep: Keep) -> dict[str, Any] | None:
     """The snapshot, if a search that keeps `keep` can go on from it.
 
     One without the Taylor scores that are asked for now cannot have them after the fact: the search starts over. Those
@@ -61,7 +61,7 @@ def search(
     model = network(spec).to(device)
     forward = cost.forward_flops(model, shape(spec))
     checkpoint = Checkpoint(folder, specs.key(spec))
-    resume = _fitting(checkpoint.load(), keep)
+    resume = fitting(checkpoint.load(), keep)
     scores = Scores(list(resume["scores"]) if resume else None)
     taylor = Taylor(list(resume["taylor"]) if resume and keep.taylor else None)
     recorded = [taylor] if keep.taylor else []
@@ -80,10 +80,10 @@ def search(
             observers=[scores, *recorded, keeper, Progress(specs.key(spec))],
             hooks=hooks,
             resume=resume,
-            checkpoint=lambda s, now: keeper.settle(checkpoint.save(s | _rows(scores, *recorded), now)),
+            checkpoint=lambda s, now: keeper.settle(checkpoint.save(s | rows_of(scores, *recorded), now)),
         )
     keeper.finish()
-    for name, rows in _rows(scores, *recorded).items():
+    for name, rows in rows_of(scores, *recorded).items():
         save_array(folder / f"{name}.npy", rows.numpy())
     count, n = spec.train_images, len(scores.rows[0])
     averaged = averaged_metrics(hooks, state, data, spec.seed)

@@ -1,27 +1,33 @@
 """Weights of a finished search that are not here: they are never committed, so they are grown again when asked for."""
 
-import fcntl
+import contextlib
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ebreplicate import locking
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run
 from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import prunable_scores
-from ebreplicate.records import TEMPORARY, Store
-from ebreplicate.stages.common import hooks_of, load_data, load_scores, needed, network, save_array
+from ebreplicate.records import Store
+from ebreplicate.stages.common import Checkpoint, hooks_of, load_data, load_scores, needed, network, save_array
+from ebreplicate.stages.dense import fitting, rows_of
 from ebreplicate.training import distributed, snapshots
-from ebreplicate.training.loop import StepHook, fit
+from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
 from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
 
+AGAIN = ".again"
+"""Folder, in a search's, of what it leaves while it is trained again."""
 TOLERANCE = 1e-3
 """Largest difference of any score at the epoch that is still the same training: rounding, not another trajectory."""
 
@@ -67,17 +73,24 @@ def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: i
 
 def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device) -> None:
     """Grow the weights of a search unless they are at `path`; of several processes, one."""
-    folder = store.folder(spec)
     if not path.is_file():
         if distributed.world() > 1:
             raise UserError(
                 f"weights of search {specs.key(spec)} at epoch {epoch} are not here; let one process grow them again: "
                 "run this once without --processes"
             )
-        with (folder / ".regrow.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _alone(spec, store):
             if not path.is_file():  # another process may have just grown them
                 _regrow(spec, epoch, store, root, device)
+
+
+@contextlib.contextmanager
+def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
+    """Be the one process that trains the search again; raises Busy if another is, and we are not to wait."""
+    with locking.held(store.folder(spec), store.patient, name=locking.AGAIN) as mine:
+        if not mine:
+            raise locking.Busy
+        yield
 
 
 def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
@@ -97,56 +110,70 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
 
 def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
     """Train the search again beside its weights, and add what is missing once its scores have come out right."""
-    folder, keep = store.folder(spec) / "weights", Keep({epoch} | _drawn_epochs(spec, store))
-    beside = folder / f"{TEMPORARY}again"
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        keeper = KeepWeights(beside, keep, [], best=False)
-        _train_again(spec, epoch, store, root, device, [keeper], until=max(keep.epochs))
-        for file in beside.iterdir():
+    keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
+    with _trained_again(spec, epoch, max(keep.epochs), keep, store, root, device) as (beside, _):
+        folder.mkdir(exist_ok=True)
+        for file in beside.glob("epoch_*.pt"):
             if not (folder / file.name).is_file():
                 file.replace(folder / file.name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def have_taylor(spec: specs.Search, store: Store, root: Path) -> None:
     """Have the Taylor scores of a finished search on disk: one that ran without recording them is trained again."""
-    folder = store.folder(spec)
-    if (folder / "taylor.npy").is_file():
+    path = store.folder(spec) / "taylor.npy"
+    if path.is_file():
         return
-    with (folder / ".regrow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "taylor.npy").is_file():
-            recorder, last = Taylor(None), needed(spec, store)["metrics"]["epochs"]
-            _train_again(spec, last, store, root, torch.device("cpu"), [recorder], until=last)
-            save_array(folder / "taylor.npy", torch.stack(recorder.rows).numpy())
+    with _alone(spec, store):
+        if not path.is_file():
+            last, cpu = needed(spec, store)["metrics"]["epochs"], torch.device("cpu")
+            with _trained_again(spec, last, last, Keep(taylor=True), store, root, cpu) as (_, rows):
+                save_array(path, rows["taylor"].numpy())
 
 
-def _train_again(
-    spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device, recorders: list[Any], until: int
-) -> None:
-    """Train a finished search again with `recorders` as observers (and hooks, those that are).
+@contextlib.contextmanager
+def _trained_again(
+    spec: specs.Search, epoch: int, until: int, keep: Keep, store: Store, root: Path, device: torch.device
+) -> Iterator[tuple[Path, dict[str, Tensor]]]:
+    """Train a finished search again for `until` epochs; the folder of its weights, and rows of scores.
 
+    It leaves checkpoints in that folder, which goes when the block ends: stopped before, it is continued next time.
     Raises UserError unless its scores at `epoch` come out as they were left.
     """
-    left, model, scores = load_scores(spec, store), network(spec).to(device), Scores()
+    left, model, beside = load_scores(spec, store), network(spec).to(device), store.folder(spec) / AGAIN
+    name = f"{specs.key(spec)} again"
+    checkpoint = Checkpoint(beside, name)
+    resume = _usable(fitting(checkpoint.load(), keep), keep, beside)
+    if resume is None:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+    scores = Scores(list(resume["scores"]) if resume else None)
+    recorded = [Taylor(list(resume["taylor"]) if resume else None)] if keep.taylor else []
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft]
     fit(
         model,
         load_data(spec, root, device),
         spec.recipe,
         seed=spec.seed,
         precision=spec.precision,
-        hooks=[*hooks, *(r for r in recorders if isinstance(r, StepHook))],
-        observers=[scores, *recorders, Progress(f"{specs.key(spec)} again")],
+        hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
+        observers=[scores, *recorded, KeepWeights(beside, keep, [], best=False), Progress(name)],
+        resume=resume,
+        checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
         until=until,
     )
     off = (scores.rows[epoch] - left[epoch]).abs().max().item() if left.shape[1] else 0.0
     if off > TOLERANCE:
+        shutil.rmtree(beside, ignore_errors=True)
         raise UserError(
             f"search {specs.key(spec)}: training it again here does not give the scores it left (off by {off:.2g} at "
             f"epoch {epoch}; another device?), so its tickets cannot be trained here. Either run them where the search "
             f"was run, or delete {store.folder(spec)} and what builds on it to run all of it here"
         )
+    yield beside, rows_of(scores, *recorded)
+    shutil.rmtree(beside, ignore_errors=True)
+
+
+def _usable(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:
+    """The snapshot, if what is to be kept of the epochs before it was kept."""
+    past = [] if snapshot is None else [e for e in keep.epochs if e <= snapshot["epoch"]]
+    return snapshot if all((folder / weights_name(e)).is_file() for e in past) else None

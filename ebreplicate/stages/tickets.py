@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebreplicate import cost
+from ebreplicate import cost, locking
 from ebreplicate.errors import UserError
 from ebreplicate.plan import spec as specs
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
@@ -174,13 +174,16 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
 
 
 def have_drawn(spec: specs.Ticket, store: Store, root: Path) -> None:
-    """Draw `spec`, unless that was done; of several processes that want it, one draws and the others wait.
+    """Draw `spec`, unless that was done; of several processes that want it, one draws and the others wait (or raise
+    Busy: `Store.patient`).
 
     On one thread, as the command `draw` does, because a mask must not depend on who asked for it.
     """
     if store.done(spec):
         return
-    with store.claim(spec):
+    with store.claim(spec, wait=store.patient) as mine:
+        if not mine:
+            raise locking.Busy
         if not store.done(spec):
             threads = torch.get_num_threads()
             torch.set_num_threads(1)

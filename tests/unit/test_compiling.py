@@ -39,7 +39,6 @@ NETWORKS = {
     "vgg16": lambda: random_network("vgg16", 0.125, seed=0),
     "ticket": lambda: halved("preresnet20"),
     "padded ticket": lambda: Padding(halved("preresnet20")).padded,
-    "mobilenet": lambda: random_network("mobilenet", 0.25, seed=0),
 }
 
 

@@ -1,0 +1,169 @@
+"""A finished search that is trained again, for weights or rows that are not here: stopped, continued, waited for."""
+
+import itertools
+import shutil
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import CPU, NOWHERE, TINY, tiny_search
+
+from ebreplicate import __main__ as command_line
+from ebreplicate import campaign, locking, stages
+from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.plan import Plan
+from ebreplicate.plan.spec import Retrain, Ticket, canonical
+from ebreplicate.records import Store
+from ebreplicate.training import interruption, snapshots
+from ebreplicate.training.loop import Trainer
+
+SEARCH = tiny_search(replace(TINY, epochs=4))
+EARLY, LATE = Ticket(SEARCH, 0.5, 1), Ticket(SEARCH, 0.5, 3)
+AGAIN = ".again"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A store with the search, its Taylor scores, and the weights of epochs 1 and 3."""
+    store = Store(tmp_path_factory.mktemp("results"))
+    stages.search(SEARCH, store, NOWHERE, CPU, Keep({1, 3}, taylor=True))
+    return store
+
+
+@pytest.fixture
+def bare(whole, tmp_path):
+    """The search as it lies in a repository: all but the weights, and no Taylor scores."""
+    store = Store(tmp_path)
+    left_out = shutil.ignore_patterns("weights", "taylor.npy")
+    shutil.copytree(whole.folder(SEARCH), store.folder(SEARCH), ignore=left_out)
+    return store
+
+
+@pytest.fixture
+def epochs(monkeypatch):
+    """The 0-based epochs that are trained from now on."""
+    seen, real = [], Trainer.epoch
+
+    def epoch(self, batches, number):
+        seen.append(number)
+        return real(self, batches, number)
+
+    monkeypatch.setattr(Trainer, "epoch", epoch)
+    return seen
+
+
+def stopped_after(epochs, monkeypatch, call):
+    """Let `call` be asked to stop after so many epochs."""
+    with monkeypatch.context() as patch:
+        asked = itertools.count(1)
+        patch.setattr(interruption, "wanted", lambda: next(asked) >= epochs)
+        with pytest.raises(interruption.Interrupted):
+            call()
+
+
+def same_weights(store, whole, epoch):
+    a, b = (snapshots.load(s.folder(SEARCH) / "weights" / f"epoch_{epoch:04d}.pt") for s in (store, whole))
+    assert all(torch.equal(a[name], b[name]) for name in b)
+
+
+def test_growing_weights_again_is_continued_where_it_was_stopped(bare, whole, epochs, monkeypatch):
+    for ticket in (EARLY, LATE):
+        stages.draw(ticket, bare)
+    stopped_after(2, monkeypatch, lambda: stages.retrain(Retrain(EARLY, TINY), bare, NOWHERE, CPU))
+    assert sorted(f.name for f in (bare.folder(SEARCH) / AGAIN).iterdir()) == ["checkpoint.pt", "epoch_0001.pt"]
+    assert not (bare.folder(SEARCH) / "weights").exists()
+    stages.retrain(Retrain(EARLY, TINY), bare, NOWHERE, CPU)
+    assert epochs == [0, 1, 2, *range(TINY.epochs)]
+    for epoch in (1, 3):
+        same_weights(bare, whole, epoch)
+    assert not (bare.folder(SEARCH) / AGAIN).exists()
+
+
+def test_it_starts_over_for_an_epoch_that_it_has_passed(bare, whole, epochs, monkeypatch):
+    stages.draw(LATE, bare)
+    stopped_after(2, monkeypatch, lambda: stages.retrain(Retrain(LATE, TINY), bare, NOWHERE, CPU))
+    stages.draw(EARLY, bare)
+    stages.retrain(Retrain(EARLY, TINY), bare, NOWHERE, CPU)
+    assert epochs == [0, 1, 0, 1, 2, *range(TINY.epochs)]
+    same_weights(bare, whole, 1)
+
+
+def test_so_are_rows_of_taylor_scores(bare, whole, epochs, monkeypatch):
+    ticket = Ticket(SEARCH, 0.5, 1, "taylor")
+    stopped_after(3, monkeypatch, lambda: stages.draw(ticket, bare))
+    stages.draw(ticket, bare)
+    assert epochs == [0, 1, 2, 3]
+    rows = [(s.folder(SEARCH) / "taylor.npy").read_bytes() for s in (bare, whole)]
+    assert rows[0] == rows[1]
+    assert not (bare.folder(SEARCH) / AGAIN).exists()
+
+
+def test_rows_begun_without_taylor_scores_are_begun_anew(bare, whole, epochs, monkeypatch):
+    stages.draw(LATE, bare)
+    stopped_after(2, monkeypatch, lambda: stages.retrain(Retrain(LATE, TINY), bare, NOWHERE, CPU))
+    stages.draw(Ticket(SEARCH, 0.5, 1, "taylor"), bare)
+    assert epochs == [0, 1, 0, 1, 2, 3]
+    assert (bare.folder(SEARCH) / "taylor.npy").read_bytes() == (whole.folder(SEARCH) / "taylor.npy").read_bytes()
+
+
+def test_whoever_is_not_to_wait_leaves_while_another_process_does_it(bare, monkeypatch):
+    monkeypatch.setenv("EBREPLICATE_WARM", "0")
+    ticket = Ticket(SEARCH, 0.5, 1, "taylor")
+    argv = ["draw", canonical(ticket), "--results", str(bare.root), "--data", str(NOWHERE), "--no-wait"]
+    with locking.held(bare.folder(SEARCH), name=locking.AGAIN):
+        assert command_line.main(argv) == locking.BUSY
+        with pytest.raises(locking.Busy):
+            stages.draw(ticket, Store(bare.root, patient=False))
+    assert not bare.done(ticket)
+    assert command_line.main(argv) == 0
+
+
+def test_a_ticket_that_another_process_draws_is_not_waited_for_either(bare):
+    with locking.held(bare.folder(EARLY)), pytest.raises(locking.Busy):
+        stages.have_drawn(EARLY, Store(bare.root, patient=False), NOWHERE)
+
+
+def test_a_campaign_takes_other_runs_meanwhile(bare, monkeypatch):
+    started = []
+    monkeypatch.setattr(campaign, "_command", lambda spec, *_: started.append(spec) or 0)
+    other = Ticket(tiny_search(TINY, seed=5), 0.5, 1)
+
+    def attempt(spec):
+        return campaign._attempt(spec, Plan([spec]), bare, NOWHERE, "cpu", 1, 0.0)
+
+    with locking.held(bare.folder(SEARCH), name=locking.AGAIN):
+        assert attempt(EARLY) == locking.BUSY
+        assert attempt(other) == 0
+    assert attempt(EARLY) == 0
+    assert started == [other, EARLY]
+
+
+def test_who_waits_for_another_process_can_be_stopped(tmp_path, monkeypatch, capsys):
+    ended = []
+
+    def wait():
+        with pytest.raises(interruption.Interrupted), locking.held(tmp_path, wait=True):
+            pass
+        ended.append(True)
+
+    with locking.held(tmp_path):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        while "waiting" not in capsys.readouterr().err:
+            time.sleep(0.01)
+        assert not ended
+        monkeypatch.setattr(interruption, "wanted", lambda: True)
+        waiter.join(30)
+        assert ended == [True]
+
+
+def test_a_draw_that_trains_keeps_to_its_time_limit(bare, epochs, monkeypatch, capsys):
+    monkeypatch.setenv("EBREPLICATE_WARM", "0")
+    argv = ["draw", canonical(Ticket(SEARCH, 0.5, 1, "taylor")), "--results", str(bare.root), "--data", str(NOWHERE)]
+    assert command_line.main([*argv, "--time-limit", "1e-6"]) == interruption.CONTINUE
+    assert "run the same command again" in capsys.readouterr().err
+    assert epochs == [0]
+    assert command_line.main(argv) == 0
+    assert epochs == [0, 1, 2, 3]
