@@ -190,13 +190,13 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     tune_allocator()
     root = Path(args.data)
     if args.command == "retrain" and not distributed.launched():
-        stages.have_drawn(spec.ticket, store, root)
+        stages.have_drawn(spec.ticket, store, root, args.device)
     if processes > 1 and not distributed.launched():
         distributed.launch(args.argv, processes, hold(args.device, processes))
     torch.set_num_threads(args.threads)
     record = store.record_path(spec).relative_to(store.root)
-    if args.command == "draw":  # on the CPU: it takes no GPU from a training
-        stages.draw(spec, store, root)
+    if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
+        stages.draw(spec, store, root, args.device)
         delivery.deliver(store.root, [record])
         return
     with slot(args.device) as device, distributed.group(device):

@@ -21,6 +21,7 @@ from ebreplicate.records import Store
 from ebreplicate.stages.common import Checkpoint, hooks_of, load_data, load_scores, needed, network, save_array
 from ebreplicate.stages.dense import fitting, rows_of
 from ebreplicate.training import distributed, snapshots
+from ebreplicate.training.device import on
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
 from ebreplicate.training.soft import SoftFilters
@@ -28,17 +29,20 @@ from ebreplicate.training.taylor import Taylor
 
 AGAIN = ".again"
 """Folder, in a search's, of what it leaves while it is trained again."""
+MOST_THREADS = 1024
+"""That a record may ask for."""
 TOLERANCE = 1e-3
 """Largest difference of any score at the epoch that is still the same training: rounding, not another trajectory."""
 
 
 def load_weights(
-    model: Network, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device
+    model: Network, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device | str
 ) -> Network:
     """Load into `model` what the finished training `run` was after `epoch` epochs.
 
-    A search is trained again if its weights are not on disk. Raises UserError where that does not reproduce the scores
-    it left (another kind of device), and for a retrain whose weights are gone.
+    A search is trained again if its weights are not on disk, on `device` or in a slot of the one named so. Raises
+    UserError where that does not reproduce the scores it left (another kind of device), and for a retrain whose weights
+    are gone.
     """
     path = store.folder(run) / "weights" / weights_name(epoch)
     _discard_damaged(model, run, epoch, path, store)
@@ -71,7 +75,7 @@ def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: i
         path.unlink(missing_ok=True)
 
 
-def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device) -> None:
+def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device | str) -> None:
     """Grow the weights of a search unless they are at `path`; of several processes, one."""
     if not path.is_file():
         if distributed.world() > 1:
@@ -79,14 +83,17 @@ def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, 
                 f"weights of search {specs.key(spec)} at epoch {epoch} are not here; let one process grow them again: "
                 "run this once without --processes"
             )
-        with _alone(spec, store):
+        with on(device) as there, _alone(spec, store):
             if not path.is_file():  # another process may have just grown them
-                _regrow(spec, epoch, store, root, device)
+                _regrow(spec, epoch, store, root, there)
 
 
 @contextlib.contextmanager
 def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
-    """Be the one process that trains the search again; raises Busy if another is, and we are not to wait."""
+    """Be the one process that trains the search again; raises Busy if another is, and we are not to wait.
+
+    Entered with the device in hand: whoever waited for one in here would wait for those who wait for this, with theirs.
+    """
     with locking.held(store.folder(spec), store.patient, name=locking.AGAIN) as mine:
         if not mine:
             raise locking.Busy
@@ -118,15 +125,15 @@ def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: to
                 file.replace(folder / file.name)
 
 
-def have_taylor(spec: specs.Search, store: Store, root: Path) -> None:
+def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.device | str) -> None:
     """Have the Taylor scores of a finished search on disk: one that ran without recording them is trained again."""
     path = store.folder(spec) / "taylor.npy"
     if path.is_file():
         return
-    with _alone(spec, store):
+    with on(device) as there, _alone(spec, store):
         if not path.is_file():
-            last, cpu = needed(spec, store)["metrics"]["epochs"], torch.device("cpu")
-            with _trained_again(spec, last, last, Keep(taylor=True), store, root, cpu) as (_, rows):
+            last = needed(spec, store)["metrics"]["epochs"]
+            with _trained_again(spec, last, last, Keep(taylor=True), store, root, there) as (_, rows):
                 save_array(path, rows["taylor"].numpy())
 
 
@@ -149,18 +156,19 @@ def _trained_again(
     scores = Scores(list(resume["scores"]) if resume else None)
     recorded = [Taylor(list(resume["taylor"]) if resume else None)] if keep.taylor else []
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    fit(
-        model,
-        load_data(spec, root, device),
-        spec.recipe,
-        seed=spec.seed,
-        precision=spec.precision,
-        hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
-        observers=[scores, *recorded, KeepWeights(beside, keep, [], best=False), Progress(name)],
-        resume=resume,
-        checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
-        until=until,
-    )
+    with _threads_of(needed(spec, store)):
+        fit(
+            model,
+            load_data(spec, root, device),
+            spec.recipe,
+            seed=spec.seed,
+            precision=spec.precision,
+            hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
+            observers=[scores, *recorded, KeepWeights(beside, keep, [], best=False), Progress(name)],
+            resume=resume,
+            checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
+            until=until,
+        )
     off = (scores.rows[epoch] - left[epoch]).abs().max().item() if left.shape[1] else 0.0
     if off > TOLERANCE:
         shutil.rmtree(beside, ignore_errors=True)
@@ -171,6 +179,17 @@ def _trained_again(
         )
     yield beside, rows_of(scores, *recorded)
     shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _threads_of(record: dict[str, Any]) -> Iterator[None]:
+    """Compute on as many CPU threads as the run did that left the record: sums depend on how many share them."""
+    before, then = torch.get_num_threads(), record["provenance"].get("threads")
+    torch.set_num_threads(then if type(then) is int and 1 <= then <= MOST_THREADS else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _usable(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:

@@ -64,7 +64,13 @@ def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
 
 
 def context_of(
-    spec: specs.Ticket, store: Store, root: Path, scores: Tensor, taylor: Tensor | None, epoch: int
+    spec: specs.Ticket,
+    store: Store,
+    root: Path,
+    scores: Tensor,
+    taylor: Tensor | None,
+    epoch: int,
+    device: torch.device | str = "cpu",
 ) -> DrawContext:
     """What the method is given: the dense network has its weights only where the method looks at them.
 
@@ -75,8 +81,7 @@ def context_of(
     if not widths and not spec.over_weights:
         raise UserError(f"Ticket.method: {spec.method!r} prunes batch-norm channels; {spec.search.model} has none")
     if spec.method in NEEDS_WEIGHTS:
-        cpu = torch.device("cpu")
-        load_weights(dense, spec.after or spec.search, epoch, store, root, cpu)
+        load_weights(dense, spec.after or spec.search, epoch, store, root, device)
     if spec.after is not None:
         previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))
     return DrawContext(
@@ -139,8 +144,12 @@ def facts(
     return {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger
 
 
-def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[str, Any]:
+def draw(
+    spec: specs.Ticket, store: Store, root: Path = Path("data"), device: torch.device | str = "cpu"
+) -> dict[str, Any]:
     """Take a mask from a search, or from the retrain of the round before: leave the mask, what it keeps, its cost.
+
+    On the CPU; a search that must be trained again for it, on `device` or in a slot of the one named so.
 
     A mask over channels makes a smaller network. One over weights leaves the dense network, and its cost on dense
     hardware, as it is; `sparse_forward_flops` counts the multiplications that are left.
@@ -149,7 +158,7 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     found = needed(spec.after or spec.search, store)
     scores = load_scores(spec.search, store)
     if spec.method == "taylor":
-        have_taylor(spec.search, store, root)
+        have_taylor(spec.search, store, root, device)
     taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
     emergence = detections(spec, scores if taylor is None else taylor)
     epoch = draw_epoch(spec, found, emergence)
@@ -157,7 +166,8 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     ledger: dict[str, Any] = {}
     if epoch is not None:
         at = min(epoch, len(scores) - 1)  # a later round's epochs are those of its retrain
-        context = context_of(spec, store, root, scores[at], None if taylor is None else taylor[at], epoch)
+        importance = None if taylor is None else taylor[at]
+        context = context_of(spec, store, root, scores[at], importance, epoch, device)
         mask, rescued = (METHODS.load(spec.method)(context), {}) if spec.over_weights else channel_mask(spec, context)
         save_array(store.folder(spec) / "mask.npy", pack(mask))
         more, ledger = facts(spec, context.dense(), mask, found, epoch)
@@ -173,7 +183,7 @@ def draw(spec: specs.Ticket, store: Store, root: Path = Path("data")) -> dict[st
     return record
 
 
-def have_drawn(spec: specs.Ticket, store: Store, root: Path) -> None:
+def have_drawn(spec: specs.Ticket, store: Store, root: Path, device: str = "cpu") -> None:
     """Draw `spec`, unless that was done; of several processes that want it, one draws and the others wait (or raise
     Busy: `Store.patient`).
 
@@ -188,6 +198,6 @@ def have_drawn(spec: specs.Ticket, store: Store, root: Path) -> None:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
             try:
-                draw(spec, store, root)
+                draw(spec, store, root, device)
             finally:
                 torch.set_num_threads(threads)

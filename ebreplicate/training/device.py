@@ -50,6 +50,16 @@ def slot(name: str = "auto") -> Iterator[torch.device]:
         yield torch.device("cuda", index)
 
 
+@contextlib.contextmanager
+def on(device: torch.device | str) -> Iterator[torch.device]:
+    """Yield a device that one holds already; given a name, `slot` of that name."""
+    if isinstance(device, str):
+        with slot(device) as held:
+            yield held
+    else:
+        yield device
+
+
 def hold(name: str, processes: int) -> dict[str, str]:
     """Hold a slot on as many GPUs as a training has processes, until this process, or what it becomes by exec, ends.
 

@@ -1,6 +1,8 @@
 """A finished search that is trained again, for weights or rows that are not here: stopped, continued, waited for."""
 
+import contextlib
 import itertools
+import json
 import shutil
 import threading
 import time
@@ -12,6 +14,7 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import __main__ as command_line
 from ebreplicate import campaign, locking, stages
+from ebreplicate.errors import UserError
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.spec import Retrain, Ticket, canonical
@@ -106,6 +109,40 @@ def test_rows_begun_without_taylor_scores_are_begun_anew(bare, whole, epochs, mo
     stages.draw(Ticket(SEARCH, 0.5, 1, "taylor"), bare)
     assert epochs == [0, 1, 0, 1, 2, 3]
     assert (bare.folder(SEARCH) / "taylor.npy").read_bytes() == (whole.folder(SEARCH) / "taylor.npy").read_bytes()
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [(3, 3), (10**9, 1), ("3", 1), (None, 1)])
+def test_it_computes_on_as_many_threads_as_the_search_did(bare, epochs, monkeypatch, recorded, expected):
+    """How many threads share a sum decides how it is rounded, and roundings grow while a network trains."""
+    path, counts, real = bare.record_path(SEARCH), [], Trainer.epoch
+    record = json.loads(path.read_text())
+    record["provenance"]["threads"] = recorded
+    path.write_text(json.dumps(record))
+
+    def epoch(*arguments):
+        counts.append(torch.get_num_threads())
+        return real(*arguments)
+
+    monkeypatch.setattr(Trainer, "epoch", epoch)
+    with contextlib.suppress(UserError):  # on other threads, other scores
+        stages.draw(Ticket(SEARCH, 0.5, 1, "taylor"), bare)
+    assert set(counts) == {expected}
+    assert torch.get_num_threads() == 1
+
+
+def test_a_draw_trains_on_the_device_it_is_given_before_it_keeps_others_waiting(bare, monkeypatch):
+    """A retrain waits, its slot in hand, for the search: a draw that waited for a slot meanwhile would never end."""
+    taken = []
+
+    @contextlib.contextmanager
+    def slot(name):
+        taken.append((name, locking.free(bare.folder(SEARCH), locking.AGAIN)))
+        yield CPU
+
+    monkeypatch.setattr("ebreplicate.training.device.slot", slot)
+    stages.have_drawn(Ticket(SEARCH, 0.5, 1, "taylor"), bare, NOWHERE, "cuda")
+    stages.draw(Ticket(SEARCH, 0.5, 1, "magnitude"), bare, NOWHERE, "auto")
+    assert taken == [("cuda", True), ("auto", True)]
 
 
 def test_whoever_is_not_to_wait_leaves_while_another_process_does_it(bare, monkeypatch):
