@@ -16,8 +16,12 @@ REMEDIES = {
     errno.ENOMEM: f"free memory or use a larger machine, {AGAIN}",
     errno.ENAMETOOLONG: "choose a shorter path",
 }
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "cannot allocate memory", "dataloader worker")
-"""What torch says, in a RuntimeError, when the system or a GPU refuses memory, or has ended a decoding process."""
+OUT_OF_MEMORY = (
+    *("can't allocate memory", "out of memory", "cannot allocate memory", "dataloader worker"),
+    *("could not create a primitive", "could not execute a primitive"),
+)
+"""What torch says, in a RuntimeError, when the system or a GPU refuses memory, or has ended a decoding process. The
+last two are all that its library of convolutions says of it."""
 
 
 def gave_out(error: BaseException) -> str | None:

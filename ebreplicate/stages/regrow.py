@@ -22,7 +22,7 @@ from ebreplicate.stages.common import Checkpoint, hooks_of, load_data, load_scor
 from ebreplicate.stages.dense import fitting, rows_of
 from ebreplicate.training import distributed, snapshots
 from ebreplicate.training.device import on
-from ebreplicate.training.loop import fit
+from ebreplicate.training.loop import Observer, State, fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
 from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
@@ -118,7 +118,7 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
 def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
     """Train the search again beside its weights, and add what is missing once its scores have come out right."""
     keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
-    with _trained_again(spec, epoch, max(keep.epochs), keep, store, root, device) as (beside, _):
+    with _trained_again(spec, max(keep.epochs), keep, store, root, device) as (beside, _):
         folder.mkdir(exist_ok=True)
         for file in beside.glob("epoch_*.pt"):
             if not (folder / file.name).is_file():
@@ -133,21 +133,20 @@ def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.devi
     with on(device) as there, _alone(spec, store):
         if not path.is_file():
             last = needed(spec, store)["metrics"]["epochs"]
-            with _trained_again(spec, last, last, Keep(taylor=True), store, root, there) as (_, rows):
+            with _trained_again(spec, last, Keep(taylor=True), store, root, there) as (_, rows):
                 save_array(path, rows["taylor"].numpy())
 
 
 @contextlib.contextmanager
 def _trained_again(
-    spec: specs.Search, epoch: int, until: int, keep: Keep, store: Store, root: Path, device: torch.device
+    spec: specs.Search, until: int, keep: Keep, store: Store, root: Path, device: torch.device
 ) -> Iterator[tuple[Path, dict[str, Tensor]]]:
     """Train a finished search again for `until` epochs; the folder of its weights, and rows of scores.
 
     It leaves checkpoints in that folder, which goes when the block ends: stopped before, it is continued next time.
-    Raises UserError unless its scores at `epoch` come out as they were left.
+    Raises UserError at the first epoch whose scores do not come out as they were left.
     """
-    left, model, beside = load_scores(spec, store), network(spec).to(device), store.folder(spec) / AGAIN
-    name = f"{specs.key(spec)} again"
+    model, beside, name = network(spec).to(device), store.folder(spec) / AGAIN, f"{specs.key(spec)} again"
     checkpoint = Checkpoint(beside, name)
     resume = _usable(fitting(checkpoint.load(), keep), keep, beside)
     if resume is None:
@@ -156,29 +155,44 @@ def _trained_again(
     scores = Scores(list(resume["scores"]) if resume else None)
     recorded = [Taylor(list(resume["taylor"]) if resume else None)] if keep.taylor else []
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    with _threads_of(needed(spec, store)):
-        fit(
-            model,
-            load_data(spec, root, device),
-            spec.recipe,
-            seed=spec.seed,
-            precision=spec.precision,
-            hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
-            observers=[scores, *recorded, KeepWeights(beside, keep, [], best=False), Progress(name)],
-            resume=resume,
-            checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
-            until=until,
-        )
-    off = (scores.rows[epoch] - left[epoch]).abs().max().item() if left.shape[1] else 0.0
-    if off > TOLERANCE:
+    keeper = KeepWeights(beside, keep, [], best=False)
+    try:
+        with _threads_of(needed(spec, store)):
+            fit(
+                model,
+                load_data(spec, root, device),
+                spec.recipe,
+                seed=spec.seed,
+                precision=spec.precision,
+                hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
+                observers=[_same_as_left(spec, store), scores, *recorded, keeper, Progress(name)],
+                resume=resume,
+                checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
+                until=until,
+            )
+    except UserError:  # nobody can go on from there
         shutil.rmtree(beside, ignore_errors=True)
-        raise UserError(
-            f"search {specs.key(spec)}: training it again here does not give the scores it left (off by {off:.2g} at "
-            f"epoch {epoch}; another device?), so its tickets cannot be trained here. Either run them where the search "
-            f"was run, or delete {store.folder(spec)} and what builds on it to run all of it here"
-        )
+        raise
     yield beside, rows_of(scores, *recorded)
     shutil.rmtree(beside, ignore_errors=True)
+
+
+def _same_as_left(spec: specs.Search, store: Store) -> Observer:
+    """Raises UserError after an epoch whose scores are not those that the search left."""
+    left = load_scores(spec, store)
+
+    def compare(state: State) -> None:
+        row = left[state.epoch]
+        off = (prunable_scores(state.model).cpu() - row).abs().max().item() if row.numel() else 0.0
+        if off > TOLERANCE:
+            raise UserError(
+                f"search {specs.key(spec)}: training it again here does not give the scores it left (off by {off:.2g} "
+                f"at epoch {state.epoch}; another device?), so its tickets cannot be trained here. Run them where the "
+                "search was run, or all of it here: in a results folder of its own (--results FOLDER, of the workflow "
+                f"--config results=FOLDER), or after deleting {store.folder(spec)} and what builds on it"
+            )
+
+    return compare
 
 
 @contextlib.contextmanager

@@ -126,6 +126,7 @@ def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
         (MemoryError(), "out of memory (the system refused it); free memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory ("),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory (CUDA out of memory."),
+        (RuntimeError("could not create a primitive"), "out of memory (could not create a primitive); free memory"),
         (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "out of memory (DataLoader worker"),
     ],
 )

@@ -17,7 +17,7 @@ from ebreplicate import campaign, locking, stages
 from ebreplicate.errors import UserError
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.spec import Retrain, Ticket, canonical
+from ebreplicate.plan.spec import Retrain, Ticket, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.training import interruption, snapshots
 from ebreplicate.training.loop import Trainer
@@ -109,6 +109,19 @@ def test_rows_begun_without_taylor_scores_are_begun_anew(bare, whole, epochs, mo
     stages.draw(Ticket(SEARCH, 0.5, 1, "taylor"), bare)
     assert epochs == [0, 1, 0, 1, 2, 3]
     assert (bare.folder(SEARCH) / "taylor.npy").read_bytes() == (whole.folder(SEARCH) / "taylor.npy").read_bytes()
+
+
+def test_another_trajectory_is_told_after_its_first_epoch(bare, epochs):
+    other = replace(SEARCH, seed=1)  # as on another processor: the same training with other numbers
+    shutil.copytree(bare.folder(SEARCH), bare.folder(other))
+    record = json.loads(bare.record_path(other).read_text())
+    bare.record_path(other).write_text(json.dumps(record | {"key": key(other)}))
+    with pytest.raises(
+        UserError, match=r"not give the scores it left \(off by \S+ at epoch 1; .*--config results="
+    ):
+        stages.draw(Ticket(other, 0.5, 3, "taylor"), bare)
+    assert epochs == [0]
+    assert not (bare.folder(other) / AGAIN).exists()
 
 
 @pytest.mark.parametrize(("recorded", "expected"), [(3, 3), (10**9, 1), ("3", 1), (None, 1)])
