@@ -42,7 +42,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["vgg16", "ticket", pytest.param("padded ticket", marks=pytest.mark.slow)])
 def test_a_network_traces_whole_and_trains_as_uncompiled(name):
     model = NETWORKS[name]()
     losses, weights = trained(model)
@@ -52,6 +52,7 @@ def test_a_network_traces_whole_and_trains_as_uncompiled(name):
         torch.testing.assert_close(same_weights[key], tensor, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++, which is not here")
 def test_so_it_does_with_compiled_kernels(tmp_path, monkeypatch):
     from torch._inductor import config
