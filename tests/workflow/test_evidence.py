@@ -42,7 +42,8 @@ def test_committed_comparison_follows_from_the_committed_records(remade):
 
 
 def test_every_committed_record_is_of_the_spec_beside_it():
-    records = [p for p in sorted(ROOT.glob("runs/*/*/record.json")) if "-digits" not in p.parent.name]  # smoke's
+    smoke = re.compile(r"w0\.\d+-digits")  # quick has digits too, for the network that is small at full width
+    records = [p for p in sorted(ROOT.glob("runs/*/*/record.json")) if not smoke.search(p.parent.name)]
     assert records
     for path in records:
         spec = specs.from_json((path.parent / "spec.json").read_text())
