@@ -1,7 +1,7 @@
 """The lottery-ticket figure: accuracy, early stopping and the worth of the initialisation against weights left."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed, interval
@@ -20,20 +20,44 @@ SETTINGS = {
 }
 
 
-def _points(table: Any, column: str, **where: Any) -> list[tuple[float, Interval]]:
-    """(percent of weights left, interval over seeds) of every round that has been run."""
+class Point(NamedTuple):
+    """A round that has been run: percent of weights left; interval over seeds; their values."""
+
+    left: float
+    interval: Interval
+    seeds: list[float]
+
+
+def _point(left: dict[int, float], values: dict[int, float]) -> Point:
+    return Point(100 * interval(left).mean, interval(values), [*values.values()])
+
+
+def _points(table: Any, column: str, **where: Any) -> list[Point]:
+    """A point for every round that has been run."""
     out = []
     for number in sorted(set(table["round"])):
         values = by_seed(table, column, round=int(number), **where)
         left = by_seed(table, "remaining", round=int(number), **where)
         if values and left:
-            out.append((100 * interval(left).mean, interval(values)))
+            out.append(_point(left, values))
     return out
 
 
-def _line(axis: Any, points: list[tuple[float, Interval]], **look: Any) -> None:
-    bars = [i.half if math.isfinite(i.half) else 0.0 for _, i in points]
-    axis.errorbar([x for x, _ in points], [i.mean for _, i in points], bars, capsize=2, lw=1.2, **look)
+def _line(axis: Any, points: list[Point], color: str, **look: Any) -> None:
+    """Means as a line, seeds as dots, and faint intervals: those of two seeds are longer than the axis."""
+    left, means = [p.left for p in points], [p.interval.mean for p in points]
+    bars = [p.interval.half if math.isfinite(p.interval.half) else 0.0 for p in points]
+    _, caps, lines = axis.errorbar(left, means, bars, capsize=2, lw=1.2, elinewidth=0.8, color=color, **look)
+    for part in (*caps, *lines):
+        part.set_alpha(0.35)
+    for p in points:
+        if len(p.seeds) > 1:
+            axis.plot([p.left] * len(p.seeds), p.seeds, ls="", marker=".", ms=3, color=color)
+
+
+def _seen(points: list[Point]) -> list[float]:
+    """What the frame must hold."""
+    return [value for p in points for value in (p.interval.mean, *p.seeds)]
 
 
 def _published(axis: Any, rows: dict[int, Any], factor: float, lowest: float, **look: Any) -> None:
@@ -89,7 +113,7 @@ def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> 
         look = {"color": colour, "marker": marker}
         _line(axis, points, label=SERIES[series], **look)
         _published(other, curve(model, "plain", series, metric), factor, lowest, **look)
-        seen += [i.mean for _, i in points]
+        seen += _seen(points)
     dense = interval(by_seed(here, column, series="dense"))
     if dense.n:
         axis.axhline(dense.mean, c="0.3", ls="--", lw=1)
@@ -113,7 +137,7 @@ def _deep(axis: Any, scale: Scale, table: Any, model: str) -> None:
                 _line(axis, dense + points, label=name, ls=line, **look)
             if series == "ticket":
                 _published(other, curve(model, setting, series), 100.0, lowest, **look)
-            seen += [i.mean for _, i in dense + points]
+            seen += _seen(dense + points)
     _frame(axis, scale, seen, lowest)
 
 
@@ -130,10 +154,10 @@ def _gain(axis: Any, scale: Scale, table: Any, model: str) -> None:
             control = {"setting": "high" if setting == "rewind" else setting, "series": "reinit", **at}
             gain, left = paired(here, "last_accuracy", ticket, control), by_seed(here, "remaining", **ticket)
             if gain:
-                points.append((100 * interval(left).mean, interval(gain)))
+                points.append(_point(left, gain))
         if points:
             _line(axis, points, color=colour, marker=marker)
-        seen += [i.mean for _, i in points]
+        seen += _seen(points)
     axis.axhline(0, c="0.3", lw=0.8)
     _frame(axis, scale, seen, _lowest(here))
     style.frame(axis, seen)
@@ -168,6 +192,6 @@ def draw(scale: Scale, table: Any) -> Any:
     grid = grid_of(scale)
     few, many = (len(scale.seeds[:n]) for n in (grid.seeds, grid.deep_seeds))
     note = f"scale {scale.name}, {base.count(few, 'seed')} (deep: {many}), "
-    note += "mean and 95 % t-interval (cut at the frame); grey dashes: dense; hollow: Frankle & Carbin"
+    note += "mean, seeds as dots, 95 % t-interval (faint, cut off); grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))
     return figure

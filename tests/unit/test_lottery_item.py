@@ -208,6 +208,10 @@ def test_a_figure_is_drawn_from_what_there_is(tmp_path, grid):
         if lines:
             assert drawn[0][0].get_xdata() == pytest.approx([80, 64, 51.2])
             assert drawn[0][0].get_ydata() == pytest.approx([55.5] * 3)
+            dots = [line for line in figure.axes[0].lines if line.get_marker() == "."]
+            assert sorted(dots[0].get_ydata()) == [55.0, 56.0]
+            low, high = figure.axes[0].get_ylim()
+            assert all(low < y < high for line in dots for y in line.get_ydata())
         else:
             assert "not run yet at this scale" in [text.get_text() for text in figure.axes[0].texts]
         plt.close(figure)
