@@ -42,7 +42,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", ["vgg16", "ticket", pytest.param("padded ticket", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["ticket", *(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg16", "padded ticket"))]
+)
 def test_a_network_traces_whole_and_trains_as_uncompiled(name):
     model = NETWORKS[name]()
     losses, weights = trained(model)

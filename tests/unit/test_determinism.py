@@ -60,7 +60,11 @@ def trained(spec, threads):
 
 # Ten times what was measured (docs/statistics.md). A wrong order of images, or a lost L1 term, moves them further.
 @pytest.mark.parametrize(
-    ("model", "width", "loss", "score"), [("preresnet20", 0.125, 2e-5, 6e-4), ("vgg16", 0.0625, 2.5e-4, 1.4e-2)]
+    ("model", "width", "loss", "score"),
+    [
+        pytest.param("preresnet20", 0.125, 2e-5, 6e-4, marks=pytest.mark.slow),
+        ("vgg16", 0.0625, 2.5e-4, 1.4e-2),
+    ],
 )
 def test_other_threads_give_the_same_nine_steps_up_to_rounding(model, width, loss, score):
     spec = Search(model, "digits", Recipe(3, 20, 0.05, (2,)), width=width)

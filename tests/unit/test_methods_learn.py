@@ -79,6 +79,7 @@ def accuracies(store, *specs):
     return [store.read(spec)["metrics"] for spec in specs]
 
 
+@pytest.mark.slow
 def test_a_ticket_found_in_eight_bits_learns_and_beats_a_random_one(tmp_path):
     """EB Train LF and LL, weights averaged: search in block floating point, retrain in fp32 or in it as well."""
     search = replace(SEARCH, precision="bfp8", recipe=replace(SEARCH.recipe, epochs=5, milestones=(4,)))
@@ -134,7 +135,10 @@ def sparse_accuracy(method):
     return fit(Net(0), digits(300, 360), SPARSE, seed=0, hooks=[SPARSIFIERS.load(method)(spec)]).test_accuracy
 
 
-@pytest.mark.parametrize("method", sorted(set(SPARSIFIERS) - set(SPECIAL)))
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m == "gmp")) for m in sorted(set(SPARSIFIERS) - set(SPECIAL))],
+)
 def test_moving_masks_learn_and_beat_a_static_one(method):
     assert sparse_accuracy("static") > 25  # far above chance, yet far from what moving weights finds
     assert sparse_accuracy(method) > sparse_accuracy("static") + 5

@@ -200,6 +200,7 @@ def test_a_client_imports_next_to_nothing():
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_children_may_use_a_gpu():
     """CUDA refuses a process whose parent has so much as counted the GPUs."""
     code = """
