@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebreplicate import locking
 from ebreplicate.errors import UserError
@@ -21,7 +21,7 @@ from ebreplicate.records import Store
 from ebreplicate.stages.common import Checkpoint, hooks_of, load_data, load_scores, needed, network, save_array
 from ebreplicate.stages.dense import fitting, rows_of
 from ebreplicate.training import distributed, snapshots
-from ebreplicate.training.device import on
+from ebreplicate.training.device import on, threads
 from ebreplicate.training.loop import Observer, State, fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
 from ebreplicate.training.soft import SoftFilters
@@ -57,6 +57,11 @@ def load_weights(
     return model
 
 
+def _off(model: nn.Module, left: Tensor) -> float:
+    """Largest difference of the model's scores from those that were left, shape (N,)."""
+    return (prunable_scores(model).cpu() - left).abs().max().item() if left.numel() else 0.0
+
+
 def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: int, path: Path, store: Store) -> None:
     """Remove weights that are not those the run left, saying so: damaged, of another network, or of another epoch.
 
@@ -64,10 +69,8 @@ def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: i
     """
     try:
         model.load_state_dict(snapshots.load(path))
-        if isinstance(run, specs.Search):
-            left = load_scores(run, store)[epoch]
-            if left.numel() and (prunable_scores(model).cpu() - left).abs().max() > TOLERANCE:
-                raise snapshots.Damaged("their scores are not those of the epoch")
+        if isinstance(run, specs.Search) and _off(model, load_scores(run, store)[epoch]) > TOLERANCE:
+            raise snapshots.Damaged("their scores are not those of the epoch")
     except FileNotFoundError:
         return
     except (snapshots.Damaged, RuntimeError, TypeError, AttributeError, IndexError) as e:  # by load_state_dict
@@ -157,7 +160,7 @@ def _trained_again(
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
     keeper = KeepWeights(beside, keep, [], best=False)
     try:
-        with _threads_of(needed(spec, store)):
+        with threads(_threads_of(needed(spec, store))):
             fit(
                 model,
                 load_data(spec, root, device),
@@ -182,8 +185,7 @@ def _same_as_left(spec: specs.Search, store: Store) -> Observer:
     left = load_scores(spec, store)
 
     def compare(state: State) -> None:
-        row = left[state.epoch]
-        off = (prunable_scores(state.model).cpu() - row).abs().max().item() if row.numel() else 0.0
+        off = _off(state.model, left[state.epoch])
         if off > TOLERANCE:
             raise UserError(
                 f"search {specs.key(spec)}: training it again here does not give the scores it left (off by {off:.2g} "
@@ -195,15 +197,10 @@ def _same_as_left(spec: specs.Search, store: Store) -> Observer:
     return compare
 
 
-@contextlib.contextmanager
-def _threads_of(record: dict[str, Any]) -> Iterator[None]:
-    """Compute on as many CPU threads as the run did that left the record: sums depend on how many share them."""
-    before, then = torch.get_num_threads(), record["provenance"].get("threads")
-    torch.set_num_threads(then if type(then) is int and 1 <= then <= MOST_THREADS else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _threads_of(record: dict[str, Any]) -> int:
+    """CPU threads of the run that left the record, if it says so: sums depend on how many share them."""
+    then = record["provenance"].get("threads")
+    return then if type(then) is int and 1 <= then <= MOST_THREADS else torch.get_num_threads()
 
 
 def _usable(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ from ebreplicate.stages.common import (
 )
 from ebreplicate.stages.regrow import have_taylor, load_weights
 from ebreplicate.training import data as datasets
+from ebreplicate.training.device import threads
 from ebreplicate.training.provenance import provenance
 
 
@@ -195,9 +196,5 @@ def have_drawn(spec: specs.Ticket, store: Store, root: Path, device: str = "cpu"
         if not mine:
             raise locking.Busy
         if not store.done(spec):
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
+            with threads(1):
                 draw(spec, store, root, device)
-            finally:
-                torch.set_num_threads(threads)

@@ -123,6 +123,17 @@ def _locked(path: Path, held: contextlib.ExitStack) -> IO[str] | None:
     return held.enter_context(lock)
 
 
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute on `count` CPU threads until the block ends."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def tune_allocator() -> None:
     """Keep freed activations in the process (glibc): fresh pages for every tensor cost a CPU step a fifth of its time,
     or, of large maps, more than all else (docs/speed.md).
