@@ -19,7 +19,7 @@ from ebreplicate.records import Store, digest
 
 AXES = {"scores.npy": 2, "taylor.npy": 2, "mask.npy": 1}
 RECORD = Path("record.json")
-TAKEN = ("spec.json", "history.csv", *AXES, "weights", "record.json")
+TAKEN = ("spec.json", "history.csv", "evaluations.csv", *AXES, "weights", "record.json")
 """What a finished run consists of, the record last."""
 WEIGHTS = re.compile(r"epoch_[0-9]{4,}\.pt")
 LARGEST, LARGEST_WEIGHTS = 64 << 20, 16 << 30
@@ -89,9 +89,9 @@ def array(path: Path) -> Any:
     return reading.array(path, AXES[path.name])
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
-    """History of a run without what depends on the machine's speed."""
-    rows = csv.DictReader(reading.regular_text(folder / "history.csv").splitlines())
+def _rows(folder: Path, name: str = "history.csv") -> list[dict[str, str]]:
+    """Rows of a run's CSV without what depends on the machine's speed."""
+    rows = csv.DictReader(reading.regular_text(folder / name).splitlines())
     return [{k: v for k, v in row.items() if k and not k.endswith("_seconds")} for row in rows]
 
 
@@ -106,9 +106,9 @@ def differences(spec: specs.Spec, ours: Store, theirs: Store) -> list[str]:
     a, b = (_outcome(store.read(spec) or {}) for store in (ours, theirs))
     found = [name for name in sorted({*a} & {*b}) if a[name] != b[name]]  # an older record may have fewer fields
     here, there = ours.folder(spec), theirs.folder(spec)
-    both = [name for name in ("history.csv", *AXES) if (here / name).is_file() and (there / name).is_file()]
-    for name in both:
-        read = _rows if name == "history.csv" else lambda folder, n=name: array(folder / n).tobytes()
-        if read(here) != read(there):
+    for name in ("history.csv", "evaluations.csv", *AXES):
+        read = (lambda path: array(path).tobytes()) if name in AXES else (lambda path: _rows(path.parent, path.name))
+        both = (here / name).is_file() and (there / name).is_file()
+        if both and read(here / name) != read(there / name):
             found.append(name)
     return found

@@ -20,6 +20,7 @@ EXPERIMENTS = Registry(
         "rigl_imagenet": "ebreplicate.experiments.rigl_imagenet:EXPERIMENT",
     },
     parts={
+        "lottery_lenet300": "ebreplicate.experiments.lottery_tickets:LENET300",
         "table2_vgg16_cifar10": "ebreplicate.experiments.table2_blocks:VGG16_CIFAR10",
         "table2_vgg16_cifar100": "ebreplicate.experiments.table2_blocks:VGG16_CIFAR100",
         "table2_preresnet101_cifar10": "ebreplicate.experiments.table2_blocks:PRERESNET101_CIFAR10",

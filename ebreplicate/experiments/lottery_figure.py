@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from ebreplicate.experiments import base
-from ebreplicate.experiments.base import by_seed, interval
+from ebreplicate.experiments.base import NOT_RUN, by_seed, interval
 from ebreplicate.experiments.lottery_claims import paired
 from ebreplicate.experiments.lottery_runs import DATASET, DEEP, grid_of
 from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
@@ -168,7 +168,8 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate import style
 
     plt = style.use()
-    models = list(grid_of(scale).panels)
+    finished = set(table[table.status != NOT_RUN].model) or set(table.model)
+    models = [model for model in grid_of(scale).panels if model in finished]
     figure, axes = plt.subplots(2, len(models), figsize=(3.3 * len(models), 5.8), squeeze=False)
     for (top, bottom), model in zip(axes.T, models, strict=True):
         if model in DEEP:

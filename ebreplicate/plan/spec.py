@@ -115,6 +115,10 @@ class Training(Spec):
     train_size: int | None = None
     test_size: int | None = None
     precision: str = "fp32"
+    validation: int = 0
+    """Training images held out for early stopping; 0: early stopping is read from the test loss after each epoch."""
+    validation_interval: int = 100
+    """Optimiser steps between two evaluations on the held-out images."""
 
     def _validate(self) -> None:
         MODELS.check(self.model)
@@ -127,11 +131,17 @@ class Training(Spec):
             need(size is None or size >= 10, f"{name}.{size_name}", f"must be at least 10 images, got {size}")
         if self.precision not in PRECISIONS:
             raise unknown(f"{name}.precision", self.precision, PRECISIONS)
+        most = (self.train_size or INFO[self.dataset].train) - 10
+        need(0 <= self.validation <= most, f"{name}.validation", f"must lie in 0..{most} images, got {self.validation}")
+        held_out = self.validation == 0 or not INFO[self.dataset].streamed
+        need(held_out, f"{name}.validation", f"is not offered for {self.dataset}, whose images are read one by one")
+        every = self.validation_interval
+        need(every >= 1, f"{name}.validation_interval", f"must be at least 1 step, got {every}")
 
     @property
     def train_images(self) -> int:
-        """Training images."""
-        return self.train_size or INFO[self.dataset].train
+        """Training images, without those held out."""
+        return (self.train_size or INFO[self.dataset].train) - self.validation
 
     @property
     def test_images(self) -> int:

@@ -11,10 +11,11 @@ from ebreplicate.report.check_history import (
     Record,
     dense_forward,
     differences,
+    evaluation_problems,
     history_problems,
     outcome_problems,
     plain,
-    read_history,
+    read_rows,
     schedule,
     text,
 )
@@ -141,15 +142,20 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
         and (not isinstance(spec, Retrain) or store.done(spec.ticket))
     ):
         try:
-            rows = read_history(folder)
+            name = "history.csv"
+            rows = read_rows(folder / name)
             if not rows:
                 raise ValueError("no rows")
+            name = "evaluations.csv"
+            evaluations = read_rows(folder / name) if search_of(spec).validation else []
         except (OSError, ValueError, KeyError, TypeError) as e:
-            yield f"history.csv: unreadable ({e})"
+            yield f"{name}: unreadable ({e})"
             return
         recipe, start = schedule(spec, store)
         yield from history_problems(spec, rows, recipe, start)
         yield from outcome_problems(spec, record, rows, recipe)
+        if search_of(spec).validation:
+            yield from evaluation_problems(spec, record, evaluations, recipe, len(rows))
     precision = {"precision": spec.precision, "search_precision": search_of(spec).precision}
     yield from differences(record["cost"], precision, " of its spec")
     if isinstance(spec, Search):

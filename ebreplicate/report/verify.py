@@ -15,7 +15,7 @@ from ebreplicate.plan.spec import Retrain, Search, Ticket, Training
 from ebreplicate.records import Store, digest
 from ebreplicate.report.check_committed import committed_problems
 from ebreplicate.report.check_draws import draw_problems
-from ebreplicate.report.check_history import read_history
+from ebreplicate.report.check_history import read_rows
 from ebreplicate.report.check_origin import fact_problems, provenance_problems
 from ebreplicate.report.check_pages import page_problems
 from ebreplicate.report.check_repeats import Told, identity, repeated_histories, repeated_scores
@@ -63,7 +63,7 @@ def repeat_problems(folders: list[Path], store: Store) -> Iterator[str]:
             if isinstance(spec, Search):
                 searches.append((name, spec, load_scores(spec, store)))
             if (folder / "history.csv").is_file():
-                told.append(Told(name, identity(spec, store), read_history(folder)))
+                told.append(Told(name, identity(spec, store), read_rows(folder / "history.csv")))
     with contextlib.suppress(KeyError):  # a history without its columns
         yield from repeated_histories(told)
     yield from repeated_scores(searches)

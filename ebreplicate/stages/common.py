@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
+from ebreplicate.training.validation import Validation
 
 
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> Network:
@@ -39,7 +41,16 @@ def shape(search: specs.Training) -> tuple[int, int, int]:
 
 def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData:
     """The run's images, on `device`."""
-    return datasets.load(search.dataset, root, search.train_size, search.test_size).to(device)
+    data = datasets.load(search.dataset, root, search.train_size, search.test_size, search.validation)
+    return data.to(device)
+
+
+def validations(search: specs.Training, data: datasets.Data | FolderData, precision: str) -> list[Validation]:
+    """The hook that evaluates on held-out images, for a training whose spec holds some out."""
+    if not search.validation:
+        return []
+    assert isinstance(data, datasets.Data)  # the spec refuses streamed datasets
+    return [Validation(data, search.validation_interval, precision)]
 
 
 def metrics_of(state: State) -> dict[str, Any]:
@@ -66,6 +77,13 @@ def metrics_of(state: State) -> dict[str, Any]:
         "best_top5": best.get("test_top5"),
         "last_train_loss": loss if math.isfinite(loss) else None,
     }
+
+
+def validated_metrics(metrics: dict[str, Any], hooks: Iterable[Validation]) -> dict[str, Any]:
+    """The metrics with early stopping on held-out images in the place of that on the test loss, where there are any."""
+    for hook in hooks:
+        metrics = {k: v for k, v in metrics.items() if k != "early_stop_epoch"} | hook.metrics()
+    return metrics
 
 
 def status_of(state: State) -> str:

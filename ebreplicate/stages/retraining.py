@@ -27,6 +27,8 @@ from ebreplicate.stages.common import (
     network,
     seen,
     status_of,
+    validated_metrics,
+    validations,
 )
 from ebreplicate.stages.regrow import load_weights
 from ebreplicate.training.loop import fit
@@ -139,7 +141,8 @@ def retrain(
     data = load_data(spec.ticket.search, root, device)
     model = _trained_form(spec, _ticket_network(spec, store, drawn, seed, root, device).to(device))
     masking = _masking(spec, store, model)
-    hooks = [*hooks_of(spec.recipe, spec.precision, seed), *masking]
+    validating = validations(spec.ticket.search, data, spec.precision)
+    hooks = [*hooks_of(spec.recipe, spec.precision, seed), *masking, *validating]  # masked before they are evaluated
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
     keeper = KeepWeights(store.folder(spec) / "weights", Keep(keep.epochs), [], best=False)
@@ -161,11 +164,15 @@ def retrain(
     retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
     record = {
         "status": status_of(state),
-        "metrics": metrics_of(state) | averaged_metrics(hooks, state, data, seed) | _check_sparse(model, masking),
+        "metrics": {
+            **validated_metrics(metrics_of(state), validating),
+            **averaged_metrics(hooks, state, data, seed),
+            **_check_sparse(model, masking),
+        },
         "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
         "provenance": provenance(spec, device, started),
     }
-    store.write(spec, record, state.history)
+    store.write(spec, record, state.history, evaluations=[row for hook in validating for row in hook.rows])
     checkpoint.clear()
     return record
 

@@ -12,7 +12,17 @@ from ebreplicate.plan import spec as specs
 from ebreplicate.plan.fields import need
 from ebreplicate.records import Store
 from ebreplicate.sparse_flops import layer_costs, sparse_forward
-from ebreplicate.stages.common import Checkpoint, load_data, metrics_of, network, seen, shape, status_of
+from ebreplicate.stages.common import (
+    Checkpoint,
+    load_data,
+    metrics_of,
+    network,
+    seen,
+    shape,
+    status_of,
+    validated_metrics,
+    validations,
+)
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import Progress
 from ebreplicate.training.provenance import provenance
@@ -29,6 +39,7 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
     width = hook.width()
     dense = network(spec)
     trained = dense if width == spec.width else network(dataclasses.replace(spec, width=width))
+    validating = validations(spec, data, spec.precision)
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
     with cost.Ledger(device) as ledger:
@@ -39,17 +50,17 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
             seed=spec.seed,
             precision=spec.precision,
             observers=[Progress(specs.key(spec))],
-            hooks=[hook],
+            hooks=[hook, *validating],
             resume=resume,
             checkpoint=checkpoint.save,
         )
     record = {
         "status": status_of(state),
-        "metrics": {**metrics_of(state), **_mask_metrics(hook, width)},
+        "metrics": {**validated_metrics(metrics_of(state), validating), **_mask_metrics(hook, width)},
         "cost": {**_flops(spec, hook, dense, trained, len(state.history)), **seen(ledger, state, resume)},
         "provenance": provenance(spec, device, started),
     }
-    store.write(spec, record, state.history)
+    store.write(spec, record, state.history, evaluations=[row for v in validating for row in v.rows])
     checkpoint.clear()
     return record
 
