@@ -88,13 +88,9 @@ class _SelectLast(torch.autograd.Function):
 
 
 class ChannelSelection(nn.Module):
-    """Pass on `kept` of `features` channels; which ones is the buffer `indexes` (int64, shape (kept,)).
-
-    `first`: whether `normalised` may select before it normalises.
-    """
+    """Pass on `kept` of `features` channels; which ones is the buffer `indexes` (int64, shape (kept,))."""
 
     indexes: torch.Tensor
-    first = False
 
     def __init__(self, features: int, kept: int):
         super().__init__()
@@ -109,22 +105,3 @@ class ChannelSelection(nn.Module):
         if x.is_contiguous(memory_format=torch.channels_last):
             return _SelectLast.apply(x, self.indexes)
         return x.index_select(1, self.indexes)
-
-
-def normalised(bn: nn.BatchNorm2d, select: ChannelSelection, x: torch.Tensor) -> torch.Tensor:
-    """`select(bn(x))` for x (B, C, H, W).
-
-    Where `select.first`, channels are selected before they are normalised in training, which is as good and less work;
-    running statistics of the others, which nothing reads, then stay as they are.
-    """
-    if not (select.first and bn.training) or len(select.indexes) == select.features:
-        return select(bn(x))
-    at, statistics = select.indexes, (bn.running_mean, bn.running_var)
-    assert statistics[0] is not None
-    assert statistics[1] is not None
-    mean, variance = statistics[0][at], statistics[1][at]
-    scale = (bn.weight[at], bn.bias[at])
-    out = nn.functional.batch_norm(select(x), mean, variance, *scale, True, bn.momentum or 0.0, bn.eps)
-    statistics[0].index_copy_(0, at, mean)
-    statistics[1].index_copy_(0, at, variance)
-    return out

@@ -31,9 +31,6 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
-KERNELS = ("torch", "taps", "padded", "compiled")
-"""As torch computes; small convolutions on a CPU tap by tap; so, and tickets with silent channels up to eights;
-compiled by torch on a GPU. All but the first sum in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 
 
@@ -57,7 +54,8 @@ class Recipe(Spec):
     label_smoothing: float = 0.0
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
-    kernels: str = "torch"
+    compiled: bool = False
+    """Whether torch.compile compiles the network on a GPU: sums in another order (docs/speed.md)."""
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -74,8 +72,6 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
-        if self.kernels not in KERNELS:
-            raise unknown("Recipe.kernels", self.kernels, KERNELS)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
         swa = self.swa_start

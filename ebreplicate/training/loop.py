@@ -13,9 +13,9 @@ from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import compiling, distributed, graphs, interruption
+from ebreplicate.training.arithmetic import arithmetic
 from ebreplicate.training.data import BatchSource, ImageData
 from ebreplicate.training.gradients import gradients
-from ebreplicate.training.kernels import arithmetic
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Trainer:
             hook.attach(model, self.optimizer, recipe, steps_per_epoch)
         self.called: Callable[[Tensor], Any] = distributed.parallel(model)
         device = next(model.parameters()).device
-        if distributed.world() == 1 and compiling.wanted(recipe.kernels, precision, device):
+        if distributed.world() == 1 and compiling.wanted(recipe.compiled, precision, device):
             self.called = compiling.Compiled(self.called)
         self.weight = 1.0
         """Of this process's loss in the mean over the global batch."""
@@ -148,7 +148,7 @@ class Trainer:
 
     def _forward_backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss, detached; gradients of this process's share are left in the parameters."""
-        with arithmetic(self.precision, x.device, self.recipe.kernels):
+        with arithmetic(self.precision, x.device):
             loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
         (loss if self.weight == 1 else loss * self.weight).backward()
         return loss.detach()

@@ -59,7 +59,7 @@ def configured():
     return asked, Plan(spec for specs in asked.values() for spec in specs), drawn_alone(asked.values())
 
 
-OVERRIDABLE = ("seeds", "draw_epochs", "precision", "kernels")
+OVERRIDABLE = ("seeds", "draw_epochs", "precision", "compiled")
 try:
     ASKED, PLAN, DRAWN_ALONE = configured()
 except UserError as e:
