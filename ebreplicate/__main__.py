@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import delivery, machine
+from ebreplicate import machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.locking import BUSY, Busy
 from ebreplicate.training import interruption
@@ -172,7 +172,6 @@ def _already_done(spec: Any, store: Any) -> int:
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
     print(f"{key(spec)}: already done", file=sys.stderr)
-    delivery.deliver(store.root, [store.record_path(spec).relative_to(store.root)])
     return 0
 
 
@@ -194,10 +193,8 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     if processes > 1 and not distributed.launched():
         distributed.launch(args.argv, processes, hold(args.device, processes))
     torch.set_num_threads(args.threads)
-    record = store.record_path(spec).relative_to(store.root)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
         stages.draw(spec, store, root, args.device)
-        delivery.deliver(store.root, [record])
         return
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
@@ -209,8 +206,6 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
             stages.sparse(spec, store, root, device)
         else:
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
-        if distributed.leads():
-            delivery.deliver(store.root, [record])
 
 
 def _spec_text(args: argparse.Namespace) -> str:
@@ -237,8 +232,6 @@ def _evaluate(args: argparse.Namespace) -> None:
         pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
     else:
         pipeline.compare(scale, Path(args.results))
-    declared = delivery.DECLARED.get(args.command, ())
-    delivery.deliver(Path(args.results), [Path(name.format(**vars(args))) for name in declared])
 
 
 def _redraw(args: argparse.Namespace) -> None:

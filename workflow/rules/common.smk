@@ -68,17 +68,13 @@ except UserError as e:
 # Jobs hand themselves to one warm process instead of importing torch each (ebreplicate/warm.py).
 # Not in a cluster's jobs, where the process would belong to whichever job came first; those inherit the submitter's
 # environment.
-if {"SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST"} & set(os.environ):
+if "SLURM_JOB_ID" in os.environ:
     os.environ.update(EBREPLICATE_WARM="0")
 else:
     os.environ.setdefault("EBREPLICATE_WARM", "1")
 # A scheduler that wants a job back sends SIGTERM to all of its processes. It is meant for the training, which ends its
 # epoch and exits with 75: bash and tee, were they to die of it, would take the training or its log along.
 shell.prefix("set -euo pipefail; trap '' TERM; ")
-# Where jobs share no file system, commands work in a volume and Snakemake carries copies (ebreplicate/delivery.py).
-if workflow.storage_settings.default_storage_provider:
-    carried = workflow.modifier.path_modifier.modify(config["results"])
-    os.environ.update(EBREPLICATE_DELIVER=os.path.abspath(carried))
 # Jobs call `python`: that of this Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.path.expandvars("$PATH")]))
 SCALE = config["scale"]
