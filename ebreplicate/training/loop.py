@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import NARROW, StridedPointwise
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import compiling, distributed, graphs, interruption
@@ -200,17 +201,19 @@ class Trainer:
 
 
 def check_trainable(model: nn.Module, device: torch.device) -> None:
-    """Raise UserError for a network that torch 2.15 trains wrongly on a CPU.
+    """Raise UserError for a network with a layer that torch 2.15 trains wrongly on a CPU (`models.common.NARROW`).
 
-    There the backward pass of a channels-last 1x1 convolution of stride 2 with 2 to 7 input channels writes outside its
-    buffers. Only networks narrower than any scale's have one: the residual stream is never pruned.
+    The networks of this package use `models.common.conv`, which avoids it at every width.
     """
+    if device.type != "cpu":
+        return
     for name, layer in model.named_modules():
-        broken = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
-        if broken and 2 <= layer.in_channels < 8 and device.type == "cpu":
+        strided = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
+        if strided and 2 <= layer.in_channels < NARROW and not isinstance(layer, StridedPointwise):
             raise UserError(
-                f"width: too narrow to train on a CPU ({name} has {layer.in_channels} input channels; torch overwrites "
-                "memory in 1x1 convolutions of stride 2 below 8); choose a larger width"
+                f"model: {name} is a 1x1 convolution of stride {layer.stride[0]} with {layer.in_channels} input channels; "
+                f"below {NARROW} torch overwrites memory when it trains one on a CPU. Make it with "
+                "ebreplicate.models.common.conv, or choose a larger width"
             )
 
 
