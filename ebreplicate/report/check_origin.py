@@ -24,8 +24,7 @@ A_DAY = datetime.timedelta(days=1)
 @cache
 def has_history() -> bool:
     """Whether this package lies in a git checkout that knows its past."""
-    tracked = git("ls-files", "--error-unmatch", "checkout.py") is not None
-    return tracked and git("rev-parse", "--is-shallow-repository") == "false"
+    return git("rev-parse", "--is-shallow-repository") == "false"
 
 
 @cache
