@@ -82,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     redraw = sub.add_parser("redraw", help="tables and figures of a scale from the records at hand")
     redraw.add_argument("--scale", required=True)
     redraw.add_argument("--results", default="results")
-    redraw.add_argument("--figures", default="figures", help="folder of <scale>/<item>.svg (default: figures)")
+    redraw.add_argument(
+        "--figures", help="folder of <scale>/<item>.svg (default: figures, of --results OTHER: OTHER/figures)"
+    )
     redraw.add_argument("--config", action="append", default=[])
 
     plan = sub.add_parser("plan", help="what a scale would run, before anything runs")
@@ -109,6 +111,11 @@ def parser() -> argparse.ArgumentParser:
     merge = sub.add_parser("merge", help="take the finished runs of another results folder")
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
+
+    forget = sub.add_parser("forget", help="remove runs, with tables and figures made of them, to train them again")
+    forget.add_argument("runs", nargs="+", metavar="RUN", help="name of a run, which is that of its folder")
+    forget.add_argument("--results", default="results", help="results folder (default: results)")
+    forget.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
 
     verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
     verify.add_argument("--results", default="results", help="results folder (default: results)")
@@ -171,7 +178,7 @@ def _already_done(spec: Any, store: Any) -> int:
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
-    print(f"{key(spec)}: already done", file=sys.stderr)
+    print(f"{key(spec)}: already done (to train it again: ebreplicate forget {key(spec)})", file=sys.stderr)
     return 0
 
 
@@ -237,7 +244,10 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _redraw(args: argparse.Namespace) -> None:
     from ebreplicate.report import pipeline
 
-    pipeline.redraw(_scale(args), Path(args.results), Path(args.figures))
+    from ebreplicate.records import figures_root
+
+    results = Path(args.results)
+    pipeline.redraw(_scale(args), results, Path(args.figures) if args.figures else figures_root(results))
 
 
 def _scale(args: argparse.Namespace) -> Any:
@@ -304,6 +314,13 @@ def _merge(args: argparse.Namespace) -> None:
     print(merging.merge(Path(args.other), Path(args.results)))
 
 
+def _forget(args: argparse.Namespace) -> None:
+    from ebreplicate.forget import forget
+    from ebreplicate.plan.scale import parse_overrides
+
+    print(forget([Path(run).name for run in args.runs], Path(args.results), parse_overrides(args.config)))
+
+
 def _verify(args: argparse.Namespace) -> None:
     from ebreplicate.report.check_origin import has_history
     from ebreplicate.report.verify import verify
@@ -331,6 +348,7 @@ COMMANDS = {
     "data": _data,
     "campaign": _campaign,
     "merge": _merge,
+    "forget": _forget,
     "verify": _verify,
     "readme": _readme,
     "site": _site,

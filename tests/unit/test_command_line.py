@@ -45,7 +45,8 @@ def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothin
         before = store.record_path(spec).stat().st_mtime_ns
         for name in (canonical(spec), key(spec)):
             assert run(results, command, name) == 0
-            assert capsys.readouterr().err == f"{key(spec)}: already done\n"
+            forget = f"ebreplicate forget {key(spec)}"
+            assert capsys.readouterr().err == f"{key(spec)}: already done (to train it again: {forget})\n"
         assert store.record_path(spec).stat().st_mtime_ns == before
 
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import tempfile
+from pathlib import Path
 
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
@@ -18,7 +19,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, drawn_alone, parents, requests, retrained, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
-from ebreplicate.records import Store
+from ebreplicate.records import Store, figures_root
 from ebreplicate.training.datasets import FOLDERS
 
 SETTINGS = ("scale", "results", "data", "device", "threads", "processes")
@@ -79,6 +80,7 @@ shell.prefix("set -euo pipefail; trap '' TERM; ")
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.path.expandvars("$PATH")]))
 SCALE = config["scale"]
 RESULTS = config["results"]
+FIGURES = str(figures_root(Path(RESULTS)))
 STORE = Store(RESULTS)
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
@@ -149,7 +151,7 @@ def everything(scale):
     """All targets of a scale."""
     return [
         *(f"{RESULTS}/tables/{scale}/{item}.csv" for item in EXPERIMENTS),
-        *(f"figures/{scale}/{item}.svg" for item in EXPERIMENTS),
+        *(f"{FIGURES}/{scale}/{item}.svg" for item in EXPERIMENTS),
         f"{RESULTS}/comparison/{scale}.csv",
     ]
 
