@@ -155,8 +155,9 @@ def _stage(args: argparse.Namespace) -> int:
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results, patient=not args.no_wait)
+    keep = getattr(args, "keep_epochs", [])
     if store.read(spec) is not None:
-        return _already_done(spec, store)
+        return _already_done(spec, store, keep)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
         _train(args, spec, store, processes)
@@ -165,7 +166,7 @@ def _stage(args: argparse.Namespace) -> int:
         if not mine:
             return BUSY
         if store.read(spec) is not None:  # whom we waited for has run it
-            return _already_done(spec, store)
+            return _already_done(spec, store, keep)
         try:
             _train(args, spec, store, processes)
         except Busy:
@@ -173,12 +174,17 @@ def _stage(args: argparse.Namespace) -> int:
     return 0
 
 
-def _already_done(spec: Any, store: Any) -> int:
+def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
+    """Leave a finished run alone; say how to have what it lacks of what was asked for."""
     from ebreplicate.plan.spec import key
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
     print(f"{key(spec)}: already done (to train it again: ebreplicate forget {key(spec)})", file=sys.stderr)
+    lacking = [str(e) for e in keep if not (store.folder(spec) / "weights" / f"epoch_{e:04d}.pt").is_file()]
+    if lacking and spec.stage == "retrain":  # a search's are trained again where a draw or retrain needs them
+        how = f"ebreplicate.load_ticket({key(spec)!r}) trains them again and gives the network (docs/your-network.md)"
+        print(f"{key(spec)}: weights of epoch {', '.join(lacking)} were not saved; {how}", file=sys.stderr)
     return 0
 
 
