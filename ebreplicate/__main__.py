@@ -248,9 +248,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _redraw(args: argparse.Namespace) -> None:
-    from ebreplicate.report import pipeline
-
     from ebreplicate.records import figures_root
+    from ebreplicate.report import pipeline
 
     results = Path(args.results)
     pipeline.redraw(_scale(args), results, Path(args.figures) if args.figures else figures_root(results))

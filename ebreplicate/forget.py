@@ -59,8 +59,8 @@ def _builds_on(names: set[str], results: Path) -> int:
 def forget(names: Iterable[str], results: Path, overrides: dict[str, object]) -> str:
     """Remove the runs called `names` and what was made of them; what was done, to print.
 
-    Nothing is removed where one of the names is unknown or being trained (UserError). Runs that build on a forgotten one
-    stay: they are repeated only if they are named too.
+    Nothing is removed where one of the names is unknown or being trained (UserError). Runs that build on a forgotten
+    one stay: they are repeated only if they are named too.
     """
     folders = {name: _folder(name, results) for name in names}
     made = made_of(set(folders), results, overrides)

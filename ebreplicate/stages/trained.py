@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import torch
-
 from ebreplicate import locking
 from ebreplicate.errors import UserError, shown
 from ebreplicate.models.common import Network
@@ -64,7 +62,9 @@ def _spec_of(name: str, store: Store) -> specs.Ticket | specs.Retrain:
             spec = specs.from_json(regular_text(path))
             assert isinstance(spec, (specs.Ticket, specs.Retrain))
             return spec
-    raise UserError(f"run: {store.root} has no draw or retrain called {shown(name)}; `ls {store.root}/runs/*` lists all")
+    raise UserError(
+        f"run: {store.root} has no draw or retrain called {shown(name)}; `ls {store.root}/runs/*` lists all"
+    )
 
 
 def _epoch_of(ticket: specs.Ticket, store: Store) -> int:
