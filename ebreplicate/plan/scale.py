@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 
 from ebreplicate.errors import UserError, clipped, shown, unknown
+from ebreplicate.models import takes_images
 from ebreplicate.plan.fields import from_dict
 from ebreplicate.plan.spec import Recipe, Search, Sparse
 from ebreplicate.reading import strict_json
+from ebreplicate.training.datasets import INFO
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
@@ -215,7 +217,9 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
         compiled=data["compiled"],
         seeds_of=data["seeds_of"],
     )
-    for model in scale.models:  # every spec is built once, so a bad name or size is refused here
-        for dataset in scale.datasets:
-            scale.search(model, dataset, scale.seeds[0])
+    for model, network in scale.models.items():  # specs are built once, so a bad name or size is refused here
+        for dataset, images in scale.datasets.items():
+            info = INFO.get(images["name"])
+            if info is None or takes_images(network["name"], info.shape):
+                scale.search(model, dataset, scale.seeds[0])
     return scale

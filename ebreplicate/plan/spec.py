@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ebreplicate.errors import UserError, shown, unknown
-from ebreplicate.models import MODELS
+from ebreplicate.models import MODELS, check_images
 from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
@@ -119,6 +119,7 @@ class Training(Spec):
     def _validate(self) -> None:
         MODELS.check(self.model)
         DATASETS.check(self.dataset)
+        check_images(self.model, INFO[self.dataset].shape)
         name = type(self).__name__
         need(0 <= self.seed < 2**32, f"{name}.seed", f"must lie in 0..2**32-1, got {self.seed}")
         need(0 < self.width <= 4, f"{name}.width", f"must lie in (0, 4], got {self.width}")

@@ -211,8 +211,8 @@ def check_trainable(model: nn.Module, device: torch.device) -> None:
         strided = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
         if strided and 2 <= layer.in_channels < NARROW and not isinstance(layer, StridedPointwise):
             raise UserError(
-                f"model: {name} is a 1x1 convolution of stride {layer.stride[0]} with {layer.in_channels} input channels; "
-                f"below {NARROW} torch overwrites memory when it trains one on a CPU. Make it with "
+                f"model: {name} is a 1x1 convolution of stride {layer.stride[0]} with {layer.in_channels} input "
+                f"channels; below {NARROW} torch overwrites memory when it trains one on a CPU. Make it with "
                 "ebreplicate.models.common.conv, or choose a larger width"
             )
 
