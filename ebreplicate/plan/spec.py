@@ -32,6 +32,9 @@ LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
+EVALUATIONS = ("test", "unseen")
+"""Images that accuracies are measured on: the test images of every epoch; or, after the last epoch, also every image
+that the training did not see, which are the whole test set and the training images beyond `train_size`."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,10 @@ def sized(model: str, width: float) -> str:
 
 @dataclass(frozen=True)
 class Training(Spec):
-    """What every training from scratch has: network, data, recipe, seed, precision."""
+    """What every training from scratch has: network, data, recipe, seed, precision, and what it is evaluated on.
+
+    Retrains are evaluated as the search of their ticket is.
+    """
 
     model: str
     dataset: str
@@ -115,6 +121,7 @@ class Training(Spec):
     """Training images held out for early stopping; 0: early stopping is read from the test loss after each epoch."""
     validation_interval: int = 100
     """Optimiser steps between two evaluations on the held-out images."""
+    evaluation: str = "test"
 
     def _validate(self) -> None:
         MODELS.check(self.model)
@@ -134,6 +141,10 @@ class Training(Spec):
         need(held_out, f"{name}.validation", f"is not offered for {self.dataset}, whose images are read one by one")
         every = self.validation_interval
         need(every >= 1, f"{name}.validation_interval", f"must be at least 1 step, got {every}")
+        if self.evaluation not in EVALUATIONS:
+            raise unknown(f"{name}.evaluation", self.evaluation, EVALUATIONS)
+        in_memory = self.evaluation == "test" or not INFO[self.dataset].streamed
+        need(in_memory, f"{name}.evaluation", f"'unseen' needs a dataset held in memory, not {self.dataset!r}")
 
     @property
     def train_images(self) -> int:
@@ -144,6 +155,12 @@ class Training(Spec):
     def test_images(self) -> int:
         """Test images."""
         return self.test_size or INFO[self.dataset].test
+
+    @property
+    def unseen_images(self) -> int:
+        """Images of the dataset that training does not see: the whole test set and the training images left out."""
+        info = INFO[self.dataset]
+        return info.test + info.train - (self.train_size or info.train)
 
     @property
     def slug(self) -> str:

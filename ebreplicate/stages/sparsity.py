@@ -20,6 +20,7 @@ from ebreplicate.stages.common import (
     seen,
     shape,
     status_of,
+    unseen_metrics,
     validated_metrics,
     validations,
 )
@@ -54,9 +55,11 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
             resume=resume,
             checkpoint=checkpoint.save,
         )
+    folder, ok = store.folder(spec), status_of(state) == "ok"
+    unseen = unseen_metrics(spec, trained, root, spec.precision, folder) if ok else {}
     record = {
         "status": status_of(state),
-        "metrics": {**validated_metrics(metrics_of(state), validating), **_mask_metrics(hook, width)},
+        "metrics": {**validated_metrics(metrics_of(state), validating), **unseen, **_mask_metrics(hook, width)},
         "cost": {**_flops(spec, hook, dense, trained, len(state.history)), **seen(ledger, state, resume)},
         "provenance": provenance(spec, device, started),
     }
