@@ -13,8 +13,8 @@ from torch import nn
 
 from ebreplicate.plan.spec import Training
 from ebreplicate.training import data as datasets
+from ebreplicate.training.arithmetic import arithmetic
 from ebreplicate.training.datasets import INFO
-from ebreplicate.training.kernels import arithmetic
 
 CORRECT = "correct.npy"
 """File of a run: one bit an unseen image, 1 where the network is right, packed as `numpy.packbits` does."""
