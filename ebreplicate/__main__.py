@@ -337,7 +337,7 @@ def _verify(args: argparse.Namespace) -> None:
         raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))
     print(f"{runs} runs and what was made of them agree")
     if not has_history():
-        print("not compared with what was committed: no git history here (a shallow clone: git fetch --unshallow)")
+        print("commits of records not looked up: no git history here (a shallow clone: git fetch --unshallow)")
 
 
 COMMANDS = {

@@ -4,17 +4,6 @@ import functools
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-
-
-def blob(name: str) -> bytes:
-    """Content of an object of this package's checkout; raises OSError where git does not give it."""
-    try:
-        command = ["git", "cat-file", "blob", name]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=True).stdout
-    except subprocess.SubprocessError as e:
-        raise OSError(f"git object {name}: {e}") from None
-
 
 def git(*arguments: str) -> str | None:
     """Output of a git command in this package's checkout, or None outside one.
