@@ -365,6 +365,10 @@ def main(argv: list[str] | None = None) -> int:
     memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
     at it". A bug is a traceback."""
     args = parser().parse_args(argv)
+    for name in ("spec", "results", "data", "figures", "output", "other"):
+        given = getattr(args, name, None)
+        if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
+            setattr(args, name, os.path.expanduser(given))
     args.argv = sys.argv[1:] if argv is None else argv
     try:
         return COMMANDS[args.command](args) or 0

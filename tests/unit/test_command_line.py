@@ -116,6 +116,14 @@ def test_a_bug_is_a_traceback(results, monkeypatch):
         run(results, "search", canonical(SEARCH))
 
 
+def test_a_home_folder_is_the_users(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "folders", "--data", "~/sets"]) == 0
+    assert (tmp_path / "sets" / "folders").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
 def test_an_unknown_command_is_refused(capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["train"])

@@ -85,6 +85,15 @@ def test_figures_of_another_results_folder_are_in_it(tmp_path):
     assert roots == [str(tmp_path / f) for f in ("figures", "other/figures", "OUT/figures")]
 
 
+@pytest.mark.slow
+def test_a_home_folder_is_the_users(tmp_path):
+    arguments = ["-n", "-p", "--cores", "1", "--config", "seeds=[0]", "results=~/r", "data=~/d"]
+    target = f"{tmp_path}/home/r/{FIGURE}"
+    done = snakemake(linked(tmp_path), *arguments, "--", target, HOME=str(tmp_path / "home"))
+    assert f"--results {tmp_path}/home/r --data {tmp_path}/home/d" in done.stdout
+    assert not (tmp_path / "~").exists()
+
+
 def test_snakemake_works_in_another_directory(tmp_path):
     work = tmp_path / "work"
     work.mkdir()

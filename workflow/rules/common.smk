@@ -47,6 +47,7 @@ def configured():
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
         if kind is int and config[name] < 1:
             raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
+    config.update({name: os.path.expanduser(config[name]) for name in ("results", "data")})
     if not re.fullmatch(r"[\w.,+=@%^/][\w.,+=@%^/-]*", config["results"]):
         problem = "takes no space and nothing that means something to a shell or to Snakemake"
         raise UserError(f"--config results: a folder's name here {problem}, got {config['results']!r}")
