@@ -20,6 +20,16 @@ CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
 
 
+def configuration(name: str) -> str:
+    """Text of a file of workflow/config. Raises UserError where the package is installed without the workflow."""
+    if not CONFIG.is_dir():
+        raise UserError(
+            "scale: workflow/config is not beside this package, which is installed without the workflow; clone the "
+            "repository and install it with `make venv` or `pip install -e .`"
+        )
+    return (CONFIG / name).read_text()
+
+
 @dataclass(frozen=True)
 class Scale:
     """One scale. Keys of `datasets` and `models` are the paper's names, their values what runs instead."""
@@ -134,7 +144,7 @@ def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
         plain = strict_json(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
     except (TypeError, ValueError, RecursionError) as e:  # a date, bytes, infinity
         raise UserError(f"{where}: not what JSON can hold ({e})") from None
-    validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
+    validator = jsonschema.Draft202012Validator(json.loads(configuration("schema.json")))
     error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path) or "(top level)"
@@ -147,7 +157,7 @@ def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
 def _read(name: str) -> str:
     if name not in SCALES:
         raise unknown("scale", name, SCALES)
-    return (CONFIG / f"{name}.yaml").read_text()
+    return configuration(f"{name}.yaml")
 
 
 def _recipes_with(compiled: bool, settings: Any) -> Any:
@@ -162,7 +172,7 @@ def _recipes_with(compiled: bool, settings: Any) -> Any:
 @cache
 def _grid(item: str, scale: str, kind: Any, compiled: bool) -> Any:
     where = f"items/{item}.yaml"
-    data = _yaml((CONFIG / "items" / f"{item}.yaml").read_text(), where)
+    data = _yaml(configuration(where), where)
     if not isinstance(data, dict) or set(data) != set(SCALES):
         raise UserError(f"{where}: expected the sections {', '.join(SCALES)}")
     try:
