@@ -1,7 +1,7 @@
 """Pieces every network shares: initialisation, scaled widths, channel selection."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -17,6 +17,13 @@ def weight_layers(model: nn.Module) -> dict[str, Layer]:
     return {name: m for name, m in model.named_modules() if isinstance(m, Layer)}
 
 
+def weights_and_rest(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The weights of convolutions and linear layers, and all other parameters: biases, batch norms."""
+    weights = [layer.weight for layer in weight_layers(model).values()]
+    known = {id(w) for w in weights}
+    return weights, [p for p in model.parameters() if id(p) not in known]
+
+
 class Network(nn.Module):
     """Base of all networks.
 
@@ -26,6 +33,19 @@ class Network(nn.Module):
 
     arguments: dict[str, Any]
     residual: bool
+
+
+Built = TypeVar("Built", bound=Network)
+
+
+def initialised(model: Built, how: str) -> Built:
+    """`model` with its weights drawn anew: "glorot-uniform", biases zero (Glorot & Bengio, 2010); "model": as built."""
+    if how == "glorot-uniform":
+        for layer in weight_layers(model).values():
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return model
 
 
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:

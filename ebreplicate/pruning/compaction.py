@@ -1,0 +1,71 @@
+"""What is alive of a sparse fully connected network: input pixels and hidden neurons that take part in its output."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+WEIGHT_BYTES = 4
+"""Bytes of a weight or bias in single precision."""
+
+
+class Compact(NamedTuple):
+    """A network without its dead pixels and neurons.
+
+    `pixels`: indexes of the inputs that stay, int64 (k,). `masks`: bool (out, in) of every layer, cut down.
+    """
+
+    pixels: Tensor
+    masks: list[Tensor]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Inputs, hidden neurons of every layer, outputs: 408, 100, 69, 10 in RigL's Table 2."""
+        return [self.masks[0].shape[1], *(mask.shape[0] for mask in self.masks)]
+
+    @property
+    def nonzero(self) -> int:
+        """Weights that are not zero."""
+        return sum(int(mask.sum()) for mask in self.masks)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the network, as RigL counts them: non-zero weights, biases and a bit-mask."""
+        return size_bytes(self.sizes, self.nonzero)
+
+
+def size_bytes(sizes: Sequence[int], nonzero: int) -> int:
+    """Bytes of a chain of linear layers of `sizes` (inputs, ..., outputs) with `nonzero` weights and dense biases.
+
+    Four bytes a weight and a bias; the positions of a sparse network as a bit-mask of each layer in whole bytes (RigL,
+    appendix B, Table 2). A dense network needs no mask.
+    """
+    layers = [a * b for a, b in zip(sizes, sizes[1:], strict=False)]
+    mask = 0 if nonzero == sum(layers) else sum(-(-n // 8) for n in layers)
+    return WEIGHT_BYTES * (nonzero + sum(sizes[1:])) + mask
+
+
+def _once(network: Compact) -> Compact:
+    used = network.masks[0].any(0)
+    masks = [network.masks[0][:, used], *network.masks[1:]]
+    for i in range(len(masks) - 1):
+        alive = masks[i].any(1) & masks[i + 1].any(0)
+        masks[i], masks[i + 1] = masks[i][alive], masks[i + 1][:, alive]
+    return Compact(network.pixels[used], masks)
+
+
+def compact(masks: Sequence[Tensor], until_stable: bool = False) -> Compact:
+    """Remove dead pixels and neurons from a chain of linear layers with `masks`, bool (out, in) each.
+
+    Pixels without a connection go; then, layer by layer, hidden neurons without an incoming or without an outgoing
+    connection. One pass forward, as RigL's code (mnist_train_eval.py, get_compressed_fc): a neuron that loses its last
+    outgoing connection by a later removal stays, unless the pass is repeated `until_stable`. Outputs all stay.
+    """
+    network = _once(Compact(torch.arange(masks[0].shape[1], device=masks[0].device), list(masks)))
+    while until_stable:
+        smaller = _once(network)
+        if smaller.sizes == network.sizes:
+            break
+        network = smaller
+    return network
