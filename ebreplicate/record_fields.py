@@ -50,6 +50,8 @@ def _kinds(check: Check, said: str, *names: str) -> dict[str, tuple[Check, str]]
 METRICS = {
     **_kinds(_or_none(_percent), "a percentage", "last_accuracy", "best_accuracy", "early_stop_accuracy"),
     **_kinds(_or_none(_percent), "a percentage", "last_top5", "best_top5", "swa_accuracy"),
+    **_kinds(_percent, "a percentage", "unseen_accuracy", "official_accuracy"),
+    **_kinds(_count, "a count", "unseen_images", "official_images"),
     **_kinds(_count, "a count", "epochs", "kept", "parameters", "empty_layers", "rescued_layers", "tied_channels"),
     **_kinds(_count, "a count", "bn_channels", "nnz", "prunable", "mask_updates", "round", "nonzero_weights"),
     **_kinds(_or_none(_count), "a count or null", "epoch", "best_epoch", "early_stop_epoch", "early_stop_iteration"),

@@ -20,7 +20,7 @@ from ebreplicate.plan import spec as specs
 from ebreplicate.record_fields import STATUSES, field_problem
 
 FIELDS = {"key", "stage", "status", "metrics", "cost", "provenance"}
-DIGESTED = ("history.csv", "evaluations.csv", "scores.npy", "taylor.npy", "mask.npy")
+DIGESTED = ("history.csv", "evaluations.csv", "scores.npy", "taylor.npy", "mask.npy", "correct.npy")
 """What a record vouches for by SHA-256, where it is there when the record is written."""
 TEMPORARY, CHECKPOINT = ".part-", "checkpoint.pt"
 

@@ -17,7 +17,7 @@ from ebreplicate.errors import UserError, shown
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import Store, digest
 
-AXES = {"scores.npy": 2, "taylor.npy": 2, "mask.npy": 1}
+AXES = {"scores.npy": 2, "taylor.npy": 2, "mask.npy": 1, "correct.npy": 1}
 RECORD = Path("record.json")
 TAKEN = ("spec.json", "history.csv", "evaluations.csv", *AXES, "weights", "record.json")
 """What a finished run consists of, the record last."""

@@ -17,9 +17,9 @@ def weight_layers(model: nn.Module) -> dict[str, Layer]:
     return {name: m for name, m in model.named_modules() if isinstance(m, Layer)}
 
 
-def weights_and_rest(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def weights_and_rest(model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """The weights of convolutions and linear layers, and all other parameters: biases, batch norms."""
-    weights = [layer.weight for layer in weight_layers(model).values()]
+    weights: list[torch.Tensor] = [layer.weight for layer in weight_layers(model).values()]
     known = {id(w) for w in weights}
     return weights, [p for p in model.parameters() if id(p) not in known]
 

@@ -39,6 +39,9 @@ DECAYED = ("all", "weights")
 """Parameters under weight decay: every one, or the weights of convolutions and linear layers only."""
 WEIGHT_INITS = ("model", "glorot-uniform")
 """The network's own, or uniform in +-sqrt(6 / (fan_in + fan_out)) with zero biases, TensorFlow's default."""
+EVALUATIONS = ("test", "unseen")
+"""Images that accuracies are measured on: the test images of every epoch; or, after the last epoch, also every image
+that the training did not see, which are the whole test set and the training images beyond `train_size`."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,9 @@ def sized(model: str, width: float) -> str:
 
 @dataclass(frozen=True)
 class Training(Spec):
-    """What every training from scratch has: network, data, recipe, seed, precision.
+    """What every training from scratch has: network, data, recipe, seed, precision, and what it is evaluated on.
+
+    Retrains are evaluated as the search of their ticket is.
 
     `standardise`: whether pixels get mean 0 and standard deviation 1 over the training set; else they stay in [0, 1].
     """
@@ -131,6 +136,7 @@ class Training(Spec):
     """Optimiser steps between two evaluations on the held-out images."""
     standardise: bool = True
     weight_init: str = "model"
+    evaluation: str = "test"
 
     def _validate(self) -> None:
         MODELS.check(self.model)
@@ -153,6 +159,10 @@ class Training(Spec):
             raise unknown(f"{name}.weight_init", self.weight_init, WEIGHT_INITS)
         plain = self.standardise or not INFO[self.dataset].streamed
         need(plain, f"{name}.standardise", f"{self.dataset} is read image by image and always standardised")
+        if self.evaluation not in EVALUATIONS:
+            raise unknown(f"{name}.evaluation", self.evaluation, EVALUATIONS)
+        in_memory = self.evaluation == "test" or not INFO[self.dataset].streamed
+        need(in_memory, f"{name}.evaluation", f"'unseen' needs a dataset held in memory, not {self.dataset!r}")
 
     @property
     def train_images(self) -> int:
@@ -163,6 +173,12 @@ class Training(Spec):
     def test_images(self) -> int:
         """Test images."""
         return self.test_size or INFO[self.dataset].test
+
+    @property
+    def unseen_images(self) -> int:
+        """Images of the dataset that training does not see: the whole test set and the training images left out."""
+        info = INFO[self.dataset]
+        return info.test + info.train - self.train_images
 
     @property
     def slug(self) -> str:

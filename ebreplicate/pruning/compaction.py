@@ -1,6 +1,7 @@
 """What is alive of a sparse fully connected network: input pixels and hidden neurons that take part in its output."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -41,7 +42,7 @@ def size_bytes(sizes: Sequence[int], nonzero: int) -> int:
     Four bytes a weight and a bias; the positions of a sparse network as a bit-mask of each layer in whole bytes (RigL,
     appendix B, Table 2). A dense network needs no mask.
     """
-    layers = [a * b for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [a * b for a, b in pairwise(sizes)]
     mask = 0 if nonzero == sum(layers) else sum(-(-n // 8) for n in layers)
     return WEIGHT_BYTES * (nonzero + sum(sizes[1:])) + mask
 

@@ -161,6 +161,28 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
                 yield f"training_flops {ledger['training_flops'][c]:g} are fewer than {least:g} at its final densities"
 
 
+def unseen_problems(spec: Training | Retrain, record: Record, store: Store) -> Iterator[str]:
+    """Accuracies on unseen images against correct.npy, one bit an image; and only where the spec asks for them."""
+    import numpy as np
+
+    from ebreplicate.training.unseen import CORRECT, accuracies
+
+    search = search_of(spec)
+    if search.evaluation != "unseen":
+        if "unseen_accuracy" in record["metrics"]:
+            yield "unseen_accuracy: its spec asks for no evaluation on unseen images"
+        return
+    measured = record["status"] == "ok" or "unseen_accuracy" in record["metrics"]
+    if not measured or "trained_as" in record:
+        return
+    packed, images = store.part(spec, CORRECT, axes=1), search.unseen_images
+    if packed.dtype != np.uint8 or len(packed) != -(-images // 8):
+        yield f"{CORRECT}: not one bit for each of {images} images"
+        return
+    correct = np.unpackbits(packed, count=images).astype(bool)
+    yield from differences(record["metrics"], accuracies(search, correct), f", which is what {CORRECT} has")
+
+
 def training_problems(spec: Training | Retrain, record: Record, folder: Path, store: Store) -> Iterator[str]:
     """Everything about one search, retrain or sparse training."""
     if isinstance(spec, Retrain):
@@ -187,6 +209,7 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
             yield from evaluation_problems(spec, record, evaluations, recipe, len(rows))
     precision = {"precision": spec.precision, "search_precision": search_of(spec).precision}
     yield from differences(record["cost"], precision, " of its spec")
+    yield from unseen_problems(spec, record, store)
     if isinstance(spec, Search):
         yield from search_problems(spec, record, store)
     if isinstance(spec, Sparse):

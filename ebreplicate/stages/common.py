@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebreplicate import cost
 from ebreplicate.errors import UserError
@@ -25,6 +25,7 @@ from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
+from ebreplicate.training.unseen import CORRECT, accuracies, correct_images
 from ebreplicate.training.validation import Validation
 
 
@@ -106,6 +107,21 @@ def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.ImageDa
     if average is None:
         return {}
     return {"swa_accuracy": average.accuracy(data, seed) if status_of(state) == "ok" else None}
+
+
+def unseen_metrics(
+    search: specs.Training, model: nn.Module, root: Path, precision: str, folder: Path
+) -> dict[str, Any]:
+    """Accuracies of a trained network on the images that no training of `search` sees, where its spec asks for them.
+
+    Writes correct.npy, one bit an image, into the run's `folder`. Hooks are off: activations are in `precision`, and of
+    an eight-bit training in fp32.
+    """
+    if search.evaluation != "unseen":
+        return {}
+    correct = correct_images(model, search, root, precision)
+    save_array(folder / CORRECT, np.packbits(correct))
+    return accuracies(search, correct)
 
 
 def checkpoint_seconds() -> float:

@@ -23,6 +23,7 @@ from ebreplicate.stages.common import (
     seen,
     shape,
     status_of,
+    unseen_metrics,
     validated_metrics,
     validations,
 )
@@ -89,11 +90,13 @@ def search(
     for name, rows in rows_of(scores, *recorded).items():
         save_array(folder / f"{name}.npy", rows.numpy())
     count, n = spec.train_images, len(scores.rows[0])
+    unseen = unseen_metrics(spec, model, root, spec.precision, folder) if status_of(state) == "ok" else {}
     averaged = averaged_metrics(hooks, state, data, spec.seed)
     record = {
         "status": status_of(state),
         "metrics": {
             **validated_metrics(metrics_of(state), validating),
+            **unseen,
             **averaged,
             "bn_channels": n,
             "bn_widths": bn_widths(model),

@@ -29,6 +29,7 @@ from ebreplicate.stages.common import (
     seen,
     shape,
     status_of,
+    unseen_metrics,
     validated_metrics,
     validations,
 )
@@ -109,15 +110,22 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
             resume=resume,
             checkpoint=checkpoint.save,
         )
+    folder, ok = store.folder(spec), status_of(state) == "ok"
+    unseen = unseen_metrics(spec, trained, root, spec.precision, folder) if ok else {}
     alive = {}
     if spec.model in FULLY_CONNECTED:
         masks = [mask.cpu() for mask in hook.masks.values()]
         start = hook.initial()[0].view(masks[0].shape).cpu()
         alive = alive_facts(masks, start, trained, math.prod(shape(spec)))
-        save_array(store.folder(spec) / "mask.npy", pack(torch.cat([m.flatten() for m in masks])))
+        save_array(folder / "mask.npy", pack(torch.cat([m.flatten() for m in masks])))
     record = {
         "status": status_of(state),
-        "metrics": {**validated_metrics(metrics_of(state), validating), **_mask_metrics(hook, width), **alive},
+        "metrics": {
+            **validated_metrics(metrics_of(state), validating),
+            **unseen,
+            **_mask_metrics(hook, width),
+            **alive,
+        },
         "cost": {**_flops(spec, hook, dense, trained, len(state.history)), **seen(ledger, state, resume)},
         "provenance": provenance(spec, device, started),
     }

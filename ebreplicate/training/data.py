@@ -181,11 +181,15 @@ def balanced_subset(split: Images, size: int | None, where: str) -> Images:
         return split
     if size > len(split):
         raise UserError(f"{where}: asked for {size} images, the dataset has {len(split)}")
-    order = torch.argsort(split.labels, stable=True)
-    counts = torch.bincount(split.labels)
+    return split.take(balanced_positions(split.labels, size))
+
+
+def balanced_positions(labels: Tensor, size: int) -> Tensor:
+    """Positions, int64 (size,) increasing, of the images that `balanced_subset` takes; `labels`: int64 (n,)."""
+    order = torch.argsort(labels, stable=True)
+    counts = torch.bincount(labels)
     rank = torch.cat([torch.arange(int(c)) for c in counts])  # position of each image within its class
-    keep = order[torch.argsort(rank, stable=True)[:size]].sort().values
-    return split.take(keep)
+    return order[torch.argsort(rank, stable=True)[:size]].sort().values
 
 
 def load(

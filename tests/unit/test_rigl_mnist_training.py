@@ -232,7 +232,7 @@ def test_bad_input_is_refused_by_field(more, message):
 
 
 def test_factors_that_are_not_one_a_layer_are_refused_before_training(tmp_path):
-    with pytest.raises(UserError, match="Sparse.factors: lenet300 has 3 layers"):
+    with pytest.raises(UserError, match=r"Sparse\.factors: lenet300 has 3 layers"):
         sparse(replace(RIGL, factors=(1.0,)), Store(tmp_path), NOWHERE, CPU)
 
 
@@ -242,7 +242,7 @@ def test_a_network_that_died_is_refused_by_rigl_plus(tmp_path):
     record = store.read(RIGL)
     record["metrics"]["architecture"] = [3, 0, 2, 10]
     store.write(RIGL, {n: record[n] for n in ("status", "metrics", "cost", "provenance")})
-    with pytest.raises(UserError, match="compact network: .* hidden neurons are left; lower sparsity"):
+    with pytest.raises(UserError, match=r"compact network: .* hidden neurons are left; lower sparsity"):
         sparse(PLUS, store, NOWHERE, CPU)
 
 

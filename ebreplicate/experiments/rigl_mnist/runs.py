@@ -47,7 +47,7 @@ def grid_of(scale: Scale) -> Grid:
 def arms(scale: Scale, seed: int) -> dict[str, Search | Sparse]:
     """The training of every arm at one seed; RigL+ starts from the network that RigL of this seed found."""
     grid = grid_of(scale)
-    data = {"standardise": False, "weight_init": "glorot-uniform"}
+    data = {"standardise": False, "weight_init": "glorot-uniform", "evaluation": "unseen"}
     masks = {"factors": FACTORS, "interval": grid.interval, "stop": grid.stop, "begin": FIRST_UPDATE}
 
     def sparse(method: str, sparsity: float, **more: Sparse) -> Sparse:
