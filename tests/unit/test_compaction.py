@@ -73,7 +73,7 @@ def test_the_compact_network_computes_the_same(seed, density):
     # The weights of what stays, found by their positions: each layer's outputs are the next one's inputs.
     numbered = [torch.arange(1, m.numel() + 1).view(m.shape) * m for m in masks]
     kept = [numbered[0][:, small.pixels]]
-    rows: list[list[int]] = [[], []]
+    rows = [[], [], [0, 1, 2]]
     for i in range(2):
         alive = (numbered[i][:, small.pixels] if i == 0 else kept[i]).ne(0).any(1) & numbered[i + 1].ne(0).any(0)
         rows[i] = alive.nonzero().flatten().tolist()
