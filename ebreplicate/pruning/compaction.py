@@ -1,14 +1,12 @@
 """What is alive of a sparse fully connected network: input pixels and hidden neurons that take part in its output."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-WEIGHT_BYTES = 4
-"""Bytes of a weight or bias in single precision."""
+from ebreplicate.pruning.sizes import size_bytes
 
 
 class Compact(NamedTuple):
@@ -34,17 +32,6 @@ class Compact(NamedTuple):
     def size_bytes(self) -> int:
         """Bytes of the network, as RigL counts them: non-zero weights, biases and a bit-mask."""
         return size_bytes(self.sizes, self.nonzero)
-
-
-def size_bytes(sizes: Sequence[int], nonzero: int) -> int:
-    """Bytes of a chain of linear layers of `sizes` (inputs, ..., outputs) with `nonzero` weights and dense biases.
-
-    Four bytes a weight and a bias; the positions of a sparse network as a bit-mask of each layer in whole bytes (RigL,
-    appendix B, Table 2). A dense network needs no mask.
-    """
-    layers = [a * b for a, b in pairwise(sizes)]
-    mask = 0 if nonzero == sum(layers) else sum(-(-n // 8) for n in layers)
-    return WEIGHT_BYTES * (nonzero + sum(sizes[1:])) + mask
 
 
 def _once(network: Compact) -> Compact:

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebreplicate.pruning.compaction import compact, size_bytes
+from ebreplicate.pruning.compaction import compact
+from ebreplicate.pruning.sizes import size_bytes
 
 
 def mask(*rows):
