@@ -57,7 +57,9 @@ METRICS = {
     **_kinds(_or_none(_count), "a count or null", "epoch", "best_epoch", "early_stop_epoch", "early_stop_iteration"),
     **_kinds(_or_none(_real), "a number or null", "last_train_loss"),
     **_kinds(_number, "a number, not negative", "removed_fraction", "remaining_fraction", "sparsity", "width"),
-    **_kinds(_each(_count), "a list of counts", "channels", "bn_widths"),
+    **_kinds(_each(_count), "a list of counts", "channels", "bn_widths", "architecture", "stable_architecture"),
+    **_kinds(_count, "a count", "compact_nnz", "compact_bytes", "stable_nnz"),
+    **_kinds(_named(_each(_count)), "lists of counts by name", "input_connections"),
     **_kinds(_named(_or_none(_count)), "counts or null by name", "emergence"),
 }
 COST = {

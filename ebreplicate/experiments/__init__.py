@@ -18,6 +18,7 @@ EXPERIMENTS = Registry(
         "lottery_tickets": "ebreplicate.experiments.lottery_tickets:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
         "rigl_imagenet": "ebreplicate.experiments.rigl_imagenet:EXPERIMENT",
+        "rigl_mnist": "ebreplicate.experiments.rigl_mnist:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery_tickets:LENET300",

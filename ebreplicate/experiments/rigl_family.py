@@ -165,7 +165,7 @@ def run_row(spec: Search | Sparse, store: Any, dense: dict[str, Any] | None, **n
 
 def _accuracy_cells(table: Any) -> list[Cell]:
     dense = published.read("rigl_paper_tables")
-    dense = dense[(dense.model == "WideResNet-22-2") & (dense.method == "dense")].iloc[0]
+    dense = dense[(dense.model == "WRN-22-2") & (dense.method == "Dense")].iloc[0]
     rows = published.read("rigl_repro_and_quotes")
     rows = rows[rows.item == "RigL reproducibility report"].set_index("method")
     out = [

@@ -30,6 +30,8 @@ MODELS = Registry(
 )
 SHAPED = ("lenet300", "conv2", "conv4", "conv6")
 """Networks whose linear layers depend on the size of an image."""
+FULLY_CONNECTED = ("lenet300",)
+"""Networks that are a chain of linear layers, so that dead pixels and neurons can be removed from them."""
 
 VGG_SIDES = range(32, 64)
 """Sides of an image that VGG's four poolings and its 2x2 average pool reduce to one pixel."""

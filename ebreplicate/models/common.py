@@ -1,7 +1,7 @@
 """Pieces every network shares: initialisation, scaled widths, channel selection."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +15,13 @@ Layer = nn.Conv2d | nn.Linear
 def weight_layers(model: nn.Module) -> dict[str, Layer]:
     """Convolutions and linear layers by name, in order of registration (forward order)."""
     return {name: m for name, m in model.named_modules() if isinstance(m, Layer)}
+
+
+def weights_and_rest(model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The weights of convolutions and linear layers, and all other parameters: biases, batch norms."""
+    weights: list[torch.Tensor] = [layer.weight for layer in weight_layers(model).values()]
+    known = {id(w) for w in weights}
+    return weights, [p for p in model.parameters() if id(p) not in known]
 
 
 class Network(nn.Module):
@@ -44,6 +51,19 @@ class StridedPointwise(nn.Conv2d):
         """Map x (B, in, H, W) to (B, out, ceil(H / stride), ceil(W / stride))."""
         down, right = self.stride
         return nn.functional.conv2d(x[:, :, ::down, ::right], self.weight, self.bias)
+
+
+Built = TypeVar("Built", bound=Network)
+
+
+def initialised(model: Built, how: str) -> Built:
+    """`model` with its weights drawn anew: "glorot-uniform", biases zero (Glorot & Bengio, 2010); "model": as built."""
+    if how == "glorot-uniform":
+        for layer in weight_layers(model).values():
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return model
 
 
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, Training, key
+from ebreplicate.plan.spec import Retrain, Search, Sparse, Spec, Ticket, Training, key
 from ebreplicate.pruning.methods import NEEDS_WEIGHTS
 
 
@@ -13,13 +13,15 @@ def parents(spec: Spec) -> list[Spec]:
     """The runs that `spec` needs finished: at most one, which leads to the rest."""
     if isinstance(spec, Retrain):
         return [spec.ticket]
+    if isinstance(spec, Sparse):
+        return [spec.compact_of] if spec.compact_of else []
     return [spec.after or spec.search] if isinstance(spec, Ticket) else []
 
 
 def lineage(spec: Spec) -> list[Spec]:
     """`spec`, what it builds on, and so on, down to a training from scratch."""
     line = [spec]
-    while not isinstance(line[-1], Training):
+    while parents(line[-1]):
         line += parents(line[-1])
     return line
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ebreplicate.errors import UserError, shown, unknown
-from ebreplicate.models import MODELS, check_images
+from ebreplicate.models import FULLY_CONNECTED, MODELS, check_images
 from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
@@ -32,6 +32,10 @@ LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
+DECAYED = ("all", "weights")
+"""Parameters under weight decay: every one, or the weights of convolutions and linear layers only."""
+WEIGHT_INITS = ("model", "glorot-uniform")
+"""The network's own, or uniform in +-sqrt(6 / (fan_in + fan_out)) with zero biases, TensorFlow's default."""
 EVALUATIONS = ("test", "unseen")
 """Images that accuracies are measured on: the test images of every epoch; or, after the last epoch, also every image
 that the training did not see, which are the whole test set and the training images beyond `train_size`."""
@@ -59,6 +63,7 @@ class Recipe(Spec):
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
     compiled: bool = False
     """Whether torch.compile compiles the network on a GPU: sums in another order (docs/speed.md)."""
+    weight_decay_on: str = "all"
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -75,6 +80,8 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
+        if self.weight_decay_on not in DECAYED:
+            raise unknown("Recipe.weight_decay_on", self.weight_decay_on, DECAYED)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
         swa = self.swa_start
@@ -107,6 +114,8 @@ class Training(Spec):
     """What every training from scratch has: network, data, recipe, seed, precision, and what it is evaluated on.
 
     Retrains are evaluated as the search of their ticket is.
+
+    `standardise`: whether pixels get mean 0 and standard deviation 1 over the training set; else they stay in [0, 1].
     """
 
     model: str
@@ -121,6 +130,8 @@ class Training(Spec):
     """Training images held out for early stopping; 0: early stopping is read from the test loss after each epoch."""
     validation_interval: int = 100
     """Optimiser steps between two evaluations on the held-out images."""
+    standardise: bool = True
+    weight_init: str = "model"
     evaluation: str = "test"
 
     def _validate(self) -> None:
@@ -141,6 +152,10 @@ class Training(Spec):
         need(held_out, f"{name}.validation", f"is not offered for {self.dataset}, whose images are read one by one")
         every = self.validation_interval
         need(every >= 1, f"{name}.validation_interval", f"must be at least 1 step, got {every}")
+        if self.weight_init not in WEIGHT_INITS:
+            raise unknown(f"{name}.weight_init", self.weight_init, WEIGHT_INITS)
+        plain = self.standardise or not INFO[self.dataset].streamed
+        need(plain, f"{name}.standardise", f"{self.dataset} is read image by image and always standardised")
         if self.evaluation not in EVALUATIONS:
             raise unknown(f"{name}.evaluation", self.evaluation, EVALUATIONS)
         in_memory = self.evaluation == "test" or not INFO[self.dataset].streamed
@@ -309,6 +324,10 @@ class Sparse(Training):
     `sparsity`: fraction of the prunable weights that is zero (at the end, for gradual pruning). `distribution`: how it
     is spread over layers. Every `interval` steps, until the fraction `stop` of training, a cosine-decayed fraction
     starting at `alpha` of each layer's weights is replaced. `multiplier` stretches the training (RigL, section 4).
+
+    `factors`: each layer's sparsity as a multiple of `sparsity`, in forward order, in place of `distribution`. `begin`:
+    first step at which masks may change. `compact_of`: the training whose network, without its dead pixels and
+    neurons, is trained in place of `model` (RigL+; RigL, appendix B).
     """
 
     method: str = "rigl"
@@ -318,6 +337,12 @@ class Sparse(Training):
     alpha: float = 0.3
     stop: float = 0.75
     multiplier: float = 1.0
+    factors: tuple[float, ...] = ()
+    begin: int = 1
+    if TYPE_CHECKING:
+        compact_of: "Sparse | None" = None
+    else:  # a class cannot name itself before it is defined: `nested` has it for readers of JSON
+        compact_of: Spec | None = None
 
     stage = "sparse"
 
@@ -331,16 +356,38 @@ class Sparse(Training):
         need(0 < self.alpha <= 1, "Sparse.alpha", f"must lie in (0, 1], got {self.alpha}")
         need(0 < self.stop <= 1, "Sparse.stop", f"must lie in (0, 1], got {self.stop}")
         need(0 < self.multiplier <= 100, "Sparse.multiplier", f"must lie in (0, 100], got {self.multiplier}")
+        need(self.begin >= 0, "Sparse.begin", f"must not be negative, got {self.begin}")
+        spread = self.method not in ("small-dense", "snip")
+        need(spread or not self.factors, "Sparse.factors", f"mean nothing with method {self.method!r}")
+        for i, factor in enumerate(self.factors):
+            fits = factor >= 0 and factor * self.sparsity < 1
+            need(fits, f"Sparse.factors[{i}]", f"must give a sparsity in [0, 1), got {factor} x {self.sparsity}")
+        if self.compact_of is not None:
+            self._validate_compact(self.compact_of)
+
+    def _validate_compact(self, found: Any) -> None:
+        if not isinstance(found, Sparse):
+            raise UserError(f"Sparse.compact_of: expected a Sparse, got {type(found).__name__}")
+        connected = self.model in FULLY_CONNECTED
+        need(connected, "Sparse.compact_of", f"needs a fully connected network: {', '.join(FULLY_CONNECTED)}")
+        need(self.method != "small-dense", "Sparse.compact_of", 'means nothing with method "small-dense"')
+        need(found.compact_of is None, "Sparse.compact_of", "is itself the compact network of another training")
+        for name in ("model", "dataset", "width", "train_size", "test_size"):
+            ours, its = getattr(self, name), getattr(found, name)
+            need(ours == its, "Sparse.compact_of", f"has {name} {its!r}, this training has {ours!r}")
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
         spread = "" if self.method in ("small-dense", "snip") else f"-{self.distribution}"
+        spread = "-layers" if self.factors else spread
         longer = "" if self.multiplier == 1 else f"-x{self.multiplier:g}"
-        return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}"
+        compact = "" if self.compact_of is None else "-compact"
+        return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}{compact}"
 
 
 Ticket.nested = {"after": Retrain}
+Sparse.nested = {"compact_of": Sparse}
 STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Retrain, "sparse": Sparse}
 
 

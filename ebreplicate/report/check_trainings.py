@@ -1,8 +1,10 @@
 """What a search, a retrain or a sparse training says of itself, against its history, its network and its parts."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Training, key
@@ -101,16 +103,43 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
         yield from _twin_problems(spec, record, store)
 
 
-def sparse_problems(spec: Sparse, record: Record) -> Iterator[str]:
+def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) -> Iterator[str]:
+    """What is alive of a fully connected network, against the mask that its training left."""
+    from ebreplicate.pruning.weights import split_weights, weight_counts
+    from ebreplicate.stages.common import load_mask, shape
+    from ebreplicate.stages.sparsity import alive_facts
+    from ebreplicate.training.sparsifiers import SPARSIFIERS
+
+    masks = split_weights(trained, load_mask(spec, store, sum(weight_counts(trained))))
+    hook = SPARSIFIERS.load(spec.method)(spec)
+    hook.cover(trained)
+    start = hook.initial()[0].view(masks[0].shape)
+    expected = alive_facts(masks, start, trained, math.prod(shape(spec)))
+    nnz = {"nnz": sum(int(m.sum()) for m in masks)}
+    yield from differences(record["metrics"], expected | nnz, ", which is what mask.npy has")
+
+
+def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]:
     """Weights that are left, and FLOPs, of a sparse training."""
+    from ebreplicate import cost
     from ebreplicate.sparse_flops import layer_costs, sparse_forward
-    from ebreplicate.stages.common import network, shape
+    from ebreplicate.stages.common import shape
+    from ebreplicate.stages.sparsity import sparse_network
     from ebreplicate.training.sparse import sparse_layers
     from ebreplicate.training.sparsifiers import SPARSIFIERS
 
     metrics, ledger, hook = record["metrics"], record["cost"], SPARSIFIERS.load(spec.method)(spec)
-    trained = network(dataclasses.replace(spec, width=hook.width()))
-    own, full = dense_forward(plain(dataclasses.replace(spec, width=hook.width()))), dense_forward(plain(spec))
+    if spec.compact_of is not None and store.read(spec.compact_of) is None:
+        yield f"its larger network {key(spec.compact_of)} is not here"
+        return
+    trained = sparse_network(dataclasses.replace(spec, width=hook.width()), store)
+    full = dense_forward(plain(spec))
+    if spec.compact_of is None:
+        own = dense_forward(plain(dataclasses.replace(spec, width=hook.width())))
+    else:
+        own = cost.forward_flops(trained, shape(spec))
+    if "architecture" in metrics:
+        yield from _alive_problems(spec, record, trained, store)
     sizes = {name: layer.weight.numel() for name, layer in sparse_layers(trained).items()}
     nnz = {name: round(metrics["density"][name] * size) for name, size in sizes.items()}
     left = {"nnz": sum(nnz.values()), "prunable": sum(sizes.values()), "width": hook.width()}
@@ -185,4 +214,4 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
     if isinstance(spec, Search):
         yield from search_problems(spec, record, store)
     if isinstance(spec, Sparse):
-        yield from sparse_problems(spec, record)
+        yield from sparse_problems(spec, record, store)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.models.common import Network
+from ebreplicate.models.common import Network, initialised
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import CHECKPOINT, Store, atomic_write
 from ebreplicate.training import data as datasets
@@ -32,7 +32,8 @@ from ebreplicate.training.validation import Validation
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> Network:
     """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
     torch.manual_seed(search.seed if seed is None else seed)
-    return build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
+    model = build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
+    return initialised(model, search.weight_init)
 
 
 def shape(search: specs.Training) -> tuple[int, int, int]:
@@ -42,7 +43,8 @@ def shape(search: specs.Training) -> tuple[int, int, int]:
 
 def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData:
     """The run's images, on `device`."""
-    data = datasets.load(search.dataset, root, search.train_size, search.test_size, search.validation)
+    sizes = (search.train_size, search.test_size, search.validation)
+    data = datasets.load(search.dataset, root, *sizes, search.standardise)
     return data.to(device)
 
 
@@ -231,10 +233,12 @@ def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     return record
 
 
-def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:
-    """Mask (N,) that a draw left. Raises UserError where it is not one of `length` entries."""
+def load_mask(ticket: specs.Ticket | specs.Sparse, store: Store, length: int) -> Tensor:
+    """Mask (N,) that a draw or a sparse training left. Raises UserError where it is not one of `length` entries."""
     packed = store.part(ticket, "mask.npy", axes=1)
     if packed.dtype != np.uint8 or len(packed) != -(-length // 8):
         key = specs.key(ticket)
-        raise UserError(f"mask.npy of draw {key}: not a mask of {length} places; delete its folder to run it again")
+        raise UserError(
+            f"mask.npy of {ticket.stage} {key}: not a mask of {length} places; delete its folder to run it again"
+        )
     return torch.from_numpy(np.unpackbits(packed, count=length).astype(bool))

@@ -193,13 +193,21 @@ def balanced_positions(labels: Tensor, size: int) -> Tensor:
 
 
 def load(
-    name: str, root: Path, train_size: int | None = None, test_size: int | None = None, validation: int = 0
+    name: str,
+    root: Path,
+    train_size: int | None = None,
+    test_size: int | None = None,
+    validation: int = 0,
+    standardise: bool = True,
 ) -> "Data | FolderData":
-    """Load dataset `name`, reduced to the given sizes, `validation` training images held out.
+    """Load dataset `name`, reduced to the given sizes, `validation` training images held out; pixels in [0, 1] unless
+    they are standardised.
 
     Raises UserError for missing or corrupted files.
     """
     data = DATASETS.load(name)(root)
+    if not standardise:
+        data.mean, data.std = (0.0,) * len(data.mean), (1.0,) * len(data.std)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")
     data.test = balanced_subset(data.test, test_size, "Search.test_size")
     return data.holding_out(validation) if validation else data
@@ -391,9 +399,9 @@ class Batches:
             if self.pad:
                 images = crop(self.images, index, top[part], left[part], flip[part])
             else:
-                images = self.images[index].permute(0, 2, 3, 1)
+                images = self.images.index_select(0, index).permute(0, 2, 3, 1)
             x = torch.addcmul(self.shift, images.float(), self.scale)  # (B, 32, 32, 3): channels_last as it lies
-            yield x.permute(0, 3, 1, 2), self.labels[index]
+            yield x.permute(0, 3, 1, 2), self.labels.index_select(0, index)
 
 
 def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.models.common import NARROW, StridedPointwise
+from ebreplicate.models.common import NARROW, StridedPointwise, weights_and_rest
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import compiling, distributed, graphs, interruption
@@ -103,12 +103,16 @@ class StepHook:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over every parameter, weight decay on all of them (reference audit, section 2)."""
+    """The recipe's optimiser over every parameter; weight decay on all (reference audit, section 2) or on weights."""
     lr, decay = recipe.lr, recipe.weight_decay
+    groups: Any = model.parameters()
+    if recipe.weight_decay_on == "weights":
+        weights, rest = weights_and_rest(model)
+        groups = [{"params": weights}, {"params": rest, "weight_decay": 0.0}]
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr, weight_decay=decay, fused=True)
+        return torch.optim.Adam(groups, lr, weight_decay=decay, fused=True)
     momentum, nesterov = recipe.momentum, recipe.nesterov
-    return torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+    return torch.optim.SGD(groups, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 class Trainer:

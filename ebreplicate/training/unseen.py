@@ -25,7 +25,7 @@ def unseen_images(search: Training, root: Path) -> tuple[datasets.Split, dataset
 
     First the whole test set, then the training images beyond `train_size`, both in the dataset's own order.
     """
-    whole = datasets.load(search.dataset, root)
+    whole = datasets.load(search.dataset, root, standardise=search.standardise)
     assert isinstance(whole, datasets.Data)  # Training._validate allows no other
     left_out = torch.ones(len(whole.train), dtype=torch.bool)
     used = search.train_size or len(whole.train)  # images held out for early stopping count as used
