@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, Training, key
+from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Spec, Ticket, Training, key
 from ebreplicate.pruning.methods import NEEDS_WEIGHTS
 
 
@@ -19,15 +19,22 @@ def parents(spec: Spec) -> list[Spec]:
 def lineage(spec: Spec) -> list[Spec]:
     """`spec`, what it builds on, and so on, down to a training from scratch."""
     line = [spec]
-    while not isinstance(line[-1], Training):
+    while parents(line[-1]):
         line += parents(line[-1])
     return line
 
 
+def root_of(spec: Spec) -> Training | GraphTickets:
+    """What a run begins with: a training from scratch, or a run over a graph, which is its own root."""
+    root = lineage(spec)[-1]
+    assert isinstance(root, (Training, GraphTickets))  # where a lineage ends
+    return root
+
+
 def search_of(spec: Spec) -> Training:
     """The training from scratch at the root of a run."""
-    root = lineage(spec)[-1]
-    assert isinstance(root, Training)  # where a lineage ends
+    root = root_of(spec)
+    assert isinstance(root, Training)
     return root
 
 
@@ -101,7 +108,10 @@ def retrained(specs: Iterable[Spec]) -> set[str]:
 
 
 def epochs_of(spec: Spec) -> int:
-    """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full)."""
+    """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full).
+
+    Those of a run over a graph, which takes seconds, are not counted.
+    """
     if isinstance(spec, Training):
         return spec.recipe.scaled(getattr(spec, "multiplier", 1.0)).epochs
     if isinstance(spec, Retrain):
