@@ -18,6 +18,10 @@ EXPERIMENTS = Registry(
         "lottery_tickets": "ebreplicate.experiments.lottery_tickets:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
         "rigl_imagenet": "ebreplicate.experiments.rigl_imagenet:EXPERIMENT",
+        "gebt": "ebreplicate.experiments.gebt:GEBT",
+        "gebt_joint": "ebreplicate.experiments.gebt:JOINT",
+        "gebt_detector": "ebreplicate.experiments.gebt:DETECTOR",
+        "gebt_costs": "ebreplicate.experiments.gebt:COSTS",
     },
     parts={
         "table2_vgg16_cifar10": "ebreplicate.experiments.table2_blocks:VGG16_CIFAR10",
