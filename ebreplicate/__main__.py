@@ -22,9 +22,10 @@ from ebreplicate.training import interruption
 from ebreplicate.training.interruption import CONTINUE, Interrupted
 
 
-def _training_options(parser: argparse.ArgumentParser) -> None:
+def _training_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
     parser.add_argument(
-        "spec",
+        "specs" if several else "spec",
+        nargs="+" if several else None,
         help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or name of a run in --results",
     )
     parser.add_argument("--results", default="results", help="results root (default: results)")
@@ -64,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
+    graph = sub.add_parser("graph", help="search, draw and retrain tickets of a graph; several runs in one process")
+    _training_options(graph, several=True)
     for command in (search, retrain, sparse):
         command.add_argument(
             "--processes", type=int, default=1, help="processes of this training, one GPU each (default: 1)"
@@ -143,12 +146,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _stage(args: argparse.Namespace) -> int:
     """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
-    from ebreplicate.plan import spec as specs
     from ebreplicate.records import Store
 
-    spec = specs.from_json(_spec_text(args))
-    if spec.stage != args.command:
-        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    spec = _spec_of(args)
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
     processes = getattr(args, "processes", 1)
@@ -172,6 +172,36 @@ def _stage(args: argparse.Namespace) -> int:
         except Busy:
             return BUSY
     return 0
+
+
+def _graph(args: argparse.Namespace) -> int:
+    """Run the graph runs one after another; specs and graphs of all are checked before the first is run."""
+    from ebreplicate.records import Store
+
+    runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
+    specs, store = [_spec_of(run) for run in runs], Store(args.results)
+    needed = dict.fromkeys(spec.dataset for spec in specs if not store.done(spec))
+    if needed:
+        from ebreplicate.graphs.data import load
+
+        for name in needed:
+            load(name, Path(args.data))
+    code = 0
+    for run in runs:
+        code = max(code, _stage(run))
+        if interruption.wanted() and run is not runs[-1]:
+            raise Interrupted("stopped between two runs")
+    return code
+
+
+def _spec_of(args: argparse.Namespace) -> Any:
+    """The spec that a training command was given, checked."""
+    from ebreplicate.plan import spec as specs
+
+    spec = specs.from_json(_spec_text(args))
+    if spec.stage != args.command:
+        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    return spec
 
 
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
@@ -208,6 +238,9 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     torch.set_num_threads(args.threads)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
         stages.draw(spec, store, root, args.device)
+        return
+    if args.command == "graph":  # on the CPU
+        stages.graph_tickets(spec, store, root)
         return
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
@@ -345,6 +378,7 @@ COMMANDS = {
     "draw": _stage,
     "retrain": _stage,
     "sparse": _stage,
+    "graph": _graph,
     "tabulate": _evaluate,
     "plot": _evaluate,
     "compare": _evaluate,

@@ -19,6 +19,10 @@ EXPERIMENTS = Registry(
         "rigl_family": "ebreplicate.experiments.rigl_family:EXPERIMENT",
         "rigl_imagenet": "ebreplicate.experiments.rigl_imagenet:EXPERIMENT",
         "rigl_mnist": "ebreplicate.experiments.rigl_mnist:EXPERIMENT",
+        "gebt": "ebreplicate.experiments.gebt:GEBT",
+        "gebt_joint": "ebreplicate.experiments.gebt:JOINT",
+        "gebt_detector": "ebreplicate.experiments.gebt:DETECTOR",
+        "gebt_costs": "ebreplicate.experiments.gebt:COSTS",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery_tickets:LENET300",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Spec, Ticket, Training, key
+from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Sparse, Spec, Ticket, Training, key
 from ebreplicate.pruning.methods import NEEDS_WEIGHTS
 
 
@@ -26,10 +26,17 @@ def lineage(spec: Spec) -> list[Spec]:
     return line
 
 
+def root_of(spec: Spec) -> Training | GraphTickets:
+    """What a run begins with: a training from scratch, or a run over a graph, which is its own root."""
+    root = lineage(spec)[-1]
+    assert isinstance(root, (Training, GraphTickets))  # where a lineage ends
+    return root
+
+
 def search_of(spec: Spec) -> Training:
     """The training from scratch at the root of a run."""
-    root = lineage(spec)[-1]
-    assert isinstance(root, Training)  # where a lineage ends
+    root = root_of(spec)
+    assert isinstance(root, Training)
     return root
 
 
@@ -103,7 +110,10 @@ def retrained(specs: Iterable[Spec]) -> set[str]:
 
 
 def epochs_of(spec: Spec) -> int:
-    """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full)."""
+    """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full).
+
+    Those of a run over a graph, which takes seconds, are not counted.
+    """
     if isinstance(spec, Training):
         return spec.recipe.scaled(getattr(spec, "multiplier", 1.0)).epochs
     if isinstance(spec, Retrain):
