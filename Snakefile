@@ -4,7 +4,7 @@
     snakemake --cores all --config scale=quick             everything at another scale
     snakemake --cores 2 figures/quick/fig1_existence.svg   one figure and what it needs
 
-The stages are those of EB Train: search -> draw -> retrain -> tabulate -> plot / compare.
+The stages are those of EB Train: search -> draw -> retrain -> tabulate -> plot / compare; whoever needs a ticket draws it.
 """
 
 import os
@@ -23,9 +23,11 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/workarounds.smk"
 
 
 onstart:
+    manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
 
 

@@ -26,7 +26,8 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
     parser.add_argument(
         "specs" if several else "spec",
         nargs="+" if several else None,
-        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or name of a run in --results",
+        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
+        "(manifest.jsonl, which Snakemake writes) or begun in --results",
     )
     parser.add_argument("--results", default="results", help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _training_options(graph, several=True)
     for command in (search, retrain, sparse):
         command.add_argument(
-            "--processes", type=int, default=1, help="processes of this training, one GPU each (default: 1)"
+            "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
         )
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
@@ -79,6 +80,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--scale", required=True, help="smoke, quick or paper")
         command.add_argument("--results", default="results")
         command.add_argument("--config", action="append", default=[], help="overrides of the scale, KEY=VALUE (YAML)")
+        if name == "tabulate":
+            command.add_argument(
+                "--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)"
+            )
         if name == "plot":
             command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
 
@@ -148,19 +153,20 @@ def _stage(args: argparse.Namespace) -> int:
     """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
     from ebreplicate.records import Store
 
-    spec = _spec_of(args)
+    planned, spec = _planned(args)
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
-    processes = getattr(args, "processes", 1)
+    asked = getattr(args, "processes", None)
+    processes = planned.processes if asked is None else asked
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results, patient=not args.no_wait)
-    keep = getattr(args, "keep_epochs", [])
+    keep = sorted({*getattr(args, "keep_epochs", []), *planned.keep.epochs})
     if store.read(spec) is not None:
         return _already_done(spec, store, keep)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
-        _train(args, spec, store, processes)
+        _train(args, spec, store, processes, planned.keep)
         return 0
     with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
         if not mine:
@@ -168,7 +174,7 @@ def _stage(args: argparse.Namespace) -> int:
         if store.read(spec) is not None:  # whom we waited for has run it
             return _already_done(spec, store, keep)
         try:
-            _train(args, spec, store, processes)
+            _train(args, spec, store, processes, planned.keep)
         except Busy:
             return BUSY
     return 0
@@ -179,7 +185,7 @@ def _graph(args: argparse.Namespace) -> int:
     from ebreplicate.records import Store
 
     runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
-    specs, store = [_spec_of(run) for run in runs], Store(args.results)
+    specs, store = [_planned(run)[1] for run in runs], Store(args.results)
     needed = dict.fromkeys(spec.dataset for spec in specs if not store.done(spec))
     if needed:
         from ebreplicate.graphs.data import load
@@ -192,16 +198,6 @@ def _graph(args: argparse.Namespace) -> int:
         if interruption.wanted() and run is not runs[-1]:
             raise Interrupted("stopped between two runs")
     return code
-
-
-def _spec_of(args: argparse.Namespace) -> Any:
-    """The spec that a training command was given, checked."""
-    from ebreplicate.plan import spec as specs
-
-    spec = specs.from_json(_spec_text(args))
-    if spec.stage != args.command:
-        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
-    return spec
 
 
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
@@ -218,8 +214,8 @@ def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
-    """Run one training stage, whose lock is ours."""
+def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
+    """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
     interruption.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
     import torch
 
@@ -247,11 +243,25 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
             store = ReadOnlyStore(args.results)
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
-            stages.search(spec, store, root, device, keep)
+            stages.search(spec, store, root, device, keep | planned)
         elif args.command == "sparse":
             stages.sparse(spec, store, root, device)
         else:
-            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
+            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)) | planned)
+
+
+def _planned(args: argparse.Namespace) -> tuple[Any, Any]:
+    """A run given as JSON, as a file, or by its key: as the manifest or its folder has it, and its checked spec."""
+    from ebreplicate import manifest
+    from ebreplicate.plan import spec as specs
+
+    by_key = not args.spec.lstrip().startswith("{") and Path(args.spec).name == args.spec
+    planned = manifest.find(args.spec, Path(args.results)) if by_key else None
+    planned = planned or manifest.Planned(_spec_text(args))
+    spec = specs.from_json(planned.text)
+    if spec.stage != args.command:
+        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    return planned, spec
 
 
 def _spec_text(args: argparse.Namespace) -> str:
@@ -265,7 +275,8 @@ def _spec_text(args: argparse.Namespace) -> str:
         return regular_text(named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec))
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else e
-        raise UserError(f"spec: {shown(args.spec)} is neither JSON nor a readable file ({reason})") from None
+        known = "neither JSON nor a readable file, nor the key of a run that was begun or planned in --results"
+        raise UserError(f"spec: {shown(args.spec)} is {known} ({reason})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -273,11 +284,29 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     scale = _scale(args)
     if args.command == "tabulate":
+        _draw_tickets(args, scale)
         pipeline.tabulate(args.item, scale, Path(args.results))
     elif args.command == "plot":
         pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
     else:
         pipeline.compare(scale, Path(args.results))
+
+
+def _draw_tickets(args: argparse.Namespace, scale: Any) -> None:
+    """Draw the tickets that an item's table reads and that no retrain of its own is going to draw."""
+    from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.plan.plan import Plan, requests, trainings_before
+    from ebreplicate.plan.spec import Retrain, Ticket, key
+    from ebreplicate.records import Store
+
+    store, plan = Store(args.results), Plan(requests(scale, [EXPERIMENTS.check(args.item)]))
+    others = {key(s.ticket) for s in plan.stage(Retrain) if not store.done(s)}
+    for ticket in plan.stage(Ticket):
+        ready = all(map(store.done, trainings_before(ticket)))
+        if ready and key(ticket) not in others and not store.done(ticket):
+            from ebreplicate import stages
+
+            stages.have_drawn(ticket, store, Path(args.data))
 
 
 def _redraw(args: argparse.Namespace) -> None:

@@ -18,8 +18,7 @@ from ebreplicate.records import Store
 #                         of the high rate, those whose epoch Figure 1 does not draw: T x 4 x S
 #              detector:  4 x 3 x S at emergence
 #   retrains   one a ticket, and EB Train's continuation at emergence: 4 x 3 x S more (at quick instead)
-#   draws      none of their own: every ticket is retrained, and drawn by that job. At smoke Figure 2 asks for four of
-#              them (2 seeds, 2 epochs) without a retrain of its own, so these have jobs.
+#   draws      no jobs: a ticket is drawn by the job of its retrain, or by that of the table that reads it.
 # Smoke draws 1, 20 and 160 (its epochs 1, 2 and 8) and the best, but not 40 (its epoch 3; 10 is epoch 1): D = 4, T = 1.
 # Quick draws 1, 20 and 160, and for Table 1 one seed and 10 besides; of VGG16 two seeds, of PreResNet one: S = 1.5.
 # Paper has D = 13, with 10, 20, 40 and 160 in it.
@@ -32,7 +31,7 @@ def by_hand(seeds, draws, apart, table1_seeds, table1_draws, whole):
 
 
 COUNTS = {
-    "smoke": by_hand(2, 4, 1, 2, 4, 1) | {"draw": 4},
+    "smoke": by_hand(2, 4, 1, 2, 4, 1),
     "quick": by_hand(1.5, 3, 1, 1, 3, 0),
     "paper": by_hand(3, 13, 0, 3, 4, 1),
 }
@@ -68,8 +67,8 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
         # A block of Table 2. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
         ("figures/smoke/table2_vgg16_cifar10.svg", {"search": 2, "retrain": 12, "sparse": 1, "tabulate": 1, "plot": 1}),
         # Two networks, each trained densely and softly pruned; slimming, EB Train, new weights at two ratios.
-        # The ticket of a softly pruned network is not trained on: it has a job.
-        ("figures/smoke/table3_imagenet.svg", {"search": 4, "draw": 2, "retrain": 12, "tabulate": 1, "plot": 1}),
+        # The tickets of the two softly pruned networks are not trained on: the table's job draws them.
+        ("figures/smoke/table3_imagenet.svg", {"search": 4, "retrain": 12, "tabulate": 1, "plot": 1}),
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
@@ -104,27 +103,6 @@ def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
         _touch(path, 2e9 - age)
     arguments = ["-n", "--quiet", "rules", "--cores", "1", target, *overrides, "scale=quick"]
     assert planned(read(linked(tmp_path), *arguments).stdout) == {"tabulate": 1, "plot": 1}
-
-
-def test_a_ticket_that_was_lost_is_drawn_again_without_its_retrain(tmp_path):
-    store = Store(tmp_path / "results")
-    scale = load_scale("smoke", {"seeds": [0]})
-    runs = Plan(requests(scale, ["table1_schedules"])).runs.values()
-    for spec in runs:
-        store.write(spec, {})
-    first, *_, last = (s for s in runs if s.stage == "retrain")
-    target = ["results/tables/smoke/table1_schedules.csv", "--config", "seeds=[0]"]
-
-    project = linked(tmp_path)
-
-    def jobs():
-        return planned(read(project, "-n", "--quiet", "rules", "--cores", "1", *target).stdout)
-
-    store.record_path(first.ticket).unlink()
-    assert jobs() == {"draw": 1, "tabulate": 1}
-    store.record_path(last.ticket).unlink()
-    store.record_path(last).unlink()  # whose job draws it
-    assert jobs() == {"draw": 1, "retrain": 1, "tabulate": 1}
 
 
 def _touch(path, seconds):
