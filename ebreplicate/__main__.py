@@ -100,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--results", default="results")
     plan.add_argument("--config", action="append", default=[])
     plan.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
+    plan.add_argument(
+        "--device",
+        default="auto",
+        help="whose time is estimated: auto, cpu or cuda (a trial here), or a GPU by its stated rate, for example h200",
+    )
+    plan.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
     campaign = sub.add_parser("campaign", help="work through a scale within a time budget, the most telling runs first")
@@ -324,11 +330,29 @@ def _scale(args: argparse.Namespace) -> Any:
 
 
 def _plan(args: argparse.Namespace) -> None:
+    from ebreplicate.errors import unknown
     from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.report.estimate import DEVICES
     from ebreplicate.report.planning import describe, list_runs
 
     items = [EXPERIMENTS.check(i) for i in args.items]
-    print((list_runs if args.runs else describe)(_scale(args), Path(args.results), items))
+    if args.threads < 1:
+        raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    if args.device not in DEVICES:
+        raise unknown("--device", args.device, DEVICES)
+    scale, results = _scale(args), Path(args.results)
+    if args.runs:
+        print(list_runs(scale, results, items))
+        return
+    for line in describe(scale, results, items, args.device, args.threads, _in_place):
+        _in_place("")
+        print(line, flush=True)
+
+
+def _in_place(text: str) -> None:
+    """Show on a terminal what is being done, on one line that the next replaces."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _data(args: argparse.Namespace) -> None:
