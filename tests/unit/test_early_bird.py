@@ -32,7 +32,8 @@ def test_the_queue_is_the_plans_of_docs_statistics():
     assert arms[11:13] == [("vgg16", 0.3, "draw 1"), ("vgg16", 0.5, "draw 1")]
     assert [a for _, _, a in arms[13:17]] == ["SNIP", "LT (one-shot)", "Random channels", "EB Train (re-init)"]
     assert [a for _, _, a in arms[17:19]] == ["draw 20, low rate", "draw 40, low rate"]
-    assert [(m, a) for m, _, a in arms[19:]] == [("preresnet101", a) for a in ("dense", "draw 1", "draw 20", "draw 160")]
+    second = ("dense", "draw 1", "draw 20", "draw 160")
+    assert [(m, a) for m, _, a in arms[19:]] == [("preresnet101", a) for a in second]
     seeds = [r.seed for r in planned]
     assert seeds[: 5 * 13] == [s for s in range(2, 7) for _ in range(13)]
     assert seeds[5 * 13 : 5 * 13 + 33] == [s for s in (7, 8, 9) for _ in range(11)]
