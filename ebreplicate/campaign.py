@@ -33,13 +33,18 @@ POLL_SECONDS = 2.0
 
 
 def ordered(scale: Scale, items: Iterable[str]) -> tuple[Plan, list[Spec]]:
-    """The plan of `items`, and its runs in campaign order: by seed, then VGG16 first, CIFAR-10 first, then item."""
+    """The plan of `items`, and its runs in campaign order: by seed, then VGG16 first, CIFAR-10 first, then item.
+
+    Of one item alone, the order is its own.
+    """
     names = sorted(items, key=lambda i: ORDER.index(i) if i in ORDER else len(ORDER))
     rank: dict[str, int] = {}  # by key
     for number, item in enumerate(names):
         for name in Plan(requests(scale, [item])).runs:
             rank.setdefault(name, number)
     plan = Plan(requests(scale, names))
+    if len(names) == 1:
+        return plan, list(plan.runs.values())
 
     def place(spec: Spec) -> tuple[Any, ...]:
         root = search_of(spec)

@@ -5,6 +5,7 @@ from ebreplicate.registry import Registry
 EXPERIMENTS = Registry(
     "experiment",
     {
+        "early_bird": "ebreplicate.experiments.early_bird:EXPERIMENT",
         "fig1_existence": "ebreplicate.experiments.fig1_existence:EXPERIMENT",
         "fig2_low_precision": "ebreplicate.experiments.fig2_low_precision:EXPERIMENT",
         "fig3_mask_distance": "ebreplicate.experiments.fig3_mask_distance:EXPERIMENT",

@@ -187,7 +187,7 @@ def test_panels_of_the_paper_take_figure_1s_ratios(monkeypatch):
     ("change", "message"),
     [
         ({"precisions": ["fp16"]}, "Grid.precisions"),
-        ({"seeds": 0}, "Grid.seeds: must be at least 1, got 0"),
+        ({"seeds": -1}, "Grid.seeds: must not be negative, got -1"),
         ({"draws": [20]}, "Grid.draws: must hold the last epoch, 160"),
     ],
 )
