@@ -29,7 +29,7 @@ venv: .venv/.installed ## build .venv from the pinned requirements
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-cluster: venv ## add the executor plugins for SLURM and Kubernetes to .venv
+cluster: venv ## add the executor plugin for SLURM to .venv
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements-cluster.txt
 
 smoke: venv ## every run, table and figure at smoke scale

@@ -7,12 +7,14 @@
 The stages are those of EB Train: search -> draw -> retrain -> tabulate -> plot / compare.
 """
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: "workflow/config/config.yaml"
+configfile: os.path.join(workflow.basedir, "workflow/config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"

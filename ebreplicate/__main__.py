@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import delivery, machine
+from ebreplicate import machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.locking import BUSY, Busy
 from ebreplicate.training import interruption
@@ -82,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     redraw = sub.add_parser("redraw", help="tables and figures of a scale from the records at hand")
     redraw.add_argument("--scale", required=True)
     redraw.add_argument("--results", default="results")
-    redraw.add_argument("--figures", default="figures", help="folder of <scale>/<item>.svg (default: figures)")
+    redraw.add_argument(
+        "--figures", help="folder of <scale>/<item>.svg (default: figures, of --results OTHER: OTHER/figures)"
+    )
     redraw.add_argument("--config", action="append", default=[])
 
     plan = sub.add_parser("plan", help="what a scale would run, before anything runs")
@@ -109,6 +111,11 @@ def parser() -> argparse.ArgumentParser:
     merge = sub.add_parser("merge", help="take the finished runs of another results folder")
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
+
+    forget = sub.add_parser("forget", help="remove runs, with tables and figures made of them, to train them again")
+    forget.add_argument("runs", nargs="+", metavar="RUN", help="name of a run, which is that of its folder")
+    forget.add_argument("--results", default="results", help="results folder (default: results)")
+    forget.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
 
     verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
     verify.add_argument("--results", default="results", help="results folder (default: results)")
@@ -148,8 +155,9 @@ def _stage(args: argparse.Namespace) -> int:
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results, patient=not args.no_wait)
+    keep = getattr(args, "keep_epochs", [])
     if store.read(spec) is not None:
-        return _already_done(spec, store)
+        return _already_done(spec, store, keep)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
         _train(args, spec, store, processes)
@@ -158,7 +166,7 @@ def _stage(args: argparse.Namespace) -> int:
         if not mine:
             return BUSY
         if store.read(spec) is not None:  # whom we waited for has run it
-            return _already_done(spec, store)
+            return _already_done(spec, store, keep)
         try:
             _train(args, spec, store, processes)
         except Busy:
@@ -166,13 +174,17 @@ def _stage(args: argparse.Namespace) -> int:
     return 0
 
 
-def _already_done(spec: Any, store: Any) -> int:
+def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
+    """Leave a finished run alone; say how to have what it lacks of what was asked for."""
     from ebreplicate.plan.spec import key
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
-    print(f"{key(spec)}: already done", file=sys.stderr)
-    delivery.deliver(store.root, [store.record_path(spec).relative_to(store.root)])
+    print(f"{key(spec)}: already done (to train it again: ebreplicate forget {key(spec)})", file=sys.stderr)
+    lacking = [str(e) for e in keep if not (store.folder(spec) / "weights" / f"epoch_{e:04d}.pt").is_file()]
+    if lacking and spec.stage == "retrain":  # a search's are trained again where a draw or retrain needs them
+        how = f"ebreplicate.load_ticket({key(spec)!r}) trains them again and gives the network (docs/your-network.md)"
+        print(f"{key(spec)}: weights of epoch {', '.join(lacking)} were not saved; {how}", file=sys.stderr)
     return 0
 
 
@@ -194,10 +206,8 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     if processes > 1 and not distributed.launched():
         distributed.launch(args.argv, processes, hold(args.device, processes))
     torch.set_num_threads(args.threads)
-    record = store.record_path(spec).relative_to(store.root)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
         stages.draw(spec, store, root, args.device)
-        delivery.deliver(store.root, [record])
         return
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
@@ -209,8 +219,6 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
             stages.sparse(spec, store, root, device)
         else:
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
-        if distributed.leads():
-            delivery.deliver(store.root, [record])
 
 
 def _spec_text(args: argparse.Namespace) -> str:
@@ -237,14 +245,14 @@ def _evaluate(args: argparse.Namespace) -> None:
         pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
     else:
         pipeline.compare(scale, Path(args.results))
-    declared = delivery.DECLARED.get(args.command, ())
-    delivery.deliver(Path(args.results), [Path(name.format(**vars(args))) for name in declared])
 
 
 def _redraw(args: argparse.Namespace) -> None:
+    from ebreplicate.records import figures_root
     from ebreplicate.report import pipeline
 
-    pipeline.redraw(_scale(args), Path(args.results), Path(args.figures))
+    results = Path(args.results)
+    pipeline.redraw(_scale(args), results, Path(args.figures) if args.figures else figures_root(results))
 
 
 def _scale(args: argparse.Namespace) -> Any:
@@ -311,6 +319,13 @@ def _merge(args: argparse.Namespace) -> None:
     print(merging.merge(Path(args.other), Path(args.results)))
 
 
+def _forget(args: argparse.Namespace) -> None:
+    from ebreplicate.forget import forget
+    from ebreplicate.plan.scale import parse_overrides
+
+    print(forget([Path(run).name for run in args.runs], Path(args.results), parse_overrides(args.config)))
+
+
 def _verify(args: argparse.Namespace) -> None:
     from ebreplicate.report.check_origin import has_history
     from ebreplicate.report.verify import verify
@@ -322,7 +337,7 @@ def _verify(args: argparse.Namespace) -> None:
         raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))
     print(f"{runs} runs and what was made of them agree")
     if not has_history():
-        print("not compared with what was committed: no git history here (a shallow clone: git fetch --unshallow)")
+        print("commits of records not looked up: no git history here (a shallow clone: git fetch --unshallow)")
 
 
 COMMANDS = {
@@ -338,6 +353,7 @@ COMMANDS = {
     "data": _data,
     "campaign": _campaign,
     "merge": _merge,
+    "forget": _forget,
     "verify": _verify,
     "readme": _readme,
     "site": _site,
@@ -349,6 +365,10 @@ def main(argv: list[str] | None = None) -> int:
     memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
     at it". A bug is a traceback."""
     args = parser().parse_args(argv)
+    for name in ("spec", "results", "data", "figures", "output", "other"):
+        given = getattr(args, name, None)
+        if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
+            setattr(args, name, os.path.expanduser(given))
     args.argv = sys.argv[1:] if argv is None else argv
     try:
         return COMMANDS[args.command](args) or 0

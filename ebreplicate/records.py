@@ -85,6 +85,12 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
+def figures_root(results: Path) -> Path:
+    """Where the figures of a results root are: `figures` beside `results`, and inside a root of any other name, so that
+    two roots in one folder have figures of their own."""
+    return results.parent / "figures" if results.name == "results" else results / "figures"
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as f:

@@ -41,7 +41,7 @@ class Fig2(Experiment):
 
         grid, rows = grid_of(scale), []
         for dataset, model, ratios in grid.panels():
-            seeds = scale.seeds_for(model)
+            seeds = sorted({*scale.seeds[: grid.seeds], *scale.seeds_for(model)})
             reference = {s: tickets(scale, scale.search(model, dataset, s), ratios) for s in seeds}
             for seed in scale.seeds[: grid.seeds]:
                 for precision, search in searches(scale, dataset, model, seed).items():

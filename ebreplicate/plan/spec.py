@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ebreplicate.errors import UserError, shown, unknown
-from ebreplicate.models import FULLY_CONNECTED, MODELS
+from ebreplicate.models import FULLY_CONNECTED, MODELS, check_images
 from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
@@ -31,9 +31,6 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
-KERNELS = ("torch", "taps", "padded", "compiled")
-"""As torch computes; small convolutions on a CPU tap by tap; so, and tickets with silent channels up to eights;
-compiled by torch on a GPU. All but the first sum in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
 DECAYED = ("all", "weights")
 """Parameters under weight decay: every one, or the weights of convolutions and linear layers only."""
@@ -64,7 +61,8 @@ class Recipe(Spec):
     label_smoothing: float = 0.0
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
-    kernels: str = "torch"
+    compiled: bool = False
+    """Whether torch.compile compiles the network on a GPU: sums in another order (docs/speed.md)."""
     weight_decay_on: str = "all"
 
     def _validate(self) -> None:
@@ -82,8 +80,6 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
-        if self.kernels not in KERNELS:
-            raise unknown("Recipe.kernels", self.kernels, KERNELS)
         if self.weight_decay_on not in DECAYED:
             raise unknown("Recipe.weight_decay_on", self.weight_decay_on, DECAYED)
         smooth = self.label_smoothing
@@ -141,6 +137,7 @@ class Training(Spec):
     def _validate(self) -> None:
         MODELS.check(self.model)
         DATASETS.check(self.dataset)
+        check_images(self.model, INFO[self.dataset].shape)
         name = type(self).__name__
         need(0 <= self.seed < 2**32, f"{name}.seed", f"must lie in 0..2**32-1, got {self.seed}")
         need(0 < self.width <= 4, f"{name}.width", f"must lie in (0, 4], got {self.width}")
@@ -178,7 +175,7 @@ class Training(Spec):
     def unseen_images(self) -> int:
         """Images of the dataset that training does not see: the whole test set and the training images left out."""
         info = INFO[self.dataset]
-        return info.test + info.train - self.train_images
+        return info.test + info.train - (self.train_size or info.train)
 
     @property
     def slug(self) -> str:

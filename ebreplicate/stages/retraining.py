@@ -12,7 +12,6 @@ from ebreplicate import cost
 from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
-from ebreplicate.pruning.padding import Padding
 from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
 from ebreplicate.records import Store
@@ -83,13 +82,6 @@ def _ticket_network(
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
 
 
-def _trained_form(spec: specs.Retrain, ticket: Network) -> Network:
-    """The ticket or, where its recipe asks for that, its padded form: weights of a ticket over channels are not kept
-    (only masks over weights have later rounds), so it is never trimmed again. Eight bits are rounded as they are."""
-    plain = spec.recipe.kernels != "padded" or spec.ticket.over_weights or spec.precision in specs.LOW_PRECISIONS
-    return ticket if plain else Padding(ticket).padded
-
-
 def _masking(spec: specs.Retrain, store: Store, model: nn.Module) -> list[MaskWeights]:
     """The hook that keeps pruned weights at zero, for a ticket over weights."""
     if not spec.ticket.over_weights:
@@ -141,7 +133,7 @@ def retrain(
         return record
     seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
     data = load_data(spec.ticket.search, root, device)
-    model = _trained_form(spec, _ticket_network(spec, store, drawn, seed, root, device).to(device))
+    model = _ticket_network(spec, store, drawn, seed, root, device).to(device)
     masking = _masking(spec, store, model)
     validating = validations(spec.ticket.search, data, spec.precision)
     hooks = [*hooks_of(spec.recipe, spec.precision, seed), *masking, *validating]  # masked before they are evaluated

@@ -13,8 +13,8 @@ from torch import nn
 
 from ebreplicate.plan.spec import Training
 from ebreplicate.training import data as datasets
+from ebreplicate.training.arithmetic import arithmetic
 from ebreplicate.training.datasets import INFO
-from ebreplicate.training.kernels import arithmetic
 
 CORRECT = "correct.npy"
 """File of a run: one bit an unseen image, 1 where the network is right, packed as `numpy.packbits` does."""
@@ -28,7 +28,8 @@ def unseen_images(search: Training, root: Path) -> tuple[datasets.Split, dataset
     whole = datasets.load(search.dataset, root, standardise=search.standardise)
     assert isinstance(whole, datasets.Data)  # Training._validate allows no other
     left_out = torch.ones(len(whole.train), dtype=torch.bool)
-    left_out[datasets.balanced_positions(whole.train.labels, search.train_images)] = False
+    used = search.train_size or len(whole.train)  # images held out for early stopping count as used
+    left_out[datasets.balanced_positions(whole.train.labels, used)] = False
     rest = whole.train.take(left_out.nonzero().flatten())
     images = torch.cat([whole.test.images, rest.images])
     return datasets.Split(images, torch.cat([whole.test.labels, rest.labels])), whole

@@ -167,7 +167,7 @@ def test_specs_without_held_out_images_keep_their_keys():
         ({"validation": 71}, r"Search.validation: must lie in 0..70 images, got 71"),
         ({"validation": -1}, r"Search.validation: must lie in 0..70"),
         ({"validation_interval": 0}, r"Search.validation_interval: must be at least 1 step, got 0"),
-        ({"dataset": "folders", "model": "vgg16"}, r"Search.validation: is not offered for folders"),
+        ({"dataset": "folders", "model": "resnet18"}, r"Search.validation: is not offered for folders"),
     ],
 )
 def test_impossible_splits_are_refused_by_name(change, said):

@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import tempfile
+from pathlib import Path
 
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
@@ -18,7 +19,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, drawn_alone, parents, requests, retrained, search_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
-from ebreplicate.records import Store
+from ebreplicate.records import Store, figures_root
 from ebreplicate.training.datasets import FOLDERS
 
 SETTINGS = ("scale", "results", "data", "device", "threads", "processes")
@@ -46,6 +47,7 @@ def configured():
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
         if kind is int and config[name] < 1:
             raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
+    config.update({name: os.path.expanduser(config[name]) for name in ("results", "data")})
     if not re.fullmatch(r"[\w.,+=@%^/][\w.,+=@%^/-]*", config["results"]):
         problem = "takes no space and nothing that means something to a shell or to Snakemake"
         raise UserError(f"--config results: a folder's name here {problem}, got {config['results']!r}")
@@ -59,7 +61,7 @@ def configured():
     return asked, Plan(spec for specs in asked.values() for spec in specs), drawn_alone(asked.values())
 
 
-OVERRIDABLE = ("seeds", "draw_epochs", "precision", "kernels")
+OVERRIDABLE = ("seeds", "draw_epochs", "precision", "compiled")
 try:
     ASKED, PLAN, DRAWN_ALONE = configured()
 except UserError as e:
@@ -68,21 +70,18 @@ except UserError as e:
 # Jobs hand themselves to one warm process instead of importing torch each (ebreplicate/warm.py).
 # Not in a cluster's jobs, where the process would belong to whichever job came first; those inherit the submitter's
 # environment.
-if {"SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST"} & set(os.environ):
+if "SLURM_JOB_ID" in os.environ:
     os.environ.update(EBREPLICATE_WARM="0")
 else:
     os.environ.setdefault("EBREPLICATE_WARM", "1")
 # A scheduler that wants a job back sends SIGTERM to all of its processes. It is meant for the training, which ends its
 # epoch and exits with 75: bash and tee, were they to die of it, would take the training or its log along.
 shell.prefix("set -euo pipefail; trap '' TERM; ")
-# Where jobs share no file system, commands work in a volume and Snakemake carries copies (ebreplicate/delivery.py).
-if workflow.storage_settings.default_storage_provider:
-    carried = workflow.modifier.path_modifier.modify(config["results"])
-    os.environ.update(EBREPLICATE_DELIVER=os.path.abspath(carried))
 # Jobs call `python`: that of this Snakemake, whether or not its environment is activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.path.expandvars("$PATH")]))
 SCALE = config["scale"]
 RESULTS = config["results"]
+FIGURES = str(figures_root(Path(RESULTS)))
 STORE = Store(RESULTS)
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
@@ -153,7 +152,7 @@ def everything(scale):
     """All targets of a scale."""
     return [
         *(f"{RESULTS}/tables/{scale}/{item}.csv" for item in EXPERIMENTS),
-        *(f"figures/{scale}/{item}.svg" for item in EXPERIMENTS),
+        *(f"{FIGURES}/{scale}/{item}.svg" for item in EXPERIMENTS),
         f"{RESULTS}/comparison/{scale}.csv",
     ]
 

@@ -31,7 +31,7 @@ rule plot:
         f"{RESULTS}/tables/{{scale}}/{{item}}.csv",
     output:
         report(
-            "figures/{scale}/{item}.svg",
+            f"{FIGURES}/{{scale}}/{{item}}.svg",
             caption="../report/figure.rst",
             category=lambda w: experiment(w).category,
             subcategory=lambda w: experiment(w).title,

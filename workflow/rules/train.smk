@@ -1,13 +1,14 @@
 # Training stages. Shell lines are written once and for all: an edited line would rerun every training job.
 # stderr goes to the terminal and to the log. A run fetches its dataset itself: a dataset that were an input, made by a
 # job, would have Snakemake run finished (committed) searches again, because "an input was updated by another job".
+# update(): Snakemake deletes other outputs before a job, and a finished record must survive a forced job that fails.
 
 
 rule search:
     input:
         needs(Search),
     output:
-        f"{RESULTS}/runs/search/{{run}}/record.json",
+        update(f"{RESULTS}/runs/search/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/search/{{run}}.log",
     conda:
@@ -25,7 +26,7 @@ rule draw:
     input:
         needs(Ticket),
     output:
-        f"{RESULTS}/runs/draw/{{run}}/record.json",
+        update(f"{RESULTS}/runs/draw/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/draw/{{run}}.log",
     conda:
@@ -42,7 +43,7 @@ rule retrain:
     input:
         needs(Retrain),
     output:
-        f"{RESULTS}/runs/retrain/{{run}}/record.json",
+        update(f"{RESULTS}/runs/retrain/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/retrain/{{run}}.log",
     conda:
@@ -60,7 +61,7 @@ rule sparse:
     input:
         needs(Sparse),
     output:
-        f"{RESULTS}/runs/sparse/{{run}}/record.json",
+        update(f"{RESULTS}/runs/sparse/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/sparse/{{run}}.log",
     conda:
