@@ -24,7 +24,8 @@ class Cell:
     """One number of the paper beside ours. `tolerance`: allowed difference, from a rule; nan where nothing is printed.
 
     `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale. `context`
-    marks a number of another network or dataset, given for orientation and never judged.
+    marks a number of another network or dataset, given for orientation and never judged. `imprecise` marks a
+    measurement that scatters too much to agree with anything: it can only differ.
     """
 
     cell: str
@@ -37,6 +38,7 @@ class Cell:
     exact: bool = False
     note: str = ""
     context: bool = False
+    imprecise: bool = False
 
 
 @dataclass(frozen=True)

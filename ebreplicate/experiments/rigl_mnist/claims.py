@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ebreplicate import published
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, Cell, Claim, by_seed, interval
 from ebreplicate.experiments.rigl_mnist import costs
 from ebreplicate.experiments.verdicts import Judged, at_least, greater
-from ebreplicate.lineage import Evidence
+from ebreplicate.lineage import Evidence, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.pruning.sizes import products, size_bytes
 from ebreplicate.stats import Interval
@@ -22,7 +22,7 @@ MARGIN = 0.1
 COUNT_MARGIN = 0.1
 """Of a count of pixels or neurons, and of the size and FLOPs that follow from counts."""
 FULL = (784, 300, 100, 10)
-SPARSITIES = {"RigL": (FULL, 0.99), "RigL+": ((408, 100, 69, 10), 0.96)}
+SPARSITIES: dict[str, tuple[tuple[int, ...], float]] = {"RigL": (FULL, 0.99), "RigL+": ((408, 100, 69, 10), 0.96)}
 """Network that is trained, and sparsity of its first layer; the second has 0.9 of it, the third none."""
 
 
@@ -61,9 +61,9 @@ def arithmetic_cells() -> Iterator[Cell]:
         yield _exact(method, "training from scratch", scratch, costs.training_gflop(layers), "GFLOP", 0.1)
         yield _exact(method, "inference", "inference_flops", costs.inference_kflop(sum(layers)), "kFLOP", 0.1)
         yield _exact(method, "size", "size", size_bytes(sizes, sum(layers)), "bytes", 1)
-    for method, (sizes, sparsity) in SPARSITIES.items():
-        layers = products(sizes)
-        kept = [(1 - sparsity) * layers[0], (1 - 0.9 * sparsity) * layers[1], layers[2]]
+    for method, (trained, level) in SPARSITIES.items():
+        layers = products(trained)
+        kept = [(1 - level) * layers[0], (1 - 0.9 * level) * layers[1], layers[2]]
         nonzero = costs.nonzero_of(architecture(method), int(printed(method, "size")))
         note = "non-zero weights from the printed size"
         sparsity = 1 - nonzero / sum(products(architecture(method)))
@@ -72,19 +72,26 @@ def arithmetic_cells() -> Iterator[Cell]:
         yield _exact(method, "sparsity", "sparsity", sparsity, "", 0.001, note)
 
 
-def _agreement(values: Mapping[int, float], value: float, margin: float, digit: float) -> tuple[float, str]:
-    """Tolerance of the agreement with a printed number of one run, and what is to be said of it (protocol).
+class Agreement(NamedTuple):
+    """How a printed number of one run is judged beside ours (docs/rigl-mnist.md)."""
 
-    nan, which judges nothing, where our seeds scatter too much to say.
+    tolerance: float
+    imprecise: bool
+    note: str
+
+
+def agreement(values: Mapping[int, float], margin: float, digit: float) -> Agreement:
+    """Tolerance: the margin, or t s sqrt(1/n + 1) and half a printed digit, whichever is more; s is of our seeds.
+
+    Imprecise where that is more than twice the margin, and with one seed.
     """
     ours = interval(values)
     if math.isnan(ours.half):
-        return math.nan, "too few seeds"
-    reach = ours.half * math.sqrt(ours.n + 1) + digit / 2  # t s sqrt(1/n + 1), and half a printed digit
-    widest = max(reach, margin)
-    if reach > 2 * margin and abs(ours.mean - value) <= widest:
-        return math.nan, f"too imprecise to say: one printed run, ours reach {reach:.3g} from their mean"
-    return widest, f"one printed run; ours reach {reach:.3g} from their mean, margin {margin:.3g}"
+        return Agreement(margin, True, "too few seeds")
+    reach = ours.half * math.sqrt(ours.n + 1) + digit / 2
+    too = "too imprecise to agree: " if reach > 2 * margin else ""
+    said = f"{too}one printed run, seeds reach {reach:.3g} from our mean; margin {margin:.3g}"
+    return Agreement(max(reach, margin), bool(too), said)
 
 
 def measured_cells(table: Any) -> Iterator[Cell]:
@@ -103,10 +110,20 @@ def measured_cells(table: Any) -> Iterator[Cell]:
             ("size_bytes", "size", size, "bytes", COUNT_MARGIN * size, 1),
         ):
             values = by_seed(table, column, arm=arm)
-            tolerance, note = _agreement(values, value, margin, digit)
+            judged = agreement(values, margin, digit)
             selection = "best epoch on test" if column == "best_error" else "last epoch"
             source = f"{PAPER}: {method}"
-            yield Cell(f"{method}: {what}", value, interval(values), unit, source, selection, tolerance, note=note)
+            yield Cell(
+                f"{method}: {what}",
+                value,
+                interval(values),
+                unit,
+                source,
+                selection,
+                judged.tolerance,
+                note=judged.note,
+                imprecise=judged.imprecise,
+            )
 
 
 def cells(table: Any) -> list[Cell]:
@@ -131,7 +148,7 @@ def _careful(table: Any, judged: Judged, *arms: str) -> Judged:
     diverged = int((table.arm.isin(arms) & (table.status == "diverged")).sum())
     if verdict == NOT_RUN or not diverged:
         return judged
-    return INCONCLUSIVE, Evidence(f"{evidence}; {diverged} of its trainings diverged", evidence.records), n
+    return INCONCLUSIVE, Evidence(f"{evidence}; {diverged} of its trainings diverged", records_of(evidence)), n
 
 
 def _at_paper_scale(scale: Scale, judged: Judged) -> Judged:
@@ -139,7 +156,7 @@ def _at_paper_scale(scale: Scale, judged: Judged) -> Judged:
     verdict, evidence, n = judged
     if scale.comparable or verdict == NOT_RUN:
         return judged
-    return INCONCLUSIVE, Evidence(f"{evidence}; not comparable at this scale", evidence.records), n
+    return INCONCLUSIVE, Evidence(f"{evidence}; not comparable at this scale", records_of(evidence)), n
 
 
 def claims(scale: Scale, table: Any) -> list[Claim]:

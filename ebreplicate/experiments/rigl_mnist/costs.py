@@ -12,7 +12,7 @@ IMAGES, EPOCHS = 60_000, 200
 UPDATE_EVERY = 100
 
 
-def inference_kflop(nonzero: int) -> float:
+def inference_kflop(nonzero: float) -> float:
     """Thousand FLOPs of one image through a network with `nonzero` weights."""
     return 2 * nonzero / 1e3
 

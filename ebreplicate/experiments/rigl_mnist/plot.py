@@ -64,12 +64,12 @@ def _errors(axis: Any, legend: Any, scale: Scale, table: Any) -> None:
     for marker, method in zip("^svoD", (*RIVALS, *OURS), strict=True):
         colour = COLOURS[OURS[method]] if method in OURS else "0.2"
         look = {"ls": "", "mfc": "white", "c": colour, "ms": 6}
-        error, cost = printed(method, "test_error"), printed(method, "inference_flops")
-        other.plot(cost, error, marker=marker, **look, label=f"{method}, printed best")
+        x, lowest = printed(method, "inference_flops"), printed(method, "test_error")
+        other.plot(x, lowest, marker=marker, **look, label=f"{method}, printed best")
         last = printed(method, "test_error_end_of_training")
         if not math.isnan(last):
-            other.plot([cost, cost], [error, last], c=colour, lw=0.8, ls=":")
-            other.plot(cost, last, marker=marker, **(look | {"ms": 3}))
+            other.plot([x, x], [lowest, last], c=colour, lw=0.8, ls=":")
+            other.plot(x, last, marker=marker, **(look | {"ms": 3}))
     axis.set_xscale("log")
     axis.set(xlabel="inference FLOPs of one image (thousand)", ylabel="test error (%)")
     handles = axis.get_legend_handles_labels()
