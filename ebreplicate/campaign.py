@@ -18,7 +18,7 @@ from typing import Any
 
 from ebreplicate import locking, machine
 from ebreplicate.errors import UserError
-from ebreplicate.plan.plan import Plan, parents, requests, search_of
+from ebreplicate.plan.plan import Plan, parents, requests, root_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec, canonical, key
 from ebreplicate.records import Store
@@ -27,7 +27,7 @@ from ebreplicate.training.interruption import CONTINUE
 
 ORDER = ("fig1_existence", "table2", "detector_study")
 """Items whose runs go first; the rest follow in the registry's order."""
-STAGE_RANK = {"draw": 0, "retrain": 1, "search": 2, "sparse": 2}
+STAGE_RANK = {"draw": 0, "retrain": 1, "search": 2, "sparse": 2, "graph": 2}
 """Within one panel: what is nearly answered before what has just begun."""
 POLL_SECONDS = 2.0
 
@@ -42,7 +42,7 @@ def ordered(scale: Scale, items: Iterable[str]) -> tuple[Plan, list[Spec]]:
     plan = Plan(requests(scale, names))
 
     def place(spec: Spec) -> tuple[Any, ...]:
-        root = search_of(spec)
+        root = root_of(spec)
         return root.seed, not root.model.startswith("vgg"), root.dataset, rank[key(spec)], STAGE_RANK[spec.stage]
 
     return plan, sorted(plan.runs.values(), key=place)
@@ -90,7 +90,7 @@ def _attempt(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
     """Run one spec as its own command, which takes its lock; its exit code, BUSY if another process is at it, or is
     training its search again, which it may need as well."""
     # Asked here as well, because starting a command takes seconds.
-    if not locking.free(store.folder(spec)) or not locking.free(store.folder(search_of(spec)), locking.AGAIN):
+    if not locking.free(store.folder(spec)) or not locking.free(store.folder(root_of(spec)), locking.AGAIN):
         return locking.BUSY
     return _command(spec, plan, store, data, device, threads, until)
 

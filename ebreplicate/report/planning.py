@@ -8,7 +8,7 @@ from pathlib import Path
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, epochs_of, lineage, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, Retrain, Search, Spec, canonical, key, sized
+from ebreplicate.plan.spec import STAGES, GraphTickets, Retrain, Search, Spec, canonical, key, sized
 from ebreplicate.records import Store
 from ebreplicate.training.datasets import INFO
 
@@ -32,14 +32,15 @@ def _network(spec: Spec) -> Network:
 def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]]:
     """Training FLOPs (authors' convention) per network: of all runs, and of those not done.
 
-    A network without channels is counted as dense times (1 - ratio), one under a mask over weights as dense.
+    A network without channels is counted as dense times (1 - ratio), one under a mask over weights as dense. Runs over
+    graphs, of seconds each, are left out.
     """
     from ebreplicate import cost
     from ebreplicate.models import build
 
     dense: dict[tuple[str, str, float], float] = {}
     total: dict[Network, tuple[float, float]] = {}
-    for spec in plan.runs.values():
+    for spec in (s for s in plan.runs.values() if not isinstance(s, GraphTickets)):
         name, search = _network(spec), search_of(spec)
         if name[:3] not in dense:
             info = INFO[search.dataset]
@@ -129,6 +130,8 @@ def describe(scale: Scale, results: Path, items: Sequence[str] = ()) -> str:
     lines = [f"scale {scale.name}: {scale.note.strip()}", ""]
     lines += [f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES if stage in counts]
     saved = f" ({alone / shared:.1f}x)" if shared else ""
+    graphs = [s for s in plan.stage(GraphTickets) if not store.done(s)]
+    lines += [f"{'':8} (runs over graphs take seconds each and are in none of the figures below)"] * bool(graphs)
     lines += ["", f"training epochs: {shared:,} with shared searches, {alone:,} without{saved}"]
     flops = planned_flops(plan, store)
     total = sum(planned for planned, _ in flops.values())

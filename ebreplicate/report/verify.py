@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.spec import Retrain, Search, Ticket, Training
+from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Ticket, Training
 from ebreplicate.records import Store, digest
 from ebreplicate.report.check_committed import committed_problems
 from ebreplicate.report.check_draws import draw_problems
+from ebreplicate.report.check_graphs import graph_problems, repeated_graphs
 from ebreplicate.report.check_history import read_history
 from ebreplicate.report.check_origin import fact_problems, provenance_problems
 from ebreplicate.report.check_pages import page_problems
@@ -45,6 +46,8 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
             yield from draw_problems(spec, record, store)
         elif isinstance(spec, (Training, Retrain)):
             yield from training_problems(spec, record, folder, store)
+        elif isinstance(spec, GraphTickets):
+            yield from graph_problems(spec, record, store)
     except UserError as e:
         yield str(e)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RuntimeError, OSError) as e:
@@ -55,18 +58,21 @@ def repeat_problems(folders: list[Path], store: Store) -> Iterator[str]:
     """Histories and scores that two runs share and cannot. What cannot be read is told of by its own name."""
     from ebreplicate.stages.common import load_scores
 
-    told, searches = [], []
+    told, searches, graphs = [], [], []
     for folder in folders:
         name = f"{folder.parent.name}/{folder.name}"
         with contextlib.suppress(UserError, ValueError, OSError, KeyError, TypeError):
             spec = checked_run(folder)
             if isinstance(spec, Search):
                 searches.append((name, spec, load_scores(spec, store)))
-            if (folder / "history.csv").is_file():
+            if isinstance(spec, GraphTickets):
+                graphs.append((name, spec, (store.read(spec) or {})["metrics"]["accuracy"]))
+            elif (folder / "history.csv").is_file():
                 told.append(Told(name, identity(spec, store), read_history(folder)))
     with contextlib.suppress(KeyError):  # a history without its columns
         yield from repeated_histories(told)
     yield from repeated_scores(searches)
+    yield from repeated_graphs(graphs)
 
 
 def verify(results: Path) -> tuple[int, list[str]]:

@@ -29,7 +29,7 @@ def printed_numbers() -> set[float]:
     for path in published.FOLDER.glob("*.csv"):
         with path.open(newline="") as f:
             for row in csv.DictReader(f):
-                for column in ("value", "distance_to_epoch160"):
+                for column in ("value", "distance_to_epoch160", "retrain_acc_%", "derived_emergence_epoch"):
                     try:
                         numbers.add(float(row[column]))
                     except KeyError:

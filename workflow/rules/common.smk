@@ -15,9 +15,9 @@ from snakemake.resources import Resource
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import Plan, drawn_alone, parents, requests, retrained, search_of
+from ebreplicate.plan.plan import Plan, drawn_alone, parents, requests, retrained, root_of
 from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
+from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Sparse, Ticket, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.training.datasets import FOLDERS
 
@@ -185,7 +185,7 @@ class CommandLine:
 
     def flags(self, spec, run):
         """What the training keeps, and its processes: several only where it streams images, which takes a GPU days."""
-        several = config["processes"] > 1 and search_of(spec).dataset in FOLDERS
+        several = config["processes"] > 1 and root_of(spec).dataset in FOLDERS
         kept = PLAN.keep[run].flags if run in PLAN.keep else ""
         return f"{kept} --processes {config['processes']}".lstrip() if several else kept
 

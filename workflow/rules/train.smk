@@ -72,3 +72,20 @@ rule sparse:
         command=COMMAND,
     shell:
         "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"
+
+
+rule graph:
+    input:
+        needs(GraphTickets),
+    output:
+        f"{RESULTS}/runs/graph/{{run}}/record.json",
+    log:
+        f"{RESULTS}/logs/graph/{{run}}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        tmpdir=tempfile.gettempdir(),
+    params:
+        command=COMMAND,
+    shell:
+        "{params.command:{wildcards.run}} 2> >(tee {log} >&2)"

@@ -47,9 +47,13 @@ def _value(rows: Any, **where: Any) -> float:
     return float(rows.iloc[0, rows.columns.get_loc("value")]) if len(rows) else math.nan
 
 
-def _accuracy(name: str, printed: float, measured: Interval, source: str, note: str = "", context: bool = False) -> Cell:
+def _accuracy(
+    name: str, printed: float, measured: Interval, source: str, note: str = "", context: bool = False
+) -> Cell:
     tolerance = math.nan if math.isnan(printed) else MARGIN
-    return Cell(name, printed, measured, UNIT, f"{PAPER}, {source}", "last epoch", tolerance, note=note, context=context)
+    return Cell(
+        name, printed, measured, UNIT, f"{PAPER}, {source}", "last epoch", tolerance, note=note, context=context
+    )
 
 
 def unpruned(table: Any) -> list[Cell]:
@@ -111,7 +115,9 @@ def figure6(table: Any) -> list[Cell]:
                     here = here[here.arm.isin([DENSE, "random-edges"])]
                     means = here.groupby("seed").accuracy.mean().dropna()
                     keys = here.groupby("seed").key.first()
-                    measured = interval(by_seed(means.reset_index().assign(key=[keys[s] for s in means.index]), "accuracy"))
+                    measured = interval(
+                        by_seed(means.reset_index().assign(key=[keys[s] for s in means.index]), "accuracy")
+                    )
                     what = f"{p:.0%} of edges" + (f" and {q:.0%} of weights" if q else "")
                     cell = f"{GRAPHS[graph].title}: {method}, {what}"
                     out.append(_accuracy(cell, value, measured, "Figure 6", "a single run of the paper"))
@@ -201,5 +207,3 @@ def contrasts(scale: Scale, table: Any) -> list[Cell]:
             if own:
                 add(f"{title}, {kind} tickets, mean emergence epoch", emergence_by_seed(grid, table, own), "epoch")
     return out
-
-

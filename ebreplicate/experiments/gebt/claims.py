@@ -76,7 +76,7 @@ def early_minus_random(grid: Grid, table: Any, cells: Cells) -> BySeed:
 
 def emergence_by_seed(grid: Grid, table: Any, cells: Cells) -> BySeed:
     """Mean emergence epoch over cells by seed; a detector that never fired counts with the last epoch."""
-    parts = []
+    parts: list[BySeed] = []
     for cell in cells:
         here = rows_of(table, cell)
         here = here[(here.draw == "emergence") & (here.arm == DENSE) & (here.status != "not run")]
@@ -105,8 +105,13 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     """All six, in the order of the protocol."""
     grid = grid_of(scale)
     heaviest = joint_cells(grid, grid.weight_ratios[-1:])
-    rule = "mean over graphs and ratios within each seed, Student's t over seeds (these graphs and splits); supported if "
-    no_worse, better = rule + f"the whole interval is at or above -{MARGIN:g} pp", rule + "the whole interval is above zero"
+    rule = (
+        "mean over graphs and ratios within each seed, Student's t over seeds (these graphs and splits); supported if "
+    )
+    no_worse, better = (
+        rule + f"the whole interval is at or above -{MARGIN:g} pp",
+        rule + "the whole interval is above zero",
+    )
     fires = [cell for cell in graph_cells(grid) if cell[0] in grid.joint_graphs] + joint_cells(grid)
     sooner = {s: LATEST - v for s, v in emergence_by_seed(grid, table, fires).items()}
     early = early_minus_late(grid, table, graph_cells(grid), DENSE)

@@ -8,7 +8,16 @@ from ebreplicate import style
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED, points
-from ebreplicate.experiments.gebt.claims import DENSE, INHERIT, MASKED, RANDOM, at_draws, interval, random_edges, rows_of
+from ebreplicate.experiments.gebt.claims import (
+    DENSE,
+    INHERIT,
+    MASKED,
+    RANDOM,
+    at_draws,
+    interval,
+    random_edges,
+    rows_of,
+)
 from ebreplicate.experiments.gebt.runs import Grid, grid_of
 from ebreplicate.graphs.names import ARMS, GRAPHS
 from ebreplicate.plan.scale import Scale
@@ -37,7 +46,9 @@ def _curve(axis: Any, x: Iterable[float], intervals: list[Interval], **look: Any
     if not shown:
         return []
     half = [0.0 if math.isnan(i.half) else i.half for _, i in shown]
-    axis.errorbar([at for at, _ in shown], [i.mean for _, i in shown], half, elinewidth=0.7, capsize=1.5, lw=1.2, **look)
+    axis.errorbar(
+        [at for at, _ in shown], [i.mean for _, i in shown], half, elinewidth=0.7, capsize=1.5, lw=1.2, **look
+    )
     return [i.mean + sign * h for (_, i), h in zip(shown, half, strict=True) for sign in (-1, 1)]
 
 
@@ -86,7 +97,9 @@ def existence(scale: Scale, table: Any) -> Any:
             cell, look = (graph, ratio, 0.0), {"color": colour, "marker": "o", "ms": 3.5}
             found = [interval(at_draws(table, cell, DENSE, [draw])) for draw in grid.draws]
             seen += _curve(axis, range(len(found)), found, label=f"{ratio:.0%} of the edges removed", **look)
-            seen += _curve(axis, [beyond], [interval(random_edges(table, cell, grid.random_graphs))], color=colour, marker="x")
+            seen += _curve(
+                axis, [beyond], [interval(random_edges(table, cell, grid.random_graphs))], color=colour, marker="x"
+            )
             if scale.comparable:
                 seen += _published_draws(axis, "Fig1", graph, grid, ratio, colour)
         _draw_axis(axis, grid.draws)
@@ -100,10 +113,14 @@ def existence(scale: Scale, table: Any) -> Any:
     return figure
 
 
-def _published_draws(axis: Any, figure: str, graph: str, grid: Grid, ratio: float, colour: str, **where: float) -> list[float]:
+def _published_draws(
+    axis: Any, figure: str, graph: str, grid: Grid, ratio: float, colour: str, **where: float
+) -> list[float]:
     """Points of a printed figure at the draws of the grid, hollow."""
     rows = points(figure)
-    rows = rows[(rows.dataset == PRINTED[graph]) & (rows.metric == "retrain_acc_%") & (abs(rows.p_graph - ratio) < 1e-9)]
+    rows = rows[
+        (rows.dataset == PRINTED[graph]) & (rows.metric == "retrain_acc_%") & (abs(rows.p_graph - ratio) < 1e-9)
+    ]
     for name, value in where.items():
         rows = rows[abs(rows[name] - value) < 1e-9]
     at = [(grid.draws.index(int(r.epoch)), r.value) for r in rows.itertuples() if r.epoch in grid.draws]
@@ -192,7 +209,9 @@ def _graph_distances(axis: Any, scale: Scale, grid: Grid, table: Any, graph: str
     ratios = [r for r in (0.2, 0.4, 0.6, 0.8) if r in grid.cost_ratios] or grid.ratios
     run = False
     for ratio, colour in zip(ratios, RATIO_COLOURS[:1] + RATIO_COLOURS[2:], strict=False):
-        run |= _distance(axis, table, (graph, ratio, 0.0), "graph", color=colour, label=f"{ratio:.0%} of the edges removed")
+        run |= _distance(
+            axis, table, (graph, ratio, 0.0), "graph", color=colour, label=f"{ratio:.0%} of the edges removed"
+        )
         printed = rows[(rows.dataset == PRINTED.get(graph)) & (abs(rows.p_graph - ratio) < 1e-9)]
         printed = printed[printed.epoch <= 0.6 * grid.epochs]
         if scale.comparable:
@@ -265,7 +284,9 @@ def tradeoff(scale: Scale, table: Any) -> Any:
     _shared_legend(figure, axes.flat, 3)
     hollow = "; hollow: the paper, single runs" if scale.comparable else ""
     seeds = base.count(grid.seeds, "seed")
-    style.stamp(figure, f"scale {scale.name}, mean over {seeds}, last epoch; a point a fraction of edges removed{hollow}")
+    style.stamp(
+        figure, f"scale {scale.name}, mean over {seeds}, last epoch; a point a fraction of edges removed{hollow}"
+    )
     return figure
 
 

@@ -125,7 +125,10 @@ def costs(scale: Scale, store: Any) -> pd.DataFrame:
             epoch = grid.epochs if np.isnan(float(row["fired"] or np.nan)) else row["fired"]
             cost = training_macs(info, name, row["p_graph"], row["p_weight"], epoch, grid.epochs)
             known = row["accuracy"] == row["accuracy"] and row["accuracy"] is not None
-            macs = {"inference_macs": info.macs(row["p_graph"], row["p_weight"]), "training_macs": cost if known else None}
+            macs = {
+                "inference_macs": info.macs(row["p_graph"], row["p_weight"]),
+                "training_macs": cost if known else None,
+            }
             out.append({"method": name, **row, **macs})
     columns = ["method", "graph", "p_graph", "p_weight", "arm", "seed", "status", "accuracy", "fired"]
     return pd.DataFrame(out, columns=[*columns, "training_macs", "inference_macs", "key"])
