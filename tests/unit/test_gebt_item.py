@@ -1,5 +1,7 @@
 """The item on graph tickets: its grid, its claims on made-up records, and the arithmetic of the paper's costs."""
 
+from pathlib import Path
+
 import pytest
 from synthetic import TINY, claims, graph_run, tabulated
 
@@ -140,3 +142,22 @@ def test_the_savings_of_the_text_beside_those_of_its_figure():
         "joint_eb_training_flops_cut": ("80.2..85.6", (77.3, 88.1)),
         "joint_eb_inference_flops_cut": ("84.6..87.5", (71.9, 88.9)),
     }
+
+
+def test_what_the_findings_page_says_is_printed_is_printed():
+    """Figure 4a's means over draws by p_w, and PubMed's joint curve in Figure 6 beside the graph-only one."""
+    from ebreplicate.experiments.gebt.cells import points
+
+    rows = points("Fig4a")
+    rows = rows[(rows.dataset == "Cora") & (rows.metric == "retrain_acc_%")]
+    means = rows.groupby(["p_graph", "p_weight"]).value.mean()
+    page = (Path(__file__).parents[2] / "docs" / "findings.md").read_text()
+    for p in (0.1, 0.3, 0.5, 0.7, 0.9):
+        line = " | ".join([f"{p:.0%}".replace("%", " %"), *(f"{means[p, q]:.2f}" for q in (0.5, 0.7, 0.9))])
+        assert f"| {line} |" in page
+    points6 = arithmetic.figure6()
+    points6 = points6[(points6.dataset == "Pubmed") & (points6.cost_unit == "G training")]
+    by = {q: points6[(points6.p_weight == q) & points6.method.str.startswith("GEBT")] for q in (0.0, 0.9)}
+    alone, joint = (by[q].sort_values("p_graph")["retrain_acc_%"].tolist() for q in (0.0, 0.9))
+    assert len(alone) == 10
+    assert alone == joint
