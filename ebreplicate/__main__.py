@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
 
     data = sub.add_parser("data", help="download, make or verify a dataset")
-    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
+    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet|cora|citeseer|pubmed")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
@@ -357,13 +357,19 @@ def _in_place(text: str) -> None:
 
 def _data(args: argparse.Namespace) -> None:
     from ebreplicate.errors import unknown
-    from ebreplicate.training import data
+    from ebreplicate.graphs.names import GRAPHS
     from ebreplicate.training.datasets import ON_DISK
 
+    graphs = [name for name, info in GRAPHS.items() if info.files]
     for name in args.names:
-        if name not in ON_DISK:
-            raise unknown("data", name, ON_DISK)
-        data.prepare(name, Path(args.data))
+        if name not in (*ON_DISK, *graphs):
+            raise unknown("data", name, (*ON_DISK, *graphs))
+    for name in args.names:
+        if name in graphs:
+            from ebreplicate.graphs.data import prepare
+        else:
+            from ebreplicate.training.data import prepare
+        prepare(name, Path(args.data))
         print(f"{name}: verified in {args.data}")
 
 

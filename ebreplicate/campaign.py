@@ -16,18 +16,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import locking, machine
+from ebreplicate import locking, machine, manifest
 from ebreplicate.errors import UserError
-from ebreplicate.plan.plan import Plan, parents, requests, search_of
+from ebreplicate.plan.plan import Plan, parents, requests, root_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Spec, canonical, key
+from ebreplicate.plan.spec import Spec, key
 from ebreplicate.records import Store
 from ebreplicate.training import interruption
 from ebreplicate.training.interruption import CONTINUE
 
 ORDER = ("fig1_existence", "table2", "detector_study")
 """Items whose runs go first; the rest follow in the registry's order."""
-STAGE_RANK = {"draw": 0, "retrain": 1, "search": 2, "sparse": 2}
+STAGE_RANK = {"draw": 0, "retrain": 1, "search": 2, "sparse": 2, "graph": 2}
 """Within one panel: what is nearly answered before what has just begun."""
 POLL_SECONDS = 2.0
 
@@ -47,7 +47,7 @@ def ordered(scale: Scale, items: Iterable[str]) -> tuple[Plan, list[Spec]]:
         return plan, list(plan.runs.values())
 
     def place(spec: Spec) -> tuple[Any, ...]:
-        root = search_of(spec)
+        root = root_of(spec)
         return root.seed, not root.model.startswith("vgg"), root.dataset, rank[key(spec)], STAGE_RANK[spec.stage]
 
     return plan, sorted(plan.runs.values(), key=place)
@@ -95,17 +95,15 @@ def _attempt(spec: Spec, plan: Plan, store: Store, data: Path, device: str, thre
     """Run one spec as its own command, which takes its lock; its exit code, BUSY if another process is at it, or is
     training its search again, which it may need as well."""
     # Asked here as well, because starting a command takes seconds.
-    if not locking.free(store.folder(spec)) or not locking.free(store.folder(search_of(spec)), locking.AGAIN):
+    if not locking.free(store.folder(spec)) or not locking.free(store.folder(root_of(spec)), locking.AGAIN):
         return locking.BUSY
     return _command(spec, plan, store, data, device, threads, until)
 
 
 def _command(spec: Spec, plan: Plan, store: Store, data: Path, device: str, threads: int, until: float) -> int:
     name = key(spec)
-    argv = [spec.stage, canonical(spec), "--results", str(store.root), "--data", str(data), "--device", device]
+    argv = [spec.stage, name, "--results", str(store.root), "--data", str(data), "--device", device]
     argv += ["--threads", str(threads), "--time-limit", f"{max(1.0, until - time.monotonic()):.0f}", "--no-wait"]
-    if name in plan.keep:
-        argv += plan.keep[name].flags.split()
     log = store.root / "logs" / spec.stage / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -166,6 +164,7 @@ def run(
     if not budget > 0:
         raise UserError(f"--budget: must be positive, got {budget:g} hours")
     Store(results).check_writable()
+    manifest.write(Plan(requests(scale, items)), results)
     until = time.monotonic() + budget  # a clock that is set back makes no budget longer
     os.environ["EBREPLICATE_WARM"] = os.environ.get("EBREPLICATE_WARM", "1")
     children: list[int] = []

@@ -64,9 +64,10 @@ def grid_of(scale: Scale) -> Grid:
     return scale.grid(ITEM, Grid)
 
 
-def sparse_blocks(scale: Scale) -> list[tuple[str, str, int]]:
+def sparse_blocks(scale: Scale) -> list[tuple[str, str, int | tuple[int, ...]]]:
     """(dataset, model, seeds) with sparse trainings: those of `rigl_family` first."""
     grid, family = grid_of(scale), rigl_family.grid_of(scale)
+    shared: list[tuple[str, str, int | tuple[int, ...]]]
     shared = [(d, m, family.seeds) for d, m in BLOCKS if d == rigl_family.DATASET and m in family.models]
     known = {block[:2] for block in shared}
     return shared + [(*NAMES[n], grid.seeds) for n in grid.sparse if NAMES[n] not in known]

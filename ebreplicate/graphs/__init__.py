@@ -1,1 +1,1 @@
-"""Graph convolutional networks on citation graphs: data, network, ADMM graph search, joint search, retraining (GEBT)."""
+"""Graph convolutional networks on citation graphs: data, network, graph search, joint search, retraining (GEBT)."""

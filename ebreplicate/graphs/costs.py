@@ -1,7 +1,7 @@
 """What GEBT counts as FLOPs: multiply-accumulates of the network, by the paper's arithmetic. No torch.
 
-The paper prints the totals and no formula; these reproduce every printed cell and point (docs/graph-tickets.md). Masks and
-detector are free, and an epoch of the graph search costs as much as an update of the weights.
+The paper prints the totals and no formula; these reproduce every point of its Figure 6 (docs/graph-tickets.md). Masks
+and detector are free, and an epoch of the graph search costs as much as an update of the weights.
 """
 
 from ebreplicate.graphs.names import GRAPHS, GraphInfo

@@ -97,7 +97,7 @@ def make_graph(
 ) -> Graph:
     """Check and normalise a graph; raises UserError naming what does not fit.
 
-    `features` (N, F) are divided by their row sums (a row of zeros stays); `split`: training, validation and test nodes.
+    `features` (N, F) are divided by their row sums (a row of zeros stays). `split`: training, validation, test nodes.
     """
     nodes = len(labels)
     if features.shape[0] != nodes:
@@ -173,25 +173,31 @@ def _from_npz(name: str, path: Path) -> Graph:
         return make_graph(arrays["edges"].astype(np.int64), features, arrays["y"].astype(np.int64), split)
 
 
+ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"): ("numpy", "ndarray"),
+    ("numpy", "dtype"): ("numpy", "dtype"),
+    ("scipy.sparse.csr", "csr_matrix"): ("scipy.sparse", "csr_matrix"),
+    ("scipy.sparse._csr", "csr_matrix"): ("scipy.sparse", "csr_matrix"),
+    ("collections", "defaultdict"): ("collections", "defaultdict"),
+    ("__builtin__", "list"): ("builtins", "list"),
+    ("__builtin__", "object"): ("builtins", "object"),
+    ("builtins", "list"): ("builtins", "list"),
+    ("copy_reg", "_reconstructor"): ("copyreg", "_reconstructor"),
+    ("_codecs", "encode"): ("_codecs", "encode"),
+}
+"""Names that a pickle of Planetoid may ask for, written by Python 2 or 3, and what each stands for."""
+
+
 class _ArraysOnly(pickle.Unpickler):
     """Unpickle numpy and scipy arrays, dictionaries and lists; anything else is refused."""
 
-    ALLOWED = {
-        ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy.core.multiarray", "scalar"): ("numpy._core.multiarray", "scalar"),
-        ("numpy", "ndarray"): ("numpy", "ndarray"),
-        ("numpy", "dtype"): ("numpy", "dtype"),
-        ("scipy.sparse.csr", "csr_matrix"): ("scipy.sparse", "csr_matrix"),
-        ("collections", "defaultdict"): ("collections", "defaultdict"),
-        ("__builtin__", "list"): ("builtins", "list"),
-        ("builtins", "list"): ("builtins", "list"),
-    }
-
     def find_class(self, module: str, name: str) -> Any:
         """Return what an allowed name stands for."""
-        if (module, name) not in self.ALLOWED:
+        if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed here")
-        return super().find_class(*self.ALLOWED[module, name])
+        return super().find_class(*ALLOWED[module, name])
 
 
 def unpickle(content: bytes) -> Any:
@@ -212,7 +218,7 @@ def _from_raw(name: str, root: Path) -> Graph:
             f"`python -m ebreplicate data {name}` downloads {ORIGIN}ind.{name}.*"
         )
     content = {part: _checked(folder / f"ind.{name}.{part}", RAW_SHA256[name][part]) for part in PARTS}
-    x, tx, allx, y, ty, ally, graph = (unpickle(content[part]) for part in PARTS[:-1])
+    _, tx, allx, y, ty, ally, graph = (unpickle(content[part]) for part in PARTS[:-1])
     test = np.array(content["test.index"].split(), np.int64)
     return assemble(allx, tx, ally, ty, graph, test, len(y), GRAPHS[name].nodes)
 
@@ -220,7 +226,7 @@ def _from_raw(name: str, root: Path) -> Graph:
 def assemble(
     allx: Any, tx: Any, ally: Any, ty: Any, neighbours: dict[int, list[int]], test: np.ndarray, train: int, nodes: int
 ) -> Graph:
-    """Put Planetoid's parts together. Test nodes lie where `test` says; a node of no part has no features and no label."""
+    """Put Planetoid's parts together. Test nodes lie where `test` says; a node of no part has no features, no label."""
     head = allx.shape[0]
     features = scipy.sparse.lil_matrix((nodes, allx.shape[1]), dtype=np.float32)
     features[:head], features[test] = allx, tx
@@ -251,8 +257,8 @@ def _download(name: str, folder: Path) -> None:
 
 
 def blocks() -> Graph:
-    """A stochastic block model: 3 classes of 80 nodes, 720 edges of which four in five join a class, 60 binary features
-    of which 20 are likelier in a class. Made from a fixed seed, the same everywhere."""
+    """Make a stochastic block model: 3 classes of 80 nodes, 720 edges, two in three of them within a class, 60 binary
+    features, 20 of which are likelier in a class. It is made from a fixed seed, the same everywhere."""
     info, rng = GRAPHS["blocks"], np.random.default_rng(0)
     labels = np.arange(info.nodes) % info.classes
     found: set[tuple[int, int]] = set()

@@ -1,4 +1,4 @@
-"""Searches for tickets: edges by ADMM on frozen weights (SGCN), and edges and weights together (GEBT, Algorithms 1, 2)."""
+"""Searches for tickets: edges by ADMM on frozen weights (SGCN), and edges and weights together (GEBT, Algorithm 2)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

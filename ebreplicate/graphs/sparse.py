@@ -17,8 +17,8 @@ with warnings.catch_warnings():  # torch announces once a process that CSR tenso
 
 def _csr(crow: np.ndarray, col: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """A torch CSR matrix of the same index arrays and `values`."""
-    parts = (torch.from_numpy(part.astype(np.int32, copy=False)) for part in (crow, col))
-    return torch.sparse_csr_tensor(*parts, values, size=shape, check_invariants=False)
+    rows, cols = (torch.from_numpy(part.astype(np.int32, copy=False)) for part in (crow, col))
+    return torch.sparse_csr_tensor(rows, cols, values, size=shape, check_invariants=False)
 
 
 class Matrix:
@@ -89,7 +89,7 @@ class _WeightedProduct(torch.autograd.Function):
 
 
 class Structure:
-    """The edges of a graph of `nodes` nodes, with the values of D^-1/2 (A + I) D^-1/2 as a function of their weights."""
+    """The edges of a graph of `nodes` nodes; the values of D^-1/2 (A + I) D^-1/2 as a function of their weights."""
 
     def __init__(self, edges: np.ndarray, nodes: int):
         pairs = checked_edges(edges, nodes)

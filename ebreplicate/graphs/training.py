@@ -16,8 +16,8 @@ from ebreplicate.graphs.sparse import Structure
 
 @dataclass(frozen=True)
 class Outcome:
-    """Accuracies in percent: test accuracy of the last epoch, test accuracy at the epoch of the best validation accuracy
-    (the first such), and that epoch; whether every loss was finite."""
+    """Test accuracy of the last epoch and of the first epoch with the best validation accuracy, in percent; that epoch;
+    and whether every loss was finite."""
 
     last: float
     best: float

@@ -8,7 +8,7 @@ moves no existing key; for the same reason a default is never edited.
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.graphs.names import GRAPHS, SEARCH_ROUNDS
@@ -406,6 +406,11 @@ class GraphTickets(Spec):
     epochs: int = 100
 
     stage = "graph"
+    model: ClassVar[str] = "gcn"
+    width: ClassVar[float] = 1.0
+    precision: ClassVar[str] = "fp32"
+    train_size: ClassVar[int | None] = None
+    """What every training has; here always the same."""
 
     def _validate(self) -> None:
         if self.dataset not in GRAPHS:

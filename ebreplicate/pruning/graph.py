@@ -92,7 +92,7 @@ def checked_edges(edges: np.ndarray, nodes: int) -> np.ndarray:
 def normalised_adjacency(edges: np.ndarray, nodes: int, weights: np.ndarray | None = None) -> scipy.sparse.csr_matrix:
     """Build D^-1/2 (A + I) D^-1/2 of a weighted graph, D the row sums of A + I.
 
-    `edges`: int (M, 2), each undirected edge once, no self-loops; `weights`: float (M,), default 1; a weight that is not
+    `edges`: int (M, 2), each undirected edge once, no self-loops. `weights`: float (M,), default 1; one that is not
     positive counts as no edge. Returns a symmetric float32 CSR matrix (nodes, nodes). Raises UserError for a node index
     out of range, a self-loop, a repeated edge, and weights of another length.
     """
@@ -161,10 +161,22 @@ def largest_distance(mask: np.ndarray, before: Sequence[np.ndarray]) -> int:
 
 
 def normalised(distances: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
-    """Distances (checks, 1 + layers) of `GraphEarlyBird` as each rule sees them, float (checks,); nan before a change."""
+    """Distances (checks, 1 + layers) of `GraphEarlyBird` as each rule sees them, (checks,); nan before a change."""
     table = np.asarray(distances, float).reshape(len(distances), -1)
     graph, weights = _over_first(2 * table[:, 0]), _over_first(table[:, 1:].sum(1))
     return {"graph": graph, "weights": weights, "mean": (graph + weights) / 2, "sum": graph + weights}
+
+
+def emergence(
+    distances: Sequence[Sequence[int]], epochs: int, threshold: float = 0.1, patience: int = 5
+) -> dict[str, int | None]:
+    """The 0-based epoch at which each rule held first, or None, from the distances of the last checks of `epochs`."""
+    first: dict[str, int | None] = {}
+    offset = epochs - len(distances)
+    for rule, values in normalised(distances).items():
+        holds = np.flatnonzero((values < threshold) & (np.arange(len(values)) + offset > patience))
+        first[rule] = int(holds[0]) + offset if len(holds) else None
+    return first
 
 
 def _over_first(distances: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.plan import Plan, epochs_of, lineage, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, Retrain, Spec, Ticket, canonical, key
+from ebreplicate.plan.spec import STAGES, GraphTickets, Retrain, Spec, Ticket, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.report import estimate
 from ebreplicate.report.estimate import Network, network_of
@@ -21,7 +21,8 @@ def epochs_unshared(scale: Scale, items: Iterable[str] = EXPERIMENTS) -> int:
 def flops_of(spec: Spec) -> float:
     """Training FLOPs of a run (authors' convention), as far as planning can know them.
 
-    A network without channels is counted as dense times (1 - ratio), one under a mask over weights as dense.
+    A network without channels is counted as dense times (1 - ratio), one under a mask over weights as dense. Runs over
+    graphs, of seconds each, are left out.
     """
     from ebreplicate import cost
 
@@ -34,7 +35,7 @@ def flops_of(spec: Spec) -> float:
 def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]]:
     """Training FLOPs (authors' convention) per network: of all runs, and of those not done."""
     total: dict[Network, tuple[float, float]] = {}
-    for spec in plan.runs.values():
+    for spec in (s for s in plan.runs.values() if not isinstance(s, GraphTickets)):
         flops = flops_of(spec)
         planned, left = total.get(network_of(spec), (0.0, 0.0))
         total[network_of(spec)] = planned + flops, left + (0.0 if store.done(spec) else flops)
@@ -95,7 +96,7 @@ def _speeds(
 
 def _seconds(spec: Spec, speed: dict[Network, float]) -> float:
     """Of a run, its start included; a draw takes a fraction of a second."""
-    if isinstance(spec, Ticket) or network_of(spec) not in speed:
+    if isinstance(spec, (Ticket, GraphTickets)) or network_of(spec) not in speed:
         return 0.0
     return estimate.START_SECONDS + flops_of(spec) * speed[network_of(spec)]
 
@@ -108,7 +109,8 @@ def _times(plan: Plan, store: Store, speed: dict[Network, float], how: str) -> I
         whole += seconds
         if not store.done(spec):
             left += seconds
-            heavy[estimate.named(network_of(spec))] += seconds
+            if seconds:
+                heavy[estimate.named(network_of(spec))] += seconds
     if speed:
         missing = estimate.duration(left) if left else "nothing"
         yield f"estimated:       {missing} left of {estimate.duration(whole)}, one run at a time (speed: {how})"
@@ -133,11 +135,12 @@ def _per_item(scale: Scale, items: Sequence[str], store: Store, speed: dict[Netw
 
 
 def _without_estimate(plan: Plan, store: Store, speed: dict[Network, float]) -> Iterator[str]:
-    left = [s for s in plan.runs.values() if s.stage != "draw" and not store.done(s) and network_of(s) not in speed]
+    trained = [s for s in plan.runs.values() if not isinstance(s, (Ticket, GraphTickets))]
+    left = [s for s in trained if not store.done(s) and network_of(s) not in speed]
     if left:
         names = " and ".join(sorted({search_of(spec).dataset for spec in left}))
         yield f"no estimate:     {len(left)} trainings on {names}, which take a GPU; `--device h200` counts by its rate"
-    batches = {n[3] for n in map(network_of, plan.runs.values()) if n[1] == "imagenet" and n[3] > 1024}
+    batches = {n[3] for n in map(network_of, trained) if n[1] == "imagenet" and n[3] > 1024}
     if batches:
         several = f"ImageNet in batches of {max(batches):,} fits no single GPU: processes (docs/imagenet.md)"
         yield f"memory:          {several}"

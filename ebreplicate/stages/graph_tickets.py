@@ -18,7 +18,7 @@ from ebreplicate.graphs.search import EdgeSearch, State, graph_search, joint_sea
 from ebreplicate.graphs.sparse import Structure
 from ebreplicate.graphs.training import Dropout, Outcome, Trainer, pretrained, start
 from ebreplicate.plan import spec as specs
-from ebreplicate.pruning.graph import GraphEarlyBird, normalised, random_edges, tied_share
+from ebreplicate.pruning.graph import GraphEarlyBird, emergence, random_edges, tied_share
 from ebreplicate.records import Store
 from ebreplicate.training import interruption
 from ebreplicate.training.interruption import Interrupted
@@ -59,7 +59,12 @@ def run(spec: specs.GraphTickets, graph: Graph) -> Found:
         (outcome,) = retrainer.train(np.ones(len(graph.edges), bool), torch.ones(len(graph.edges)))
         return retrainer.found({"epoch": None}, {"unpruned": [outcome]}, [])
     states, detector = searched(spec, graph)
-    metrics = {**emergence(spec, detector), "draws": [state.epoch for state in states]}
+    first = emergence(detector.distances, detector.checks, detector.threshold, detector.patience)
+    metrics: dict[str, Any] = {
+        "epoch": first[spec.rule],
+        "emergence": first,
+        "draws": [state.epoch for state in states],
+    }
     metrics["tied"] = [round(tied_share(state.edges.numpy()), 6) for state in states]
     metrics["edges"] = [int(state.keep.sum()) for state in states]
     names = ARMS if spec.p_weight else ARMS[:1]
@@ -83,7 +88,7 @@ def stream_seed(seed: int, name: str) -> int:
 
 
 def searched(spec: specs.GraphTickets, graph: Graph) -> tuple[list[State], GraphEarlyBird]:
-    """The states at the draws, in their order, then the one where the detector fired (or the last), and the detector."""
+    """The states at the draws, in order, then the one where the detector fired (or the last); and the detector."""
     randomness = random_stream(spec.seed, "search")
     view = Structure(graph.edges, graph.nodes).view(graph.train, graph.features)
     labels = torch.from_numpy(graph.labels[graph.train])
@@ -110,16 +115,6 @@ def matrices(state: State) -> list[np.ndarray]:
         return []
     w1, _, w2, _ = state.weights.parts(state.mask)
     return [w1.numpy(), w2.numpy()]
-
-
-def emergence(spec: specs.GraphTickets, detector: GraphEarlyBird) -> dict[str, Any]:
-    """The 0-based epoch at which each rule held first, or None, and that of the run's own rule as `epoch`."""
-    values, offset = normalised(detector.distances), detector.checks - len(detector.distances)
-    first = {}
-    for rule, series in values.items():
-        holds = np.flatnonzero((series < detector.threshold) & (np.arange(len(series)) + offset > detector.patience))
-        first[rule] = int(holds[0]) + offset if len(holds) else None
-    return {"epoch": first[spec.rule], "emergence": first}
 
 
 class Retrainer:

@@ -105,7 +105,7 @@ def claims() -> list[Claim]:
             "gebt-training-costs",
             "Figure 6's training FLOPs follow from 3 x forward x epochs of each phase, with a whole emergence epoch.",
             f"{PAPER}, Figure 6",
-            f"arithmetic: random and SGCN within 0.1 %, the solved epoch of every ticket within {EPOCH_ERROR:g} of a whole one",
+            f"arithmetic: random and SGCN within 0.1 %, tickets' solved epochs within {EPOCH_ERROR:g} of whole ones",
             SUPPORTED if good == len(whole) and exact == others else NOT_SUPPORTED,
             f"{exact} of {others} points without a detector, {good} of {len(whole)} tickets",
             len(points),

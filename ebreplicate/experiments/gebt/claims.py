@@ -76,7 +76,7 @@ def early_minus_random(grid: Grid, table: Any, cells: Cells) -> BySeed:
 
 def emergence_by_seed(grid: Grid, table: Any, cells: Cells) -> BySeed:
     """Mean emergence epoch over cells by seed; a detector that never fired counts with the last epoch."""
-    parts = []
+    parts: list[BySeed] = []
     for cell in cells:
         here = rows_of(table, cell)
         here = here[(here.draw == "emergence") & (here.arm == DENSE) & (here.status != "not run")]
