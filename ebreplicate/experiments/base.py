@@ -63,6 +63,8 @@ class Experiment:
     category: str
     caption: str
     labels: dict[str, str] = field(default_factory=dict)
+    trains_on_cpu: bool = False
+    """Whether a CPU trains the item at the papers' own scale, in hours."""
 
     @property
     def short_title(self) -> str:

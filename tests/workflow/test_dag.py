@@ -77,6 +77,16 @@ def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
     assert planned(done.stdout) == jobs
 
 
+def test_the_papers_scale_without_a_gpu_is_what_a_cpu_trains(tmp_path):
+    """145 trainings of LeNet's tickets, 25 of RigL on MNIST, 1,130 runs over graphs; no VGG16."""
+    asked = ["-n", "--quiet", "rules", "--cores", "1", "--config", "scale=paper"]
+    ours = {"search": 10, "retrain": 140, "sparse": 20, "graph": 1130, "tabulate": 6, "plot": 6, "all": 1}
+    project = linked(tmp_path)
+    assert planned(read(project, *asked, "device=cpu").stdout) == ours
+    named = planned(read(project, "cpu_paper", *asked, "device=cuda").stdout)
+    assert named == {"cpu_paper": 1, **{rule: n for rule, n in ours.items() if rule != "all"}}
+
+
 def test_a_block_that_a_scale_does_not_run_says_so(tmp_path):
     done = read(linked(tmp_path), "-n", "--cores", "1", "figures/quick/table2_preresnet101_cifar10.svg")
     assert done.returncode != 0

@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from ebreplicate import manifest
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.machine import has_gpu
 from ebreplicate.plan.plan import Plan, requests, trainings_before
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Ticket, key
@@ -58,6 +59,7 @@ except UserError as e:
     raise WorkflowError(str(e)) from None
 PLAN = Plan(spec for specs in ASKED.values() for spec in specs)
 SCALE, RESULTS = config["scale"], config["results"]
+CPU_ONLY = config["device"] == "cpu" or (config["device"] == "auto" and not has_gpu())
 FIGURES = str(figures_root(Path(RESULTS)))
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config
@@ -116,8 +118,16 @@ def records_of(wildcards):
     return [record_of(s) for s in Plan(asked).runs.values() if not isinstance(s, Ticket)]
 
 
+def on_cpu(scale):
+    """The figures of a scale that a CPU trains in hours."""
+    items = [item for item in (*EXPERIMENTS, *EXPERIMENTS.parts) if EXPERIMENTS.load(item).trains_on_cpu]
+    return [f"{FIGURES}/{scale}/{item}.svg" for item in items]
+
+
 def everything(scale):
-    """All targets of a scale."""
+    """All targets of a scale; of the papers' own scale, without a GPU, those that a CPU trains."""
+    if CPU_ONLY and scale == "paper":
+        return on_cpu(scale)
     return [
         *(f"{RESULTS}/tables/{scale}/{item}.csv" for item in EXPERIMENTS),
         *(f"{FIGURES}/{scale}/{item}.svg" for item in EXPERIMENTS),
