@@ -108,20 +108,6 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
-    campaign = sub.add_parser("campaign", help="work through a scale within a time budget, the most telling runs first")
-    campaign.add_argument("--scale", default="smoke")
-    campaign.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
-    campaign.add_argument(
-        "--budget", type=float, required=True, metavar="HOURS", help="stop, resumable, after this long"
-    )
-    campaign.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
-    campaign.add_argument("--threads", type=int, default=1, help="CPU threads of each (default: 1)")
-    campaign.add_argument("--results", default="results")
-    campaign.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
-    campaign.add_argument("--device", default="auto")
-    campaign.add_argument("--config", action="append", default=[])
-    campaign.add_argument("--dry-run", action="store_true", help="only list the runs that are left, in order")
-
     merge = sub.add_parser("merge", help="take the finished runs of another results folder")
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
@@ -389,22 +375,6 @@ def _readme(args: argparse.Namespace) -> None:
     readme.update(Path(), Path(args.results), check=args.check)
 
 
-def _campaign(args: argparse.Namespace) -> int:
-    from ebreplicate import campaign
-    from ebreplicate.experiments import EXPERIMENTS
-    from ebreplicate.plan.spec import key
-    from ebreplicate.records import Store
-
-    scale, items = _scale(args), [EXPERIMENTS.check(i) for i in args.items] or list(EXPERIMENTS)
-    if args.dry_run:
-        store = Store(args.results)
-        left = [s for s in campaign.ordered(scale, items)[1] if not store.done(s)]
-        print("\n".join(f"{s.stage}\t{key(s)}" for s in left))
-        return 0
-    paths = (Path(args.results), Path(args.data))
-    return campaign.run(scale, items, *paths, args.device, args.workers, args.threads, args.budget * 3600)
-
-
 def _merge(args: argparse.Namespace) -> None:
     from ebreplicate import merging
 
@@ -444,7 +414,6 @@ COMMANDS = {
     "redraw": _redraw,
     "plan": _plan,
     "data": _data,
-    "campaign": _campaign,
     "merge": _merge,
     "forget": _forget,
     "verify": _verify,

@@ -12,7 +12,7 @@ from ebreplicate import manifest
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.machine import has_gpu
-from ebreplicate.plan.plan import Plan, requests, trainings_before
+from ebreplicate.plan.plan import Plan, requests, root_of, trainings_before
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Ticket, key
 from ebreplicate.records import Store, figures_root
@@ -101,6 +101,15 @@ def needs(stage):
         return [ancient(record_of(s)) for s in trainings_before(spec)]
 
     return inputs
+
+
+def order_of(wildcards):
+    """Priority of a training, for a run with a time limit: earlier seeds first, then VGG16, ten classes, and what ends a
+    figure before what begins another. Not positive, so that tables and figures are made as soon as they can be."""
+    spec = PLAN.runs[wildcards.run]
+    root = root_of(spec)
+    later = (not getattr(root, "model", "").startswith("vgg"), root.dataset.endswith("100"), spec.stage != "retrain")
+    return -sum(n * late for n, late in zip((8, 4, 2, 1), (root.seed, *later), strict=True))
 
 
 def records_of(wildcards):

@@ -12,6 +12,7 @@ rule search:
         update(f"{RESULTS}/runs/search/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/search/{{run}}.log",
+    priority: order_of
     conda:
         "../../environment.yml"
     threads: config["threads"]
