@@ -445,6 +445,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as e:
+        if (e.name or "ebreplicate").partition(".")[0] == "ebreplicate":
+            raise
+        install = "`make venv` in a clone, or pip install '.[workflow]'"
+        print(
+            f"error: {e.name} is not installed; the commands need more than the library does: {install}",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as e:
         said = machine.gave_out(e)
         if said is None:
