@@ -207,7 +207,7 @@ def test_a_cell_that_scatters_too_much_can_only_differ(judged):
         if run.arm == "rigl":
             found["metrics"]["last_accuracy"] += 0.3 * (
                 run.seed - 2
-            )  # a mean like the printed number, seeds points apart
+            )  # seeds far apart, mean as before
         return found
 
     _, cells, _ = judged(change=change)
