@@ -8,11 +8,11 @@ import pytest
 from ebreplicate.__main__ import main
 
 # Smoke: runs of the counted items, as in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
-#   with shared searches   16 searches, 184 - 24 retrains of 3 epochs and 24 of 8
-#   without, a search each 8 + 96 retrains of Figure 1, 4 searches of Figure 3, 64 retrains of Table 1, 24 + 24 at
+#   with shared searches   10 searches, 44 - 4 retrains of 3 epochs and 4 of 8
+#   without, a search each 4 + 16 retrains of Figure 1, 4 searches of Figure 3, 32 retrains of Table 1, 4 + 4 at
 #                          emergence
-SHARED = 16 * 8 + 160 * 3 + 24 * 8
-ALONE = 8 * 8 + 96 * (8 + 3) + 4 * 8 + 64 * (8 + 3) + 24 * (8 + 3) + 24 * (8 + 8)
+SHARED = 10 * 8 + 40 * 3 + 4 * 8
+ALONE = 4 * 8 + 16 * (8 + 3) + 4 * 8 + 32 * (8 + 3) + 4 * (8 + 3) + 4 * (8 + 8)
 
 
 @pytest.mark.usefixtures("counted_items")
@@ -20,9 +20,9 @@ def test_plan_prints_runs_and_what_sharing_saves(tmp_path, capsys):
     assert main(["plan", "--scale", "smoke", "--results", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert re.findall(r"^(\w+) +(\d+) runs, 0 done$", text, re.M) == [
-        ("search", "16"),
-        ("draw", "160"),
-        ("retrain", "184"),
+        ("search", "10"),
+        ("draw", "40"),
+        ("retrain", "44"),
     ]
     assert f"training epochs: {SHARED} with shared searches, {ALONE:,} without ({ALONE / SHARED:.1f}x)" in text
     assert re.search(r"^estimated: +[\d.]+ (?:min|h) left of .* trial on this device, 1 CPU thread a run", text, re.M)
@@ -35,9 +35,9 @@ def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
     assert main([*arguments, "--config", "seeds=[7]", "--config", "draw_epochs=[20]"]) == 0
     keys = [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
     assert all("-s7-" in key for key in keys)
-    # 8 searches; draws: 4 panels x 3 ratios x (one, best, emergence), and of Table 1 epochs 1, 3 and 8 of the high rate
+    # 5 searches; draws: 2 panels x 1 ratio x (one, best, emergence), and of Table 1 epochs 1, 3 and 8 of the high rate
     # and 1, 2, 3 and 8 of the low one (its 10, 20, 40 and final).
-    assert len(keys) == 8 + (36 + 4 * 3 + 4 * 4) + (36 + 12 + 4 * 3 + 4 * 4)
+    assert len(keys) == 5 + (6 + 2 * 3 + 2 * 4) + (6 + 2 + 2 * 3 + 2 * 4)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
     [
         # 2 networks x 2 seeds, 8 epochs each.
         (["fig3_mask_distance"], {"search": 4}, (4 * 8, 4 * 8)),
-        # Figure 1 asks for 8 searches, its CIFAR-100 ones among Figure 3's, and 96 retrains of 3 epochs.
+        # Figure 1 asks for 4 searches, its CIFAR-100 ones among Figure 3's, and 16 retrains of 3 epochs.
         (
             ["fig3_mask_distance", "fig1_existence"],
-            {"search": 8, "draw": 96, "retrain": 96},
-            (8 * 8 + 96 * 3, 4 * 8 + 8 * 8 + 96 * (8 + 3)),
+            {"search": 6, "draw": 16, "retrain": 16},
+            (6 * 8 + 16 * 3, 4 * 8 + 4 * 8 + 16 * (8 + 3)),
         ),
         (["structural_costs"], {}, (0, 0)),
     ],
