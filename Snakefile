@@ -29,7 +29,9 @@ include: "workflow/rules/workarounds.smk"
 
 onstart:
     if CPU_ONLY and SCALE == "paper":
-        print("no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything")
+        print(
+            "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
+        )
     manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
 

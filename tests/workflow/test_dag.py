@@ -19,8 +19,8 @@ from ebreplicate.records import Store
 #              detector:  P x R x S at emergence
 #   retrains   one a ticket, and EB Train's continuation at emergence: P x R x S more (at quick instead)
 #   draws      no jobs: a ticket is drawn by the job of its retrain, or by that of the table that reads it.
-# Smoke has two panels and one ratio; of Figure 3, VGG16 on CIFAR-100 is in no panel. It draws 1, 20 and 160 (its epochs 1,
-# 2 and 8) and the best, but not 40 (its epoch 3; 10 is epoch 1): D = 4, T = 1.
+# Smoke has two panels and one ratio; of Figure 3, VGG16 on CIFAR-100 is in no panel. It draws 1, 20 and 160 (its epochs
+# 1, 2 and 8) and the best, but not 40 (its epoch 3; 10 is epoch 1): D = 4, T = 1.
 # Quick has one panel, VGG16 on CIFAR-10: 5 seeds x 2 ratios x 4 draws in Figure 1, 8 seeds x 2 ratios of EB Train; of
 # Table 1's low rate 5 searches with 2 draws; Figure 3 has the searches of PreResNet20 besides, 5 seeds.
 # Paper has D = 13, with 10, 20, 40 and 160 in it.
