@@ -143,6 +143,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _stage(args: argparse.Namespace) -> int:
     """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
+    from ebreplicate.plan.spec import LOW_PRECISIONS
     from ebreplicate.records import Store
 
     planned, spec = _planned(args)
@@ -152,6 +153,10 @@ def _stage(args: argparse.Namespace) -> int:
     processes = planned.processes if asked is None else asked
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
+    together = max(processes, int(os.environ.get("WORLD_SIZE", 1)))
+    if together > 1 and getattr(spec, "precision", "fp32") in LOW_PRECISIONS:
+        # Ranks round their shares of a batch with one generator, and their weights would part.
+        raise UserError(f"--processes: a training in {spec.precision} takes one process, not {together}")
     store = Store(args.results, patient=not args.no_wait)
     keep = sorted({*getattr(args, "keep_epochs", []), *planned.keep.epochs})
     if store.read(spec) is not None:

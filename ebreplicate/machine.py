@@ -20,9 +20,10 @@ REMEDIES = {
 OUT_OF_MEMORY = (
     *("can't allocate memory", "out of memory", "cannot allocate memory", "dataloader worker"),
     *("could not create a primitive", "could not execute a primitive"),
+    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
 )
 """What torch says, in a RuntimeError, when the system or a GPU refuses memory, or has ended a decoding process. The
-last two are all that its library of convolutions says of it."""
+last four are all that its libraries of convolutions and products say of it."""
 
 
 def gave_out(error: BaseException) -> str | None:

@@ -25,7 +25,28 @@ def _on_gpu(name: str) -> bool:
         raise UserError(f"device: expected auto, cpu or cuda, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda was asked for, but torch sees no GPU; use --device auto or cpu")
+    if name == "auto" and not torch.cuda.is_available():
+        _check_usable()
     return name != "cpu" and torch.cuda.is_available()
+
+
+def _check_usable() -> None:
+    """Raise UserError where there is a GPU that this torch should use and cannot: its driver, or the GPU, is too old.
+
+    Days of training on a CPU would be the alternative. A torch without CUDA, and a CUDA_VISIBLE_DEVICES that names no
+    GPU, ask for the CPU.
+    """
+    from ebreplicate.training import provenance
+
+    if torch.version.cuda is None or os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1", "NoDevFiles"):
+        return
+    models = provenance.gpus()
+    if models:
+        raise UserError(
+            f"device: there is {models[0]} with driver {provenance.driver()}, which torch {torch.__version__} (CUDA "
+            f"{torch.version.cuda}) cannot use: CUDA 13 takes driver 580 and compute capability 7.5 or newer. Update "
+            "the driver, install torch 2.11 for CUDA 12.6 (docs/cluster.md), or say --device cpu"
+        )
 
 
 @contextlib.contextmanager

@@ -68,12 +68,40 @@ def _stack(items: list[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack([i for i, _ in items])), torch.tensor([y for _, y in items])
 
 
+def cores() -> int:
+    """Cores that this process may use: fewer than the machine has, under SLURM or in a container."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+SHARED_MEMORY = Path("/dev/shm")
+"""Through which decoding processes pass batches; 64 MB in a container, unless it was given more."""
+AHEAD = 2
+"""Batches that each of them decodes ahead."""
+
+
+def fitting(count: int, batch: int) -> int:
+    """As many of `count` decoding processes as shared memory has room for, each with batches of `batch` bytes.
+
+    Raises UserError where there is room for none: they would die of a bus error.
+    """
+    if not count or not SHARED_MEMORY.is_dir():
+        return count
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    room = free // (AHEAD * max(1, batch))
+    if not room:
+        raise UserError(
+            f"{SHARED_MEMORY}: {free:,} bytes are free, but a batch takes {batch:,}; give the container more (podman "
+            "--shm-size 16g; in a pod an emptyDir of medium Memory), or set EBREPLICATE_WORKERS=0"
+        )
+    return min(count, room)
+
+
 def workers(device: torch.device) -> int:
     """Decoding processes of this training process: EBREPLICATE_WORKERS, or by default the cores shared out, at most 16,
     on a GPU and none on a CPU, where training uses the cores itself. Raises UserError for a value that is no number."""
     text = os.environ.get("EBREPLICATE_WORKERS")
     if text is None:
-        return 0 if device.type == "cpu" else max(1, min(16, (os.cpu_count() or 1) // distributed.world()))
+        return 0 if device.type == "cpu" else max(1, min(16, cores() // distributed.world()))
     if not text.isdecimal():
         raise UserError(f"EBREPLICATE_WORKERS: expected a number of decoding processes (0: none), got {text!r}")
     return int(text)
@@ -117,7 +145,7 @@ class FolderData:
         loader = torch.utils.data.DataLoader(
             Decoder(files, self.side),
             batch_sampler=batches,
-            num_workers=workers(self.device),
+            num_workers=fitting(workers(self.device), max(map(len, batches), default=0) * 3 * self.side**2),
             collate_fn=_stack,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # else it takes numbers from the global one

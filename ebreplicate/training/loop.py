@@ -163,9 +163,12 @@ class Trainer:
         return self._forward_backward(x, y)
 
     def _computation(self) -> graphs.Compute:
-        """Forward and backward, captured on a GPU where nothing draws random numbers or communicates."""
+        """Forward and backward, captured on a GPU where nothing in them draws random numbers or communicates.
+
+        Hooks act before and after them; only those of low precision round, at random, inside.
+        """
         device = next(self.model.parameters()).device
-        plain = not self.hooks and distributed.world() == 1
+        plain = all(hook.precision is None for hook in self.hooks) and distributed.world() == 1
         captured = plain and graphs.wanted(device)
         return graphs.Captured(self._forward_backward, self.model) if captured else self._eager
 

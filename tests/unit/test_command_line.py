@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,6 +80,12 @@ def test_a_retrain_draws_its_ticket_unless_that_was_done(results, tmp_path):
         ("search", canonical(SEARCH), ["--threads", "0"], "--threads: must be at least 1, got 0"),
         ("search", canonical(SEARCH), ["--device", "tpu"], "device: expected auto, cpu or cuda, got 'tpu'"),
         ("draw", canonical(TICKET), [], f"search {key(SEARCH)} has not been run; run it first"),
+        (
+            "search",
+            canonical(replace(SEARCH, precision="bfp8")),
+            ["--processes", "2"],
+            "--processes: a training in bfp8 takes one process, not 2",
+        ),
         ("retrain", canonical(Retrain(TICKET)), [], f"search {key(SEARCH)} has not been run; run it first"),
     ],
 )

@@ -11,7 +11,6 @@ import pytest
 import torch
 from snake import ROOT
 
-from ebreplicate import checkout
 from ebreplicate.errors import UserError
 from ebreplicate.training import device, provenance
 from ebreplicate.training.device import slot
@@ -51,6 +50,25 @@ def test_without_a_gpu_auto_is_the_cpu_and_cuda_is_refused():
         assert chosen == torch.device("cpu")
     with pytest.raises(UserError, match=r"^device: cuda was asked for, but torch sees no GPU"), slot("cuda"):
         pass
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_gpu_that_torch_cannot_use_is_an_error_unless_the_cpu_was_asked_for(monkeypatch):
+    monkeypatch.setattr(provenance, "gpus", lambda: ["Tesla V100"])
+    monkeypatch.setattr(provenance, "driver", lambda: "535.104")
+    monkeypatch.setattr(torch.version, "cuda", "13.2")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(UserError, match=r"there is Tesla V100 with driver 535\.104, which torch .* cannot use"), slot():
+        pass
+    with slot("cpu") as chosen:
+        assert chosen == torch.device("cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with slot("auto") as chosen:
+        assert chosen == torch.device("cpu")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(torch.version, "cuda", None)  # torch's CPU build
+    with slot("auto") as chosen:
+        assert chosen == torch.device("cpu")
 
 
 def test_an_unknown_device_is_refused():
@@ -175,24 +193,3 @@ def test_a_number_of_slots_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("EBREPLICATE_GPU_SLOTS", text)
     with pytest.raises(UserError, match=r"^EBREPLICATE_GPU_SLOTS: expected a positive integer"), slot():
         pass
-
-
-def test_the_code_is_named_by_its_commit_and_clean_only_where_python_is_as_committed(tmp_path, monkeypatch):
-    def git(*arguments):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(["git", *who, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    monkeypatch.setattr(checkout, "__file__", str(tmp_path / "checkout.py"))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.code() == (None, None)  # no checkout
-    git("init", "--quiet")
-    (tmp_path / "a.py").write_text("1\n")
-    (tmp_path / "notes").write_text("1\n")
-    git("add", ".")
-    git("commit", "--quiet", "-m", "first")
-    (tmp_path / "notes").write_text("2\n")
-    (tmp_path / "new.py").write_text("untracked\n")
-    assert provenance.code() == (git("rev-parse", "HEAD"), True)
-    (tmp_path / "a.py").write_text("2\n")
-    assert provenance.code() == (git("rev-parse", "HEAD"), False)

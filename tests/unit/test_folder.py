@@ -1,7 +1,10 @@
 """Image folders: the generated set, windows and pixels beside torchvision's, order by seed and epoch, refusals."""
 
 import math
+import os
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,6 +159,28 @@ def test_augmentations_of_small_images_are_refused(small, augment):
         small.batches(20, augment, 0)
     with pytest.raises(UserError, match=r"^Recipe\.augment: 'imagenet' is for datasets of image files"):
         data.load("digits", CPU, 20, 20).batches(20, "imagenet", 0)
+
+
+@pytest.mark.parametrize(("free", "count"), [(10**9, 8), (500, 2), (200, 1)])
+def test_decoding_processes_fit_into_shared_memory(free, count, monkeypatch):
+    monkeypatch.setattr(folder, "SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert folder.fitting(8, batch=100) == count  # each decodes two batches ahead
+    assert folder.fitting(0, batch=10**12) == 0
+    with pytest.raises(
+        UserError, match=r"^/: [\d,]+ bytes are free, but a batch takes 1,000,000,000,000; give the cont"
+    ):
+        folder.fitting(1, batch=10**12)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor masks on this system")
+def test_decoding_processes_are_as_many_as_the_cores_that_may_be_used():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert folder.workers(torch.device("cuda")) == 1
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @pytest.mark.parametrize("text", ["-1", "two", ""])

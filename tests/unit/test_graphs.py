@@ -1,15 +1,21 @@
 """The bookkeeping around a captured step, with a stand-in for the graph that computes anew into the captured memory."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers import CPU, images, random_network
 
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe
-from ebreplicate.training import graphs
+from ebreplicate.plan.spec import Recipe, Sparse
+from ebreplicate.pruning.weights import weight_counts
+from ebreplicate.training import graphs, lowprecision
 from ebreplicate.training.loop import Trainer
+from ebreplicate.training.masking import MaskWeights
+from ebreplicate.training.soft import SoftFilters
+from ebreplicate.training.sparsifiers import SPARSIFIERS
+from ebreplicate.training.taylor import Taylor
 
 
 class StandIn:
@@ -59,6 +65,43 @@ def test_captured_steps_and_ones_of_another_shape_are_the_steps_without_a_graph(
     assert len(log) == 1
     assert same_losses == losses
     assert all(torch.equal(weights[k], v) for k, v in same_weights.items())
+
+
+def hooked(model, hook, compute=None):
+    """As `trained`, with a step hook; the weights after each step."""
+    trainer = Trainer(copy.deepcopy(model), Recipe(lr=0.05), hooks=[hook], steps_per_epoch=3)
+    if compute:
+        trainer.compute = compute(trainer)
+    for i, n in enumerate((8, 8, 5, 8, 5, 8)):
+        trainer.step(images(n, seed=i), torch.arange(n) % 10, step=i)
+    return trainer.model.state_dict()
+
+
+SPARSE = Sparse("vgg16", "cifar10", width=0.125, sparsity=0.5, interval=2)
+HOOKS = {
+    "masks": lambda model: MaskWeights(torch.arange(sum(weight_counts(model))) % 3 > 0),
+    "taylor": lambda _: Taylor(),
+    "soft filters": lambda _: SoftFilters(0.3),
+    **{m: lambda _, m=m: SPARSIFIERS.load(m)(replace(SPARSE, method=m)) for m in ("static", "rigl", "snfs", "set")},
+}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_captured_steps_with_hooks_are_the_steps_without_a_graph(name, monkeypatch):
+    model, log = random_network("vgg16", 0.125, seed=0).train(), []
+    weights = hooked(model, HOOKS[name](model))
+    same = hooked(model, HOOKS[name](model), lambda trainer: captured(trainer, log))
+    assert len(log) == 1
+    assert all(torch.equal(weights[k], v) for k, v in same.items())
+
+
+def test_only_hooks_that_round_keep_a_step_from_being_captured(monkeypatch):
+    monkeypatch.setattr(graphs, "wanted", lambda _: True)
+    model = random_network("vgg16", 0.125, seed=0)
+    kinds = {p: Trainer(model, Recipe(), p, lowprecision.hooks(p, seed=0)).compute for p in ("fp32", "bfp8")}
+    assert isinstance(kinds["fp32"], graphs.Captured)
+    assert not isinstance(kinds["bfp8"], graphs.Captured)
+    assert isinstance(Trainer(model, Recipe(), hooks=[Taylor()]).compute, graphs.Captured)
 
 
 def test_a_step_that_cannot_be_captured_is_told_once_and_runs_without():

@@ -106,5 +106,8 @@ def test_code_in_its_own_repository_has_the_commit_and_says_whether_it_was_chang
     monkeypatch.setattr(provenance, "git", copy.git)
     commit = git(tmp_path, "rev-parse", "HEAD")
     assert provenance.code() == (commit, True)
+    (tmp_path / "notes.txt").write_text("no code")
+    (tmp_path / "new.py").write_text("untracked")
+    assert provenance.code() == (commit, True)
     (tmp_path / "ebreplicate" / "checkout.py").write_text("changed")
     assert provenance.code() == (commit, False)
