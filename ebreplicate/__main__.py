@@ -22,10 +22,12 @@ from ebreplicate.training import interruption
 from ebreplicate.training.interruption import CONTINUE, Interrupted
 
 
-def _training_options(parser: argparse.ArgumentParser) -> None:
+def _training_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
     parser.add_argument(
-        "spec",
-        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or name of a run in --results",
+        "specs" if several else "spec",
+        nargs="+" if several else None,
+        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
+        "(manifest.jsonl, which Snakemake writes) or begun in --results",
     )
     parser.add_argument("--results", default="results", help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
@@ -64,9 +66,11 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
+    graph = sub.add_parser("graph", help="search, draw and retrain tickets of a graph; several runs in one process")
+    _training_options(graph, several=True)
     for command in (search, retrain, sparse):
         command.add_argument(
-            "--processes", type=int, default=1, help="processes of this training, one GPU each (default: 1)"
+            "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
         )
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
@@ -76,6 +80,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--scale", required=True, help="smoke, quick or paper")
         command.add_argument("--results", default="results")
         command.add_argument("--config", action="append", default=[], help="overrides of the scale, KEY=VALUE (YAML)")
+        if name == "tabulate":
+            command.add_argument(
+                "--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)"
+            )
         if name == "plot":
             command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
 
@@ -92,21 +100,13 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--results", default="results")
     plan.add_argument("--config", action="append", default=[])
     plan.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
-    plan.add_argument("--runs", action="store_true", help="list every run with its spec")
-
-    campaign = sub.add_parser("campaign", help="work through a scale within a time budget, the most telling runs first")
-    campaign.add_argument("--scale", default="smoke")
-    campaign.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
-    campaign.add_argument(
-        "--budget", type=float, required=True, metavar="HOURS", help="stop, resumable, after this long"
+    plan.add_argument(
+        "--device",
+        default="auto",
+        help="whose time is estimated: auto, cpu or cuda (a trial here), or a GPU by its stated rate, for example h200",
     )
-    campaign.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
-    campaign.add_argument("--threads", type=int, default=1, help="CPU threads of each (default: 1)")
-    campaign.add_argument("--results", default="results")
-    campaign.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
-    campaign.add_argument("--device", default="auto")
-    campaign.add_argument("--config", action="append", default=[])
-    campaign.add_argument("--dry-run", action="store_true", help="only list the runs that are left, in order")
+    plan.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
+    plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
     merge = sub.add_parser("merge", help="take the finished runs of another results folder")
     merge.add_argument("other", help="results folder to take from")
@@ -132,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
 
     data = sub.add_parser("data", help="download, make or verify a dataset")
-    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet")
+    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet|cora|citeseer|pubmed")
     data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
 
     readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
@@ -143,24 +143,22 @@ def parser() -> argparse.ArgumentParser:
 
 def _stage(args: argparse.Namespace) -> int:
     """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
-    from ebreplicate.plan import spec as specs
     from ebreplicate.records import Store
 
-    spec = specs.from_json(_spec_text(args))
-    if spec.stage != args.command:
-        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    planned, spec = _planned(args)
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
-    processes = getattr(args, "processes", 1)
+    asked = getattr(args, "processes", None)
+    processes = planned.processes if asked is None else asked
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results, patient=not args.no_wait)
-    keep = getattr(args, "keep_epochs", [])
+    keep = sorted({*getattr(args, "keep_epochs", []), *planned.keep.epochs})
     if store.read(spec) is not None:
         return _already_done(spec, store, keep)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
-        _train(args, spec, store, processes)
+        _train(args, spec, store, processes, planned.keep)
         return 0
     with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
         if not mine:
@@ -168,10 +166,30 @@ def _stage(args: argparse.Namespace) -> int:
         if store.read(spec) is not None:  # whom we waited for has run it
             return _already_done(spec, store, keep)
         try:
-            _train(args, spec, store, processes)
+            _train(args, spec, store, processes, planned.keep)
         except Busy:
             return BUSY
     return 0
+
+
+def _graph(args: argparse.Namespace) -> int:
+    """Run the graph runs one after another; specs and graphs of all are checked before the first is run."""
+    from ebreplicate.records import Store
+
+    runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
+    specs, store = [_planned(run)[1] for run in runs], Store(args.results)
+    needed = dict.fromkeys(spec.dataset for spec in specs if not store.done(spec))
+    if needed:
+        from ebreplicate.graphs.data import load
+
+        for name in needed:
+            load(name, Path(args.data))
+    code = 0
+    for run in runs:
+        code = max(code, _stage(run))
+        if interruption.wanted() and run is not runs[-1]:
+            raise Interrupted("stopped between two runs")
+    return code
 
 
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
@@ -188,8 +206,8 @@ def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
-    """Run one training stage, whose lock is ours."""
+def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
+    """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
     interruption.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
     import torch
 
@@ -209,16 +227,33 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
         stages.draw(spec, store, root, args.device)
         return
+    if args.command == "graph":  # on the CPU
+        stages.graph_tickets(spec, store, root)
+        return
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
             store = ReadOnlyStore(args.results)
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
-            stages.search(spec, store, root, device, keep)
+            stages.search(spec, store, root, device, keep | planned)
         elif args.command == "sparse":
             stages.sparse(spec, store, root, device)
         else:
-            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
+            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)) | planned)
+
+
+def _planned(args: argparse.Namespace) -> tuple[Any, Any]:
+    """A run given as JSON, as a file, or by its key: as the manifest or its folder has it, and its checked spec."""
+    from ebreplicate import manifest
+    from ebreplicate.plan import spec as specs
+
+    by_key = not args.spec.lstrip().startswith("{") and Path(args.spec).name == args.spec
+    planned = manifest.find(args.spec, Path(args.results)) if by_key else None
+    planned = planned or manifest.Planned(_spec_text(args))
+    spec = specs.from_json(planned.text)
+    if spec.stage != args.command:
+        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    return planned, spec
 
 
 def _spec_text(args: argparse.Namespace) -> str:
@@ -232,7 +267,8 @@ def _spec_text(args: argparse.Namespace) -> str:
         return regular_text(named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec))
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else e
-        raise UserError(f"spec: {shown(args.spec)} is neither JSON nor a readable file ({reason})") from None
+        known = "neither JSON nor a readable file, nor the key of a run that was begun or planned in --results"
+        raise UserError(f"spec: {shown(args.spec)} is {known} ({reason})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -240,11 +276,29 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     scale = _scale(args)
     if args.command == "tabulate":
+        _draw_tickets(args, scale)
         pipeline.tabulate(args.item, scale, Path(args.results))
     elif args.command == "plot":
         pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
     else:
         pipeline.compare(scale, Path(args.results))
+
+
+def _draw_tickets(args: argparse.Namespace, scale: Any) -> None:
+    """Draw the tickets that an item's table reads and that no retrain of its own is going to draw."""
+    from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.plan.plan import Plan, requests, trainings_before
+    from ebreplicate.plan.spec import Retrain, Ticket, key
+    from ebreplicate.records import Store
+
+    store, plan = Store(args.results), Plan(requests(scale, [EXPERIMENTS.check(args.item)]))
+    others = {key(s.ticket) for s in plan.stage(Retrain) if not store.done(s)}
+    for ticket in plan.stage(Ticket):
+        ready = all(map(store.done, trainings_before(ticket)))
+        if ready and key(ticket) not in others and not store.done(ticket):
+            from ebreplicate import stages
+
+            stages.have_drawn(ticket, store, Path(args.data))
 
 
 def _redraw(args: argparse.Namespace) -> None:
@@ -262,22 +316,46 @@ def _scale(args: argparse.Namespace) -> Any:
 
 
 def _plan(args: argparse.Namespace) -> None:
+    from ebreplicate.errors import unknown
     from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.report.estimate import DEVICES
     from ebreplicate.report.planning import describe, list_runs
 
     items = [EXPERIMENTS.check(i) for i in args.items]
-    print((list_runs if args.runs else describe)(_scale(args), Path(args.results), items))
+    if args.threads < 1:
+        raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    if args.device not in DEVICES:
+        raise unknown("--device", args.device, DEVICES)
+    scale, results = _scale(args), Path(args.results)
+    if args.runs:
+        print(list_runs(scale, results, items))
+        return
+    for line in describe(scale, results, items, args.device, args.threads, _in_place):
+        _in_place("")
+        print(line, flush=True)
+
+
+def _in_place(text: str) -> None:
+    """Show on a terminal what is being done, on one line that the next replaces."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _data(args: argparse.Namespace) -> None:
     from ebreplicate.errors import unknown
-    from ebreplicate.training import data
+    from ebreplicate.graphs.names import GRAPHS
     from ebreplicate.training.datasets import ON_DISK
 
+    graphs = [name for name, info in GRAPHS.items() if info.files]
     for name in args.names:
-        if name not in ON_DISK:
-            raise unknown("data", name, ON_DISK)
-        data.prepare(name, Path(args.data))
+        if name not in (*ON_DISK, *graphs):
+            raise unknown("data", name, (*ON_DISK, *graphs))
+    for name in args.names:
+        if name in graphs:
+            from ebreplicate.graphs.data import prepare
+        else:
+            from ebreplicate.training.data import prepare
+        prepare(name, Path(args.data))
         print(f"{name}: verified in {args.data}")
 
 
@@ -295,22 +373,6 @@ def _readme(args: argparse.Namespace) -> None:
     from ebreplicate.report import readme
 
     readme.update(Path(), Path(args.results), check=args.check)
-
-
-def _campaign(args: argparse.Namespace) -> int:
-    from ebreplicate import campaign
-    from ebreplicate.experiments import EXPERIMENTS
-    from ebreplicate.plan.spec import key
-    from ebreplicate.records import Store
-
-    scale, items = _scale(args), [EXPERIMENTS.check(i) for i in args.items] or list(EXPERIMENTS)
-    if args.dry_run:
-        store = Store(args.results)
-        left = [s for s in campaign.ordered(scale, items)[1] if not store.done(s)]
-        print("\n".join(f"{s.stage}\t{key(s)}" for s in left))
-        return 0
-    paths = (Path(args.results), Path(args.data))
-    return campaign.run(scale, items, *paths, args.device, args.workers, args.threads, args.budget * 3600)
 
 
 def _merge(args: argparse.Namespace) -> None:
@@ -345,13 +407,13 @@ COMMANDS = {
     "draw": _stage,
     "retrain": _stage,
     "sparse": _stage,
+    "graph": _graph,
     "tabulate": _evaluate,
     "plot": _evaluate,
     "compare": _evaluate,
     "redraw": _redraw,
     "plan": _plan,
     "data": _data,
-    "campaign": _campaign,
     "merge": _merge,
     "forget": _forget,
     "verify": _verify,
@@ -383,6 +445,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as e:
+        if (e.name or "ebreplicate").partition(".")[0] == "ebreplicate":
+            raise
+        install = "`make venv` in a clone, or pip install '.[workflow]'"
+        print(
+            f"error: {e.name} is not installed; the commands need more than the library does: {install}",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as e:
         said = machine.gave_out(e)
         if said is None:

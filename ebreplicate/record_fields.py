@@ -61,6 +61,10 @@ METRICS = {
     **_kinds(_count, "a count", "compact_nnz", "compact_bytes", "stable_nnz"),
     **_kinds(_named(_each(_count)), "lists of counts by name", "input_connections"),
     **_kinds(_named(_or_none(_count)), "counts or null by name", "emergence"),
+    **_kinds(_each(_count), "a list of counts", "draws", "edges"),
+    **_kinds(_count, "a count", "test_nodes"),
+    **_kinds(_each(_number), "a list of numbers, not negative", "tied"),
+    **_kinds(_named(_each(_percent)), "lists of percentages by arm", "accuracy", "accuracy_at_best_validation"),
 }
 COST = {
     **_kinds(_named(_number), "numbers by name", "forward_flops", "training_flops", "search_flops", "retrain_flops"),
@@ -91,11 +95,18 @@ def _missing(record: dict[str, Any]) -> str | None:
         if "epoch" not in metrics or (metrics["epoch"] is None) == (record["status"] == "ok"):
             return "metrics.epoch: a draw has one exactly where its status is ok"
         return None if "authors" in metrics.get("emergence", {}) else "metrics.emergence: lacks authors"
+    if record["stage"] == "graph":
+        lacking = [n for n in ("epoch", "epochs", "test_nodes", "accuracy") if n not in metrics]
+        return f"metrics.{lacking[0]}: missing" if lacking else _missing_cost(cost)
     if record["status"] == "no-ticket":
         return None if "epochs" in metrics else "metrics.epochs: missing"
     for name in ("epochs", "last_accuracy", "best_accuracy"):
         if metrics.get(name) is None and record["status"] == "ok":
             return f"metrics.{name}: missing"
+    return _missing_cost(cost)
+
+
+def _missing_cost(cost: dict[str, Any]) -> str | None:
     if not cost.get("training_flops", {}).get("authors", 0) > 0:
         return "cost.training_flops.authors: missing, or not positive"
     return None if "seconds" in cost else "cost.seconds: missing"

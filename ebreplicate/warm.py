@@ -19,7 +19,7 @@ IDLE_SECONDS = 20
 START_SECONDS = 120
 LONGEST_PATH = 100
 """Bytes of a socket's path; Linux takes 107, macOS 103."""
-COMMANDS = ("search", "draw", "retrain", "sparse", "tabulate", "plot", "compare", "redraw")
+COMMANDS = ("search", "draw", "retrain", "sparse", "graph", "tabulate", "plot", "compare", "redraw")
 """Commands whose imports take longer than a small run."""
 
 # A client imports this module at the start of every job of the workflow: what only a server needs, or a client that

@@ -11,9 +11,11 @@ import numpy as np
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import Claim
+from ebreplicate.graphs.costs import of_run
+from ebreplicate.graphs.names import ARMS, GRAPHS
 from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Spec, Ticket, Training
+from ebreplicate.plan.spec import GraphTickets, Recipe, Retrain, Search, Spec, Ticket, Training
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import pipeline
 
@@ -103,11 +105,46 @@ def write(
         if isinstance(spec, Ticket):
             store.write(spec, drawn(spec, emergence(spec)))
             continue
+        if isinstance(spec, GraphTickets):
+            store.write(spec, *graph_run(spec, lambda arm, draw: 50.0))
+            continue
         outcome = outcomes(spec)
         if isinstance(spec, Retrain) and spec.ticket.at in ("eb", "epi") and emergence(spec.ticket) is None:
             outcome = Outcome(None, "no-ticket")
         if outcome is not None:
             store.write(spec, trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome)))
+
+
+def graph_run(
+    spec: GraphTickets, accuracy: Callable[[str, int], float], emerged: int | None = 7
+) -> tuple[dict[str, Any], list[dict[str, int]]]:
+    """Record and history of a run over a graph: accuracies by arm and draw epoch, the detector firing at `emerged`. Of
+    random edges, the draw is the number of the graph; of the unpruned graph, 0."""
+    draws = [*spec.draws, spec.epochs if emerged is None else emerged + 1]
+    if not spec.p_graph:
+        arms, emerged = {"unpruned": [accuracy("unpruned", 0)]}, None
+    else:
+        arms = {a: [accuracy(a, d) for d in draws] for a in (ARMS if spec.p_weight else ARMS[:1])}
+        arms |= (
+            {"random-edges": [accuracy("random-edges", n) for n in range(spec.random_graphs)]}
+            if spec.random_graphs
+            else {}
+        )
+    metrics = {"epoch": emerged, "epochs": spec.epochs, "test_nodes": 150, "accuracy": arms}
+    metrics |= {"accuracy_at_best_validation": arms}
+    history = []
+    if spec.p_graph:
+        rules = {"graph": emerged, **dict.fromkeys(("weights", "mean", "sum"), emerged if spec.p_weight else None)}
+        kept = len(draws) * [round(GRAPHS[spec.dataset].edges * (1 - spec.p_graph))]
+        metrics |= {"emergence": rules, "draws": draws, "tied": [0.0] * len(draws), "edges": kept}
+        layers = {"layer1": 100, "layer2": 0} if spec.p_weight else {}
+        near = spec.epochs if emerged is None else emerged
+        history = [
+            {"epoch": e, **{name: n if e < near else 0 for name, n in {"graph": 100, **layers}.items()}}
+            for e in range(3, spec.epochs)
+        ]
+    cost = {**of_run(spec, emerged), "seconds": 1.0}
+    return {"status": "ok", "metrics": metrics, "cost": cost, "provenance": {}}, history
 
 
 def write_scores(store: Store, spec: Search, rows: np.ndarray) -> None:

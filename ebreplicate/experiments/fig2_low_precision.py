@@ -31,7 +31,7 @@ class Fig2(Experiment):
                     found = tickets(scale, search, ratios).values()
                     out += [search, *(retrain(scale, t) for t in found)]
         for dataset, model, ratios in grid.panels():
-            for seed in scale.seeds_for(model)[grid.seeds :]:
+            for seed in scale.seeds_for(model)[grid.seeds :] if grid.seeds else ():
                 out += tickets(scale, scale.search(model, dataset, seed), ratios).values()
         return out
 

@@ -191,7 +191,7 @@ def draw(scale: Scale, table: Any) -> Any:
             look = {"ncols": 2 if deep else 1, "fontsize": "small"}
             figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
     grid = grid_of(scale)
-    few, many = (len(scale.seeds[:n]) for n in (grid.seeds, grid.deep_seeds))
+    few, many = (len(scale.chosen(n)) for n in (grid.seeds, grid.deep_seeds))
     note = f"scale {scale.name}, {base.count(few, 'seed')} (deep: {many}), "
     note += "mean, seeds as dots, 95 % t-interval (faint, cut off); grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))

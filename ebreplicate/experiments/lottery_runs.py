@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.scale import Scale, Seeds, need_seeds
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket
 
 ITEM = "lottery_tickets"
@@ -70,8 +70,8 @@ class Panel(Spec):
 class Grid(Spec):
     """What this item runs at a scale: a panel a network; how many of the scale's seeds, of deep networks apart."""
 
-    seeds: int
-    deep_seeds: int
+    seeds: Seeds
+    deep_seeds: Seeds
     lenet300: Panel | None = None
     conv2: Panel | None = None
     conv4: Panel | None = None
@@ -81,7 +81,7 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         for name in ("seeds", "deep_seeds"):
-            need(getattr(self, name) >= 1, f"Grid.{name}", f"must be at least 1, got {getattr(self, name)}")
+            need_seeds(getattr(self, name), f"Grid.{name}")
 
     @property
     def panels(self) -> dict[str, Panel]:
@@ -134,7 +134,7 @@ def planned(scale: Scale, models: Collection[str] = (*SMALL, *DEEP)) -> list[Pla
             continue
         deep = model in DEEP
         settings = panel.settings if deep else {"plain": (panel.recipe, 0)}
-        for seed in scale.seeds[: grid.deep_seeds if deep else grid.seeds]:
+        for seed in scale.chosen(grid.deep_seeds if deep else grid.seeds):
             for setting, (recipe, rewind) in settings.items():
                 search = scale.search(model, DATASET[model], seed, recipe, validation=panel.validation)
                 if not rewind:

@@ -202,5 +202,6 @@ LENET300 = replace(
     item="lottery_lenet300",
     title="Lottery tickets, LeNet-300-100 on MNIST",
     models=("lenet300",),
+    trains_on_cpu=True,
 )
 """The network that a CPU trains at that paper's own scale."""

@@ -18,9 +18,11 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate import style
 
     plt = style.use()
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3.6))
+    panels = base.panels(scale)
+    figure, axes = plt.subplots(1, len(panels), figsize=(max(6.5, 3.25 * len(panels)), 3.6), squeeze=False)
+    axes = axes[0]
     lines: list[Any] = []
-    for axis, (dataset, model) in zip(axes, base.panels(), strict=True):
+    for axis, (dataset, model) in zip(axes, panels, strict=True):
         lines = _panel(axis, scale, table, dataset, model)
     axes[0].set_ylabel("retrain accuracy (%)")
     where = "" if scale.comparable else ", right axis"

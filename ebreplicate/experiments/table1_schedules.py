@@ -38,7 +38,11 @@ def seeds_of(scale: Scale) -> tuple[int, ...]:
 def searches(scale: Scale, dataset: str, model: str, seed: int) -> dict[str, Search]:
     """The search of each schedule; the first is Figure 1's."""
     low = scale.low_lr(scale.recipe)
-    return {HIGH: scale.search(model, dataset, seed), LOW: scale.search(model, dataset, seed, low)}
+    evaluation = scale.evaluation(dataset)
+    return {
+        HIGH: scale.search(model, dataset, seed),
+        LOW: scale.search(model, dataset, seed, low, evaluation=evaluation),
+    }
 
 
 def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[str, str], Retrain]:
@@ -68,14 +72,14 @@ class Table1(Experiment):
         return [
             spec
             for seed in seeds_of(scale)
-            for dataset, model in base.panels()
+            for dataset, model in base.panels(scale)
             for spec in retrains(scale, dataset, model, seed).values()
         ]
 
     def table(self, scale: Scale, store: Any) -> Any:
         """One row a retrain and one a search (draw "dense")."""
         rows = []
-        for dataset, model in base.panels():
+        for dataset, model in base.panels(scale):
             for seed in seeds_of(scale):
                 names = {"model": model, "dataset": dataset}
                 for schedule, search in searches(scale, dataset, model, seed).items():
@@ -93,7 +97,7 @@ class Table1(Experiment):
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """The 32 cells of the table, one of them misprinted."""
         out = []
-        for dataset, model in base.panels():
+        for dataset, model in base.PANELS:
             for schedule in (HIGH, LOW):
                 for draw, value in printed(dataset, model, schedule).items():
                     misprint = (dataset, model, schedule, draw) == MISPRINT
@@ -116,7 +120,7 @@ class Table1(Experiment):
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """The large initial rate draws better early tickets."""
         contrasts = {}
-        for dataset, model in base.panels():
+        for dataset, model in base.PANELS:
             for draw in ("10", "20"):
                 where = {"dataset": dataset, "model": model, "draw": draw}
                 high = by_seed(table, schedule=HIGH, **where)

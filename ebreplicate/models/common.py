@@ -35,19 +35,6 @@ class Network(nn.Module):
     residual: bool
 
 
-Built = TypeVar("Built", bound=Network)
-
-
-def initialised(model: Built, how: str) -> Built:
-    """`model` with its weights drawn anew: "glorot-uniform", biases zero (Glorot & Bengio, 2010); "model": as built."""
-    if how == "glorot-uniform":
-        for layer in weight_layers(model).values():
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return model
-
-
 NARROW = 16
 """Input channels from which on torch 2.15 trains a strided 1x1 convolution on a CPU correctly.
 
@@ -64,6 +51,19 @@ class StridedPointwise(nn.Conv2d):
         """Map x (B, in, H, W) to (B, out, ceil(H / stride), ceil(W / stride))."""
         down, right = self.stride
         return nn.functional.conv2d(x[:, :, ::down, ::right], self.weight, self.bias)
+
+
+Built = TypeVar("Built", bound=Network)
+
+
+def initialised(model: Built, how: str) -> Built:
+    """`model` with its weights drawn anew: "glorot-uniform", biases zero (Glorot & Bengio, 2010); "model": as built."""
+    if how == "glorot-uniform":
+        for layer in weight_layers(model).values():
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return model
 
 
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -11,13 +11,21 @@ import yaml
 
 from ebreplicate.errors import UserError, clipped, shown, unknown
 from ebreplicate.models import takes_images
-from ebreplicate.plan.fields import from_dict
+from ebreplicate.plan.fields import from_dict, need
 from ebreplicate.plan.spec import Recipe, Search, Sparse
 from ebreplicate.reading import strict_json
 from ebreplicate.training.datasets import INFO
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
+Seeds = int | tuple[int, ...]
+"""Of an item's settings: how many of the scale's seeds, the first of them; or the seeds themselves."""
+
+
+def need_seeds(seeds: Seeds, where: str) -> None:
+    """Raise UserError unless `seeds`, the setting called `where`, means at least one."""
+    number = seeds if isinstance(seeds, int) else len(seeds)
+    need(number >= 1, where, f"must be at least 1, or a list of seeds, got {seeds}")
 
 
 def configuration(name: str) -> str:
@@ -48,6 +56,27 @@ class Scale:
     compiled: bool = False
     """Of every recipe that names none, the items' own among them."""
     seeds_of: dict[str, int] = field(default_factory=dict)
+    panels: tuple[str, ...] = ()
+    """Panels of the paper's figures that are run, as model_dataset by the paper's names; none named: all."""
+    ratios: tuple[float, ...] = ()
+    """Of the paper's pruning ratios, those that are run; none named: all."""
+
+    def runs_panel(self, model: str, dataset: str) -> bool:
+        """Whether the panel of the paper's `model` on `dataset` is run."""
+        return not self.panels or f"{model}_{dataset}" in self.panels
+
+    def runs_ratio(self, ratio: float) -> bool:
+        """Whether the paper's pruning `ratio` is run."""
+        return not self.ratios or ratio in self.ratios
+
+    def chosen(self, seeds: Seeds) -> tuple[int, ...]:
+        """The seeds that an item's setting means."""
+        return self.seeds[:seeds] if isinstance(seeds, int) else seeds
+
+    def evaluation(self, dataset: str) -> str:
+        """What trainings by the scale's recipe on the paper's `dataset` are evaluated on (`Training.evaluation`)."""
+        found: str = self.datasets[dataset].get("evaluation", "test")
+        return found
 
     def seeds_for(self, model: str) -> tuple[int, ...]:
         """The seeds that the paper's `model` is run with: all, or the first `seeds_of[model]` of them."""
@@ -68,6 +97,8 @@ class Scale:
                 raise unknown(f"{self.name}.yaml {kind_of}", name, known)
         net, data = dict(self.models[model]), dict(self.datasets[dataset])
         names = {"model": net.pop("name"), "dataset": data.pop("name"), "recipe": recipe or self.recipe, "seed": seed}
+        if recipe is not None:  # an item with a recipe of its own names its evaluation, where that is not "test"
+            data.pop("evaluation", None)
         return kind(**{**names, "precision": self.precision, **net, **data, **more})
 
     def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None, **more: Any) -> Search:
@@ -193,7 +224,7 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    usual = {"seeds_of": {}, "compiled": False} | _yaml(_read(name), where)
+    usual = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": []} | _yaml(_read(name), where)
     given = overrides or {}
     for name_of in given:
         if name_of not in usual:
@@ -209,6 +240,10 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     for draw in data["draw_epochs"]:
         if not isinstance(draw, int) or draw not in epochs:
             raise UserError(f"{where}: draw_epochs: {draw} is unscheduled; add it to epochs, or use one of {[*epochs]}")
+    known = [f"{model}_{dataset}" for model in data["models"] for dataset in data["datasets"]]
+    for panel in data["panels"]:
+        if panel not in known:
+            raise unknown(f"{where} panels", panel, known)
     for model in data["seeds_of"]:
         if model not in data["models"]:
             raise unknown(f"{where} seeds_of", model, data["models"])
@@ -226,6 +261,8 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
         precision=data["precision"],
         compiled=data["compiled"],
         seeds_of=data["seeds_of"],
+        panels=tuple(data["panels"]),
+        ratios=tuple(data["ratios"]),
     )
     for model, network in scale.models.items():  # specs are built once, so a bad name or size is refused here
         for dataset, images in scale.datasets.items():

@@ -8,9 +8,10 @@ moves no existing key; for the same reason a default is never edited.
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebreplicate.errors import UserError, shown, unknown
+from ebreplicate.graphs.names import GRAPHS, SEARCH_ROUNDS
 from ebreplicate.models import FULLY_CONNECTED, MODELS, check_images
 from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
@@ -386,9 +387,66 @@ class Sparse(Training):
         return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}{compact}"
 
 
+@dataclass(frozen=True)
+class GraphTickets(Spec):
+    """Tickets of a graph at one pair of ratios: a search, its draws and every retraining of them, in one run (GEBT).
+
+    `p_graph`, `p_weight`: fractions of the edges and of the weights that are removed; both 0: the unpruned graph is
+    trained. p_weight 0: edges are searched on trained, frozen weights; else edges and weights together. `draws`:
+    epochs of the search after which tickets are drawn, beside the one where the detector fires. `random_graphs`: how
+    many graphs of as many random edges are trained as well. `epochs`: of the search; a training has one update less.
+    """
+
+    dataset: str
+    p_graph: float = 0.0
+    p_weight: float = 0.0
+    seed: int = 0
+    draws: tuple[int, ...] = ()
+    random_graphs: int = 0
+    epochs: int = 100
+
+    stage = "graph"
+    model: ClassVar[str] = "gcn"
+    width: ClassVar[float] = 1.0
+    precision: ClassVar[str] = "fp32"
+    train_size: ClassVar[int | None] = None
+    """What every training has; here always the same."""
+
+    def _validate(self) -> None:
+        if self.dataset not in GRAPHS:
+            raise unknown("GraphTickets.dataset", self.dataset, GRAPHS)
+        for name in ("p_graph", "p_weight"):
+            need(0 <= getattr(self, name) < 1, f"GraphTickets.{name}", f"must lie in [0, 1), got {getattr(self, name)}")
+        edges_too = self.p_graph > 0 or not (self.p_weight or self.draws or self.random_graphs)
+        need(edges_too, "GraphTickets.p_graph", "must be positive where anything is pruned or drawn")
+        need(0 <= self.seed < 2**32, "GraphTickets.seed", f"must lie in 0..2**32-1, got {self.seed}")
+        rounds = f"must be a multiple of {SEARCH_ROUNDS} from 8 to 10000, got {self.epochs}"
+        need(8 <= self.epochs <= 10_000 and self.epochs % SEARCH_ROUNDS == 0, "GraphTickets.epochs", rounds)
+        ordered = list(self.draws) == sorted({d for d in self.draws if 0 <= d <= self.epochs})
+        need(ordered, "GraphTickets.draws", f"must increase strictly in 0..{self.epochs}, got {list(self.draws)}")
+        many = self.random_graphs
+        need(0 <= many <= 100, "GraphTickets.random_graphs", f"must lie in 0..100, got {many}")
+
+    @property
+    def slug(self) -> str:
+        """Human-readable part of the key."""
+        return f"gcn-{self.dataset}-s{self.seed}-g{self.p_graph:g}-w{self.p_weight:g}"
+
+    @property
+    def rule(self) -> str:
+        """Rule of the detector that decides the draw: over edges alone, or the mean of edges and weights."""
+        return "mean" if self.p_weight else "graph"
+
+
 Ticket.nested = {"after": Retrain}
 Sparse.nested = {"compact_of": Sparse}
-STAGES: dict[str, type[Spec]] = {"search": Search, "draw": Ticket, "retrain": Retrain, "sparse": Sparse}
+STAGES: dict[str, type[Spec]] = {
+    "search": Search,
+    "draw": Ticket,
+    "retrain": Retrain,
+    "sparse": Sparse,
+    "graph": GraphTickets,
+}
 
 
 def canonical(spec: Spec) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 from ebreplicate.checkout import git
 from ebreplicate.errors import shown
-from ebreplicate.plan.plan import search_of
+from ebreplicate.plan.plan import root_of
 from ebreplicate.plan.spec import Spec, key
 
-STAND_INS = ("digits", "digits100", "folders")
+STAND_INS = ("digits", "digits100", "folders", "blocks")
 """Data that say nothing about the paper: code of records on them need not be committed."""
 TEXTS = ("python", "device", "system", "command", "started", "ended")
 COUNTS = ("threads", "cores")
@@ -83,7 +83,7 @@ def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
         yield f"provenance: ended {provenance['ended']}, before it started"
     if ended > datetime.datetime.now(datetime.UTC) + A_DAY:
         yield f"provenance: ended {provenance['ended']}, which is to come"
-    if search_of(spec).dataset in STAND_INS:
+    if root_of(spec).dataset in STAND_INS:
         return
     if provenance.get("clean") is not True:
         yield "was made from code that is not committed (provenance.clean is not true)"

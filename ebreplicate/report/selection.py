@@ -8,7 +8,7 @@ from typing import TypeVar
 from ebreplicate.experiments.verdicts import pooled
 from ebreplicate.plan.plan import Plan, requests, search_of
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Spec, Ticket, Training
+from ebreplicate.plan.spec import GraphTickets, Retrain, Spec, Ticket, Training
 from ebreplicate.records import Store
 from ebreplicate.report.markdown import markdown_table
 from ebreplicate.stats import Interval
@@ -57,7 +57,7 @@ def effects(scale: Scale, store: Store) -> list[Effect]:
     gains: dict[tuple[str, str], dict[Spec, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
     for spec in Plan(requests(scale)).runs.values():
-        record = None if isinstance(spec, Ticket) else store.read(spec)
+        record = None if isinstance(spec, (Ticket, GraphTickets)) else store.read(spec)
         if record is None or record["status"] != "ok" or "trained_as" in record:
             continue
         root, metrics = search_of(spec), record["metrics"]

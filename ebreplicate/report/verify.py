@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.spec import Retrain, Ticket, Training
+from ebreplicate.plan.spec import GraphTickets, Retrain, Ticket, Training
 from ebreplicate.records import Store, digest
 from ebreplicate.report.check_draws import draw_problems
+from ebreplicate.report.check_graphs import graph_problems
 from ebreplicate.report.check_origin import fact_problems, provenance_problems
 from ebreplicate.report.check_pages import page_problems
 from ebreplicate.report.check_trainings import training_problems
@@ -40,6 +41,8 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
             yield from draw_problems(spec, record, store)
         elif isinstance(spec, (Training, Retrain)):
             yield from training_problems(spec, record, folder, store)
+        elif isinstance(spec, GraphTickets):
+            yield from graph_problems(spec, record, store)
     except UserError as e:
         yield str(e)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RuntimeError, OSError) as e:

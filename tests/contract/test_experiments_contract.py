@@ -34,6 +34,8 @@ def printed_numbers() -> set[float]:
                 for column in (
                     "value",
                     "distance_to_epoch160",
+                    "retrain_acc_%",
+                    "derived_emergence_epoch",
                     *(["prune_ratio"] if "Table 2" in row.get("item", "") else []),
                 ):
                     try:

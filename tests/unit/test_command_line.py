@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -123,6 +124,13 @@ def test_a_home_folder_is_the_users(tmp_path, monkeypatch, capsys):
     assert cli.main(["data", "folders", "--data", "~/sets"]) == 0
     assert (tmp_path / "sets" / "folders").is_dir()
     assert not (tmp_path / "~").exists()
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_extra_that_has_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "yaml", None)  # importing it fails
+    monkeypatch.delitem(sys.modules, "ebreplicate.plan.scale")
+    assert cli.main(["plan"]) == 2
+    assert capsys.readouterr().err.startswith("error: yaml is not installed; the commands need more than the library")
 
 
 @pytest.mark.parametrize("command", [["plan"], ["redraw", "--scale", "quick"], ["site"]])

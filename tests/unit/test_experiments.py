@@ -510,7 +510,7 @@ def test_a_figure_of_nothing_is_drawn_and_judges_nothing(item, tmp_path):
     table = tabulated(item, COMPARABLE, tmp_path)
     assert set(table.status) == {"not run"}
     assert "</svg>" in drawn_as_svg(item, COMPARABLE, tmp_path)
-    assert {c.verdict for c in EXPERIMENTS.load(item).claims(COMPARABLE, table)} == {"not run"}
+    assert {c.verdict for c in EXPERIMENTS.load(item).claims(COMPARABLE, table)} <= {"not run"}
     cells = EXPERIMENTS.load(item).cells(COMPARABLE, table)
     assert {cell_verdict(c, True) for c in cells if not c.exact} <= {"not run"}  # arithmetic needs no run
 

@@ -147,7 +147,7 @@ def test_a_run_in_progress_here_is_left_to_finish(stores):
     ours, theirs = stores
     ours.folder(SECOND).mkdir(parents=True)
     (ours.folder(SECOND) / "checkpoint.pt").write_bytes(b"half")
-    with (ours.folder(SECOND) / ".lock").open("w") as lock:  # as a campaign holds it
+    with (ours.folder(SECOND) / ".lock").open("w") as lock:  # as its command holds it
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match=rf"1 runs taken.*1 refused:\n.*{key(SECOND)}: is being run here"):
             merge(theirs.root, ours.root)

@@ -182,7 +182,7 @@ def test_every_point_is_of_a_known_method_and_listed_once():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("seeds", 0, "Grid.seeds: must be at least 1, got 0"),
+        ("seeds", 0, "Grid.seeds: must be at least 1, or a list of seeds, got 0"),
         ("longer_seeds", 2, r"Grid.longer_seeds: must lie in 0\.\.1 \(seeds\), got 2"),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_reduced_scale_replaces_network_data_and_recipe_by_what_its_file_says(
     )
     assert (search.recipe.epochs, search.recipe.lr) == (file["recipe"]["epochs"], file["recipe"]["lr"])
     assert (search.recipe, search.seed) == (scale.recipe, 1)
-    assert scale.retrain_recipe.epochs == file["retrain_recipe"]["epochs"]
+    assert scale.retrain_recipe.epochs == file["retrain_recipe"].get("epochs", scale.recipe.epochs)
     assert scale.retrain_recipe.batch_size == file["recipe"]["batch_size"]  # what retraining does not name, it inherits
     assert not scale.comparable
 

@@ -44,6 +44,7 @@ EXPERIMENT = RigLMnist(
     item=ITEM,
     title="RigL on MNIST: whole pixels and neurons die",
     category="Methods beside the paper's",
+    trains_on_cpu=True,
     caption=(
         "LeNet-300-100 is trained with 99 % of its first layer's weights zero. RigL moves its connections to where "
         "gradients are large: to the central pixels (above: connections at every pixel, mean over seeds), and away "

@@ -13,7 +13,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import NOT_RUN, Claim, Experiment
 from ebreplicate.lineage import records_of
 from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.plan import Plan, search_of
+from ebreplicate.plan.plan import Plan, root_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import key
 from ebreplicate.records import Store
@@ -54,7 +54,7 @@ class Judged:
     @property
     def by_seed(self) -> list[tuple[int, Run]]:
         """(seed, run) of a number over a few seeds, one run each; nothing where the runs are others or many."""
-        seeds = [search_of(run.spec).seed for run in self.runs]
+        seeds = [root_of(run.spec).seed for run in self.runs]
         few = len(seeds) == len(set(seeds)) <= FEW
         return list(zip(seeds, self.runs, strict=True)) if few else []
 
@@ -167,7 +167,7 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
     table = pipeline.fresh_table(item.name, scale, results)
 
     def behind(value: object) -> list[Run]:
-        return sorted((runs[k] for k in records_of(value) if k in runs), key=lambda r: (search_of(r.spec).seed, r.key))
+        return sorted((runs[k] for k in records_of(value) if k in runs), key=lambda r: (root_of(r.spec).seed, r.key))
 
     for cell in experiment.cells(scale, table):
         row = SimpleNamespace(**cell_row(item.name, cell, scale))

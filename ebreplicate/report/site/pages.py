@@ -54,7 +54,7 @@ def environment() -> Environment:
 
 
 def _seed(run: Run) -> int:
-    return words.search_of(run.spec).seed
+    return words.root_of(run.spec).seed
 
 
 def history(folder: Path) -> tuple[list[str], list[Row]]:
@@ -163,7 +163,7 @@ class Pages:
 
     def _kept(self, run: Run) -> Any:
         """Bars of a draw over channels whose search is here; None for other runs."""
-        search = self.site.runs.get(key(words.search_of(run.spec)))
+        search = self.site.runs.get(key(words.root_of(run.spec)))
         if run.spec.stage != "draw" or search is None:
             return None
         return kept_by_layer(run.record["metrics"].get("channels"), search.record["metrics"].get("bn_widths"))

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ebreplicate.experiments.base import TITLES
-from ebreplicate.plan.plan import search_of
+from ebreplicate.plan.plan import root_of
 
-STAGES = {"search": "Search", "draw": "Draw", "retrain": "Retrain", "sparse": "Sparse training"}
+STAGES = {
+    "search": "Search",
+    "draw": "Draw",
+    "retrain": "Retrain",
+    "sparse": "Sparse training",
+    "graph": "Graph tickets",
+}
 DRAWS = {"eb": "where the mask distance settles", "epi": "where EPI fires", "best": "at the best epoch"}
 UNITS = {"seconds": "s", "peak_memory_mb": "MB", "energy_j": "J"}
 DASH = "\N{EN DASH}"
@@ -19,14 +25,14 @@ FOUND = {"preresnet20": "PreResNet20"}  # as itself, not as what it stands in fo
 
 def network(spec: Any) -> str:
     """Network and width of a run."""
-    root = search_of(spec)
+    root = root_of(spec)
     name = FOUND.get(root.model) or TITLES.get(root.model, root.model)
     return name + (f" at width {root.width:g}" if root.width != 1 else "")
 
 
 def dataset(spec: Any) -> str:
     """Dataset of a run, with the size of its subset."""
-    root = search_of(spec)
+    root = root_of(spec)
     size = f" ({root.train_size:,} images)" if root.train_size else ""
     return TITLES.get(root.dataset, root.dataset) + size
 
@@ -47,6 +53,9 @@ def detail(spec: Any) -> str:
         schedule = {"full": "", "continue": ", rest of the schedule", "budget": ", dense budget"}[spec.schedule]
         precision = "" if spec.precision == "fp32" else f", {spec.precision}"
         return f"{ticket(spec.ticket)}; {spec.init}{schedule}{precision}"
+    if spec.stage == "graph":
+        weights = f" and {spec.p_weight:g} of the weights" if spec.p_weight else ""
+        return f"{spec.p_graph:g} of the edges{weights} removed" if spec.p_graph else "unpruned graph"
     if spec.stage == "sparse":
         return f"{spec.method}, {spec.sparsity:.0%} of the weights zero, {spec.distribution}"
     soft = f", soft pruning {spec.soft_ratio:g}" if spec.soft_ratio else ""

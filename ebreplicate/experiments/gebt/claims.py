@@ -1,0 +1,164 @@
+"""The six judged claims of docs/graph-tickets.md. No torch."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ebreplicate.experiments.base import Claim, by_seed
+from ebreplicate.experiments.gebt.runs import Grid, grid_of
+from ebreplicate.experiments.verdicts import at_least, greater
+from ebreplicate.lineage import Traced
+from ebreplicate.plan.scale import Scale
+from ebreplicate.stats import Interval, t_interval
+
+PAPER = "You et al., AAAI 2022"
+MARGIN = 1.0
+"""Percentage points: the rule of the protocol."""
+LATEST = 26
+"""The latest epoch at which the paper's detector fired, of 100."""
+DENSE, INHERIT, MASKED = "dense-fresh", "inherit-masked", "masked-fresh"
+RANDOM = "random-edges"
+Cells = Iterable[tuple[str, float, float]]
+"""(graph, p_graph, p_weight)."""
+BySeed = dict[int, float]
+
+
+def mean_by_seed(parts: Iterable[BySeed]) -> BySeed:
+    """Mean over the parts within each seed that has all of them."""
+    found = list(parts)
+    seeds = set.intersection(*map(set, found)) if found else set()
+    return {s: sum((part[s] for part in found[1:]), found[0][s]) / len(found) for s in sorted(seeds)}
+
+
+def minus(a: BySeed, b: BySeed) -> BySeed:
+    """Difference by seed, of the seeds that have both."""
+    return {s: a[s] - b[s] for s in sorted(set(a) & set(b))}
+
+
+def at_draws(table: Any, cell: tuple[str, float, float], arm: str, draws: Iterable[int]) -> BySeed:
+    """Accuracy by seed of one cell's tickets in one arm, averaged over draws."""
+    here = rows_of(table, cell)
+    return mean_by_seed(by_seed(here, "accuracy", arm=arm, draw=str(draw)) for draw in draws)
+
+
+def random_edges(table: Any, cell: tuple[str, float, float], graphs: int) -> BySeed:
+    """Accuracy by seed on random edges, averaged over the graphs of a seed."""
+    return at_draws(table, cell, RANDOM, range(graphs))
+
+
+def rows_of(table: Any, cell: tuple[str, float, float]) -> Any:
+    """Rows of one graph and pair of ratios."""
+    graph, p_graph, p_weight = cell
+    near = (abs(table.p_graph - p_graph) < 1e-9) & (abs(table.p_weight - p_weight) < 1e-9)
+    return table[(table.graph == graph) & near]
+
+
+def early_minus_late(grid: Grid, table: Any, cells: Cells, arm: str) -> BySeed:
+    """Early tickets minus late ones, mean over cells, by seed."""
+    return mean_by_seed(
+        minus(at_draws(table, cell, arm, grid.early), at_draws(table, cell, arm, [grid.late])) for cell in cells
+    )
+
+
+def joint_minus_graph(grid: Grid, table: Any, cells: Cells, arm: str) -> BySeed:
+    """Early joint tickets minus early graph tickets of the same graph and p_graph, mean over cells, by seed."""
+    return mean_by_seed(
+        minus(at_draws(table, cell, arm, grid.early), at_draws(table, (*cell[:2], 0.0), DENSE, grid.early))
+        for cell in cells
+    )
+
+
+def early_minus_random(grid: Grid, table: Any, cells: Cells) -> BySeed:
+    """Early graph tickets minus random edges, mean over cells, by seed."""
+    return mean_by_seed(
+        minus(at_draws(table, cell, DENSE, grid.early), random_edges(table, cell, grid.random_graphs)) for cell in cells
+    )
+
+
+def emergence_by_seed(grid: Grid, table: Any, cells: Cells) -> BySeed:
+    """Mean emergence epoch over cells by seed; a detector that never fired counts with the last epoch."""
+    parts: list[BySeed] = []
+    for cell in cells:
+        here = rows_of(table, cell)
+        here = here[(here.draw == "emergence") & (here.arm == DENSE) & (here.status != "not run")]
+        rows = zip(here.seed, here.fired, here.key, strict=True)
+        parts.append({int(s): Traced(grid.epochs if fired != fired else fired, [k]) for s, fired, k in rows})
+    return mean_by_seed(parts)
+
+
+def graph_cells(grid: Grid) -> list[tuple[str, float, float]]:
+    """Cells of Figure 1."""
+    return [(graph, p, 0.0) for graph in grid.graphs for p in grid.ratios]
+
+
+def joint_cells(grid: Grid, weight_ratios: Iterable[float] | None = None) -> list[tuple[str, float, float]]:
+    """Cells of Figure 4a."""
+    chosen = grid.weight_ratios if weight_ratios is None else weight_ratios
+    return [(graph, p, q) for graph in grid.joint_graphs for p in grid.ratios for q in chosen]
+
+
+def interval(values: BySeed) -> Interval:
+    """Student's t over seeds."""
+    return t_interval(list(values.values()))
+
+
+def claims(scale: Scale, table: Any) -> list[Claim]:
+    """All six, in the order of the protocol."""
+    grid = grid_of(scale)
+    heaviest = joint_cells(grid, grid.weight_ratios[-1:])
+    rule = (
+        "mean over graphs and ratios within each seed, Student's t over seeds (these graphs and splits); supported if "
+    )
+    no_worse, better = (
+        rule + f"the whole interval is at or above -{MARGIN:g} pp",
+        rule + "the whole interval is above zero",
+    )
+    fires = [cell for cell in graph_cells(grid) if cell[0] in grid.joint_graphs] + joint_cells(grid)
+    sooner = {s: LATEST - v for s, v in emergence_by_seed(grid, table, fires).items()}
+    early = early_minus_late(grid, table, graph_cells(grid), DENSE)
+    chance = early_minus_random(grid, table, graph_cells(grid))
+    joint = early_minus_late(grid, table, joint_cells(grid), INHERIT)
+    masked, dense = (joint_minus_graph(grid, table, heaviest, arm) for arm in (INHERIT, DENSE))
+    return [
+        Claim(
+            "gebt-early-edges",
+            "Graphs drawn early (epochs 10 and 20 of 100) train as well as those drawn at the end.",
+            f"{PAPER}, Figure 1",
+            no_worse,
+            *at_least(interval(early), -MARGIN, "early minus late"),
+        ),
+        Claim(
+            "gebt-beats-random-edges",
+            "Graphs drawn early train better than graphs of as many random edges.",
+            f"{PAPER}, Figure 6",
+            better,
+            *greater(interval(chance), "early minus random edges"),
+        ),
+        Claim(
+            "gebt-joint-early",
+            "Joint tickets drawn early, retrained with inherited weights under their mask, are as good as late ones.",
+            f"{PAPER}, Figure 4a",
+            no_worse,
+            *at_least(interval(joint), -MARGIN, "early minus late"),
+        ),
+        Claim(
+            "gebt-90-percent",
+            "Removing 90 % of the weights as well costs an early ticket nothing, inherited and masked.",
+            f"{PAPER}, Figure 4a and text",
+            no_worse,
+            *at_least(interval(masked), -MARGIN, "joint ticket minus graph ticket"),
+        ),
+        Claim(
+            "gebt-90-percent-as-shipped",
+            "The same where the ticket's network is retrained densely from fresh weights, as the released driver does.",
+            f"{PAPER}, Figure 4a and text; its code",
+            no_worse,
+            *at_least(interval(dense), -MARGIN, "joint ticket minus graph ticket"),
+        ),
+        Claim(
+            "gebt-fires-by-26",
+            f"The detector fires by epoch {LATEST} of 100.",
+            f"{PAPER}, text",
+            rule + f"{LATEST} minus the mean emergence epoch is above zero; never fired counts as the last epoch",
+            *greater(interval(sooner), f"{LATEST} minus emergence", unit="epochs"),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Graph convolutional networks on citation graphs: data, network, graph search, joint search, retraining (GEBT)."""
