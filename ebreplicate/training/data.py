@@ -213,6 +213,11 @@ def load(
     return data.holding_out(validation) if validation else data
 
 
+def _files(name: str) -> str:
+    """The files of a dataset with what they must hash to, for a message."""
+    return ", ".join(f"{file} (MD5 {md5})" for file, md5 in FILES[name].items())
+
+
 def verified(name: str, root: Path) -> Iterator[bytes]:
     """Yield the files of a dataset under `root` as bytes, each verified by hash: what is used is what was verified.
 
@@ -225,13 +230,13 @@ def verified(name: str, root: Path) -> Iterator[bytes]:
         except FileNotFoundError:
             raise UserError(
                 f"data root {str(root)!r}: {file} is missing. With a network, run `python -m ebreplicate data {name}`; "
-                f"without one, put the files of torchvision's {INFO[name].title} there: {', '.join(FILES[name])}"
+                f"without one, put the files of torchvision's {INFO[name].title} there: {_files(name)}"
             ) from None
         except ValueError as e:
             raise UserError(f"{path}: {e}; delete it and fetch it again") from None
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
             raise UserError(
-                f"{path}: corrupted (its MD5 differs from torchvision's list); delete it and fetch it again"
+                f"{path}: corrupted (its MD5 differs from torchvision's list, {md5}); delete it and fetch it again"
             )
         yield content
 
@@ -292,8 +297,7 @@ def _fetch(name: str, root: Path) -> None:
             else:
                 mnist(str(root), download=True)
     except (OSError, RuntimeError, tarfile.TarError) as e:
-        files = ", ".join(FILES[name])
-        raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {files}") from e
+        raise UserError(f"data: could not download {name} ({e}); put these files under {root}: {_files(name)}") from e
 
 
 def present(name: str, root: Path) -> list[bytes]:

@@ -223,7 +223,8 @@ def test_a_flipped_byte_of_cifar(tmp_path, capsys, monkeypatch):
     spec = replace(SEARCH, dataset="cifar10")
     argv = ["search", canonical(spec), "--results", str(tmp_path / "results"), "--data", str(tmp_path)]
     assert command_line.main([*argv, "--device", "cpu"]) == 2
-    said = f"error: {path}: corrupted (its MD5 differs from torchvision's list); delete it and fetch it again\n"
+    md5 = hashlib.md5(contents["cifar-10-batches-py/data_batch_3"]).hexdigest()
+    said = f"error: {path}: corrupted (its MD5 differs from torchvision's list, {md5}); delete it and fetch it again\n"
     assert capsys.readouterr().err == said
     assert not Store(tmp_path / "results").done(spec)
 

@@ -91,7 +91,7 @@ def test_what_is_missing_and_cannot_be_fetched_is_named_with_all_that_is_needed(
         data.load(name, root)
     message = str(caught.value)
     assert message.startswith(f"data: could not download {name} (no route to host)")
-    assert f"under {root}: {', '.join(FILES[name])}" in message
+    assert f"under {root}: {', '.join(f'{file} (MD5 {md5})' for file, md5 in data.FILES[name].items())}" in message
 
 
 def test_a_run_fetches_what_is_missing_and_verifies_it(cifar, torchvision):

@@ -108,9 +108,12 @@ def test_mnist_that_is_missing_or_damaged_is_one_error(mnist, monkeypatch):
     root, _ = mnist
     file = next(iter(data.FILES["mnist"]))
     (root / file).write_bytes(b"other")
-    with pytest.raises(UserError, match=f"{file}: corrupted"):
+    md5 = data.FILES["mnist"][file]
+    with pytest.raises(UserError, match=rf"{file}: corrupted .*{md5}"):
         data.load("mnist", root)
     (root / file).unlink()
+    with pytest.raises(UserError, match=rf"{file} is missing.*torchvision's MNIST there: .*{file} \(MD5 {md5}\)"):
+        list(data.verified("mnist", root))
     with pytest.raises(UserError, match="could not download mnist"):
         data.load("mnist", root)
 
