@@ -12,6 +12,7 @@ from ebreplicate.experiments.gebt.runs import Grid, grid_of, planned
 from ebreplicate.graphs.costs import training_macs
 from ebreplicate.graphs.names import GRAPHS
 from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.spec import key
 from ebreplicate.records import Store
 from ebreplicate.report import pipeline
 
@@ -104,6 +105,22 @@ def test_figures_are_drawn_with_and_without_runs(item, tmp_path):
     assert b"<svg" in pipeline.drawn(item, TINY, tabulated(item, TINY, tmp_path))
     quick = load_scale("quick")
     assert b"<svg" in pipeline.drawn(item, quick, EXPERIMENTS.load(item).table(quick, store))
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_a_cell_names_the_records_behind_it(item, monkeypatch, tmp_path):
+    """On Cora with one seed: every run that is planned stands behind some cell or claim."""
+    grid = Grid(1, ("cora",), ("cora",), ("cora",), ratios=(0.1, 0.5, 0.9), cost_ratios=(0.1, 0.5, 0.9))
+    for module in ("runs", "claims", "cells", "table", "plot"):
+        monkeypatch.setattr(f"ebreplicate.experiments.gebt.{module}.grid_of", lambda scale: grid)
+    store = Store(tmp_path)
+    for spec in planned(TINY):
+        store.write(spec, *graph_run(spec, lambda arm, draw: 70.0))
+    experiment, table = EXPERIMENTS.load(item), tabulated(item, TINY, tmp_path)
+    named = set().union(*(c.measured.records for c in experiment.cells(TINY, table)))
+    kinds = {"gebt": (0.0, 0.5, 0.7, 0.9), "gebt_joint": (0.5, 0.7, 0.9)}.get(item, (0.0, 0.6, 0.9))
+    wanted = [s for s in planned(TINY) if s.p_weight in kinds and (s.p_graph or item == "gebt")]
+    assert named == {key(s) for s in wanted}
 
 
 def test_nothing_run_is_said():
