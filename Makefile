@@ -29,7 +29,7 @@ venv: .venv/.installed ## build .venv from the pinned requirements
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-cluster: venv ## add the executor plugins for SLURM and Kubernetes to .venv
+cluster: venv ## add the executor plugin for SLURM to .venv
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements-cluster.txt
 
 smoke: venv ## every run, table and figure at smoke scale
@@ -65,9 +65,10 @@ site: venv ## site/: the results as static pages, to be opened from disk
 	$(BIN)/python -m ebreplicate site
 
 requirements: venv ## resolve the requirements anew (newest versions that pyproject.toml allows), then environment.yml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --upgrade \
-	  pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cluster --generate-hashes --no-header --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --extra workflow --extra shrink --extra dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --extra workflow --extra cluster \
 	  --constraint requirements.txt $$(sed -nE "/'nt'/!s/^([A-Za-z0-9._-]+)==.*/--no-emit-package \1/p" requirements.txt) \
 	  pyproject.toml -o requirements-cluster.txt
 	sed -i.old '/^# The following packages were excluded/,$$d' requirements-cluster.txt && rm requirements-cluster.txt.old

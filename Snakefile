@@ -2,17 +2,20 @@
 
     snakemake --cores all                                  everything at the default scale (smoke)
     snakemake --cores all --config scale=quick             everything at another scale
+    snakemake --cores all --config scale=paper             the papers' own scale; without a GPU, what a CPU can train
     snakemake --cores 2 figures/quick/fig1_existence.svg   one figure and what it needs
 
-The stages are those of EB Train: search -> draw -> retrain -> tabulate -> plot / compare.
+The stages are those of EB Train: search -> draw -> retrain -> tabulate -> plot / compare; whoever needs a ticket draws it.
 """
+
+import os
 
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: "workflow/config/config.yaml"
+configfile: os.path.join(workflow.basedir, "workflow/config/config.yaml")
 
 
 report: "workflow/report/workflow.rst"
@@ -21,9 +24,13 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/workarounds.smk"
 
 
 onstart:
+    if CPU_ONLY and SCALE == "paper":
+        print("no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything")
+    manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
 
 
@@ -31,3 +38,8 @@ rule all:
     default_target: True
     input:
         everything(SCALE),
+
+
+rule cpu_paper:
+    input:
+        on_cpu("paper"),

@@ -59,11 +59,8 @@ def training(name: str, setting: Setting, times: dict[str, Times], saved: dict[s
         for base in (b for b in times if b.startswith("plain") and not case.startswith("plain")):
             target = "" if base == TUNED else targets.get(case.split(",")[0], "")
             rows.append(row(name, f"{base} / {case}", ratios(times[base].wall, t.wall), "x", target))
-    for ticket in (c for c in times if c in saved):
-        dense = "fp32, taps" if ticket.endswith("padded") else "fp32"  # trained with the same kernels
-        if dense not in times:
-            continue
-        gain = [1 - t / d for d, t in zip(times[dense].wall, times[ticket].wall, strict=True)]
+    for ticket in (c for c in times if c in saved and "fp32" in times):
+        gain = [1 - t / d for d, t in zip(times["fp32"].wall, times[ticket].wall, strict=True)]
         rows.append(Row(name, f"{ticket}: FLOPs saved", 100 * saved[ticket], unit="%"))
         rows.append(row(name, f"{ticket}: time saved", spread([100 * g for g in gain]), "%"))
         share = spread([100 * g / saved[ticket] for g in gain])
@@ -79,10 +76,9 @@ def measure(name: str, setting: Setting, args: argparse.Namespace) -> list[Row]:
         chosen = {case: call for case, call in chosen.items() if case in {"plain", *args.only}}
     times = interleave(chosen, args.rounds, settle=setting.device.type == "cpu")
     rows = training(name, setting, times, promised(name, setting))
-    for kernels in ("torch", "taps") if setting.device.type == "cpu" else ("torch",):
-        worst = curve_difference(name, setting, kernels, args.curve_steps)
-        how = f"loss over {args.curve_steps} steps, {kernels} beside plain: largest difference"
-        rows.append(row(name, how, Spread(worst, worst, worst, 1), "relative", f"<={CURVE:g}"))
+    worst = curve_difference(name, setting, args.curve_steps)
+    how = f"loss over {args.curve_steps} steps beside plain: largest difference"
+    rows.append(row(name, how, Spread(worst, worst, worst, 1), "relative", f"<={CURVE:g}"))
     fastest = min(t for case in times.values() for t in case.wall)
     rows.append(overheads.watching(name, setting, fastest / setting.images, args.rounds))
     rows.append(overheads.matrices(name, setting, args.rounds))

@@ -13,7 +13,6 @@ from benchmarks.setting import Setting, network, pictures
 from benchmarks.timing import Elapsed
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import shrink
-from ebreplicate.pruning.padding import Padding
 from ebreplicate.training.data import Data
 from ebreplicate.training.loop import State, Trainer, fit
 
@@ -48,10 +47,10 @@ class Library:
     run does once. How many seconds longer it took is kept in `beginnings`.
     """
 
-    def __init__(self, model: nn.Module, data: Data, setting: Setting, precision: str, kernels: str = "torch"):
+    def __init__(self, model: nn.Module, data: Data, setting: Setting, precision: str, compiled: bool = False):
         self.model = model.to(setting.device)
         self.data = data.to(setting.device)
-        self.recipe = Recipe(batch_size=setting.batch_size, kernels=kernels)
+        self.recipe = Recipe(batch_size=setting.batch_size, compiled=compiled)
         self.precision = precision
         self.epoch = 0
         self.beginnings = list[float]()
@@ -85,8 +84,8 @@ def cases(name: str, setting: Setting) -> dict[str, Callable[[], object]]:
     data = pictures(setting.images)
     dense = network(name, setting)
 
-    def library(model: nn.Module, precision: str = "fp32", kernels: str = "torch") -> Callable[[], object]:
-        return Library(copy.deepcopy(model), data, setting, precision, kernels)
+    def library(model: nn.Module, precision: str = "fp32") -> Callable[[], object]:
+        return Library(copy.deepcopy(model), data, setting, precision)
 
     found: dict[str, Callable[[], object]] = {"plain": Alone(name, setting)}
     if "preresnet" in name:
@@ -95,12 +94,8 @@ def cases(name: str, setting: Setting) -> dict[str, Callable[[], object]]:
         found[TUNED] = Alone(name, setting, tuned=True)
     for precision in ("fp32", "bf16") if setting.device.type == "cpu" else ("fp32", "tf32", "bf16"):
         found[precision] = library(dense, precision)
-        if setting.device.type == "cpu":
-            found[f"{precision}, taps"] = library(dense, precision, "taps")
     for mask, draw in (("even", even_mask), ("deep", deep_mask)):
-        ticket = shrink(dense, draw(dense, 0.5))
-        found[f"ticket, {mask}"] = library(ticket)
-        found[f"ticket, {mask}, padded"] = library(Padding(ticket).padded, kernels="padded")
+        found[f"ticket, {mask}"] = library(shrink(dense, draw(dense, 0.5)))
     return found
 
 
@@ -111,15 +106,14 @@ def promised(name: str, setting: Setting) -> dict[str, float]:
     dense = network(name, setting)
     whole = flops(dense, (3, 32, 32))
     draws = {"ticket, even": even_mask, "ticket, deep": deep_mask}
-    saved = {ticket: 1 - flops(shrink(dense, draw(dense, 0.5)), (3, 32, 32)) / whole for ticket, draw in draws.items()}
-    return saved | {f"{ticket}, padded": share for ticket, share in saved.items()}
+    return {ticket: 1 - flops(shrink(dense, draw(dense, 0.5)), (3, 32, 32)) / whole for ticket, draw in draws.items()}
 
 
-def curve_difference(name: str, setting: Setting, kernels: str, steps: int) -> float:
+def curve_difference(name: str, setting: Setting, steps: int) -> float:
     """Largest relative difference of losses between the plain loop and this library, fp32, on the same batches."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # whatever the last case used
     data = pictures(setting.images).to(setting.device)
-    recipe = Recipe(batch_size=setting.batch_size, kernels=kernels)
+    recipe = Recipe(batch_size=setting.batch_size)
     first = network(name, setting).to(setting.device).train()
     ours = copy.deepcopy(first).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer, plain = Trainer(ours, recipe), Plain(first, data.to(torch.device("cpu")), 2, setting.device, workers=0)

@@ -42,8 +42,8 @@ def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
     """Seconds of an epoch in bf16, in turns: with and without captured graphs, and compiled; what compiling costs."""
     data = pictures(setting.images)
 
-    def case(on: bool, kernels: str = "torch") -> tuple[Library, Callable[[], object]]:
-        run = Library(network(name, setting), data, setting, "bf16", kernels)
+    def case(on: bool, compiled: bool = False) -> tuple[Library, Callable[[], object]]:
+        run = Library(network(name, setting), data, setting, "bf16", compiled)
 
         def epoch() -> Elapsed:
             with graphs(on):
@@ -51,7 +51,7 @@ def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
 
         return run, epoch
 
-    compiled, compile_and_run = case(True, "compiled")
+    compiled, compile_and_run = case(True, True)
     cases = {"graphs on": case(True)[1], "graphs off": case(False)[1], "compiled, graphs on": compile_and_run}
     rows = list[Row]()
     try:

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.timing import Spread
 from ebreplicate.training import provenance
-from ebreplicate.training.kernels import has_bf16
+from ebreplicate.training.arithmetic import has_bf16
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import delivery, machine
+from ebreplicate import machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.locking import BUSY, Busy
 from ebreplicate.training import interruption
@@ -26,7 +26,8 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
     parser.add_argument(
         "specs" if several else "spec",
         nargs="+" if several else None,
-        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or name of a run in --results",
+        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
+        "(manifest.jsonl, which Snakemake writes) or begun in --results",
     )
     parser.add_argument("--results", default="results", help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _training_options(graph, several=True)
     for command in (search, retrain, sparse):
         command.add_argument(
-            "--processes", type=int, default=1, help="processes of this training, one GPU each (default: 1)"
+            "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
         )
 
     for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
@@ -79,13 +80,19 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--scale", required=True, help="smoke, quick or paper")
         command.add_argument("--results", default="results")
         command.add_argument("--config", action="append", default=[], help="overrides of the scale, KEY=VALUE (YAML)")
+        if name == "tabulate":
+            command.add_argument(
+                "--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)"
+            )
         if name == "plot":
             command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
 
     redraw = sub.add_parser("redraw", help="tables and figures of a scale from the records at hand")
     redraw.add_argument("--scale", required=True)
     redraw.add_argument("--results", default="results")
-    redraw.add_argument("--figures", default="figures", help="folder of <scale>/<item>.svg (default: figures)")
+    redraw.add_argument(
+        "--figures", help="folder of <scale>/<item>.svg (default: figures, of --results OTHER: OTHER/figures)"
+    )
     redraw.add_argument("--config", action="append", default=[])
 
     plan = sub.add_parser("plan", help="what a scale would run, before anything runs")
@@ -93,25 +100,22 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("--results", default="results")
     plan.add_argument("--config", action="append", default=[])
     plan.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
-    plan.add_argument("--runs", action="store_true", help="list every run with its spec")
-
-    campaign = sub.add_parser("campaign", help="work through a scale within a time budget, the most telling runs first")
-    campaign.add_argument("--scale", default="smoke")
-    campaign.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
-    campaign.add_argument(
-        "--budget", type=float, required=True, metavar="HOURS", help="stop, resumable, after this long"
+    plan.add_argument(
+        "--device",
+        default="auto",
+        help="whose time is estimated: auto, cpu or cuda (a trial here), or a GPU by its stated rate, for example h200",
     )
-    campaign.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
-    campaign.add_argument("--threads", type=int, default=1, help="CPU threads of each (default: 1)")
-    campaign.add_argument("--results", default="results")
-    campaign.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
-    campaign.add_argument("--device", default="auto")
-    campaign.add_argument("--config", action="append", default=[])
-    campaign.add_argument("--dry-run", action="store_true", help="only list the runs that are left, in order")
+    plan.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
+    plan.add_argument("--runs", action="store_true", help="list every run with its spec")
 
     merge = sub.add_parser("merge", help="take the finished runs of another results folder")
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
+
+    forget = sub.add_parser("forget", help="remove runs, with tables and figures made of them, to train them again")
+    forget.add_argument("runs", nargs="+", metavar="RUN", help="name of a run, which is that of its folder")
+    forget.add_argument("--results", default="results", help="results folder (default: results)")
+    forget.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
 
     verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
     verify.add_argument("--results", default="results", help="results folder (default: results)")
@@ -141,26 +145,28 @@ def _stage(args: argparse.Namespace) -> int:
     """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
     from ebreplicate.records import Store
 
-    spec = _spec_of(args)
+    planned, spec = _planned(args)
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
-    processes = getattr(args, "processes", 1)
+    asked = getattr(args, "processes", None)
+    processes = planned.processes if asked is None else asked
     if processes < 1:
         raise UserError(f"--processes: must be at least 1, got {processes}")
     store = Store(args.results, patient=not args.no_wait)
+    keep = sorted({*getattr(args, "keep_epochs", []), *planned.keep.epochs})
     if store.read(spec) is not None:
-        return _already_done(spec, store)
+        return _already_done(spec, store, keep)
     store.check_writable()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
-        _train(args, spec, store, processes)
+        _train(args, spec, store, processes, planned.keep)
         return 0
     with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
         if not mine:
             return BUSY
         if store.read(spec) is not None:  # whom we waited for has run it
-            return _already_done(spec, store)
+            return _already_done(spec, store, keep)
         try:
-            _train(args, spec, store, processes)
+            _train(args, spec, store, processes, planned.keep)
         except Busy:
             return BUSY
     return 0
@@ -171,7 +177,7 @@ def _graph(args: argparse.Namespace) -> int:
     from ebreplicate.records import Store
 
     runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
-    specs, store = [_spec_of(run) for run in runs], Store(args.results)
+    specs, store = [_planned(run)[1] for run in runs], Store(args.results)
     needed = dict.fromkeys(spec.dataset for spec in specs if not store.done(spec))
     if needed:
         from ebreplicate.graphs.data import load
@@ -186,28 +192,22 @@ def _graph(args: argparse.Namespace) -> int:
     return code
 
 
-def _spec_of(args: argparse.Namespace) -> Any:
-    """The spec that a training command was given, checked."""
-    from ebreplicate.plan import spec as specs
-
-    spec = specs.from_json(_spec_text(args))
-    if spec.stage != args.command:
-        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
-    return spec
-
-
-def _already_done(spec: Any, store: Any) -> int:
+def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
+    """Leave a finished run alone; say how to have what it lacks of what was asked for."""
     from ebreplicate.plan.spec import key
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
-    print(f"{key(spec)}: already done", file=sys.stderr)
-    delivery.deliver(store.root, [store.record_path(spec).relative_to(store.root)])
+    print(f"{key(spec)}: already done (to train it again: ebreplicate forget {key(spec)})", file=sys.stderr)
+    lacking = [str(e) for e in keep if not (store.folder(spec) / "weights" / f"epoch_{e:04d}.pt").is_file()]
+    if lacking and spec.stage == "retrain":  # a search's are trained again where a draw or retrain needs them
+        how = f"ebreplicate.load_ticket({key(spec)!r}) trains them again and gives the network (docs/your-network.md)"
+        print(f"{key(spec)}: weights of epoch {', '.join(lacking)} were not saved; {how}", file=sys.stderr)
     return 0
 
 
-def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> None:
-    """Run one training stage, whose lock is ours."""
+def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
+    """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
     interruption.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
     import torch
 
@@ -224,27 +224,36 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int) -> N
     if processes > 1 and not distributed.launched():
         distributed.launch(args.argv, processes, hold(args.device, processes))
     torch.set_num_threads(args.threads)
-    record = store.record_path(spec).relative_to(store.root)
     if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
         stages.draw(spec, store, root, args.device)
-        delivery.deliver(store.root, [record])
         return
     if args.command == "graph":  # on the CPU
         stages.graph_tickets(spec, store, root)
-        delivery.deliver(store.root, [record])
         return
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
             store = ReadOnlyStore(args.results)
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
-            stages.search(spec, store, root, device, keep)
+            stages.search(spec, store, root, device, keep | planned)
         elif args.command == "sparse":
             stages.sparse(spec, store, root, device)
         else:
-            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)))
-        if distributed.leads():
-            delivery.deliver(store.root, [record])
+            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)) | planned)
+
+
+def _planned(args: argparse.Namespace) -> tuple[Any, Any]:
+    """A run given as JSON, as a file, or by its key: as the manifest or its folder has it, and its checked spec."""
+    from ebreplicate import manifest
+    from ebreplicate.plan import spec as specs
+
+    by_key = not args.spec.lstrip().startswith("{") and Path(args.spec).name == args.spec
+    planned = manifest.find(args.spec, Path(args.results)) if by_key else None
+    planned = planned or manifest.Planned(_spec_text(args))
+    spec = specs.from_json(planned.text)
+    if spec.stage != args.command:
+        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    return planned, spec
 
 
 def _spec_text(args: argparse.Namespace) -> str:
@@ -258,7 +267,8 @@ def _spec_text(args: argparse.Namespace) -> str:
         return regular_text(named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec))
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else e
-        raise UserError(f"spec: {shown(args.spec)} is neither JSON nor a readable file ({reason})") from None
+        known = "neither JSON nor a readable file, nor the key of a run that was begun or planned in --results"
+        raise UserError(f"spec: {shown(args.spec)} is {known} ({reason})") from None
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -266,19 +276,37 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     scale = _scale(args)
     if args.command == "tabulate":
+        _draw_tickets(args, scale)
         pipeline.tabulate(args.item, scale, Path(args.results))
     elif args.command == "plot":
         pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
     else:
         pipeline.compare(scale, Path(args.results))
-    declared = delivery.DECLARED.get(args.command, ())
-    delivery.deliver(Path(args.results), [Path(name.format(**vars(args))) for name in declared])
+
+
+def _draw_tickets(args: argparse.Namespace, scale: Any) -> None:
+    """Draw the tickets that an item's table reads and that no retrain of its own is going to draw."""
+    from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.plan.plan import Plan, requests, trainings_before
+    from ebreplicate.plan.spec import Retrain, Ticket, key
+    from ebreplicate.records import Store
+
+    store, plan = Store(args.results), Plan(requests(scale, [EXPERIMENTS.check(args.item)]))
+    others = {key(s.ticket) for s in plan.stage(Retrain) if not store.done(s)}
+    for ticket in plan.stage(Ticket):
+        ready = all(map(store.done, trainings_before(ticket)))
+        if ready and key(ticket) not in others and not store.done(ticket):
+            from ebreplicate import stages
+
+            stages.have_drawn(ticket, store, Path(args.data))
 
 
 def _redraw(args: argparse.Namespace) -> None:
+    from ebreplicate.records import figures_root
     from ebreplicate.report import pipeline
 
-    pipeline.redraw(_scale(args), Path(args.results), Path(args.figures))
+    results = Path(args.results)
+    pipeline.redraw(_scale(args), results, Path(args.figures) if args.figures else figures_root(results))
 
 
 def _scale(args: argparse.Namespace) -> Any:
@@ -288,11 +316,29 @@ def _scale(args: argparse.Namespace) -> Any:
 
 
 def _plan(args: argparse.Namespace) -> None:
+    from ebreplicate.errors import unknown
     from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.report.estimate import DEVICES
     from ebreplicate.report.planning import describe, list_runs
 
     items = [EXPERIMENTS.check(i) for i in args.items]
-    print((list_runs if args.runs else describe)(_scale(args), Path(args.results), items))
+    if args.threads < 1:
+        raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    if args.device not in DEVICES:
+        raise unknown("--device", args.device, DEVICES)
+    scale, results = _scale(args), Path(args.results)
+    if args.runs:
+        print(list_runs(scale, results, items))
+        return
+    for line in describe(scale, results, items, args.device, args.threads, _in_place):
+        _in_place("")
+        print(line, flush=True)
+
+
+def _in_place(text: str) -> None:
+    """Show on a terminal what is being done, on one line that the next replaces."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -329,26 +375,17 @@ def _readme(args: argparse.Namespace) -> None:
     readme.update(Path(), Path(args.results), check=args.check)
 
 
-def _campaign(args: argparse.Namespace) -> int:
-    from ebreplicate import campaign
-    from ebreplicate.experiments import EXPERIMENTS
-    from ebreplicate.plan.spec import key
-    from ebreplicate.records import Store
-
-    scale, items = _scale(args), [EXPERIMENTS.check(i) for i in args.items] or list(EXPERIMENTS)
-    if args.dry_run:
-        store = Store(args.results)
-        left = [s for s in campaign.ordered(scale, items)[1] if not store.done(s)]
-        print("\n".join(f"{s.stage}\t{key(s)}" for s in left))
-        return 0
-    paths = (Path(args.results), Path(args.data))
-    return campaign.run(scale, items, *paths, args.device, args.workers, args.threads, args.budget * 3600)
-
-
 def _merge(args: argparse.Namespace) -> None:
     from ebreplicate import merging
 
     print(merging.merge(Path(args.other), Path(args.results)))
+
+
+def _forget(args: argparse.Namespace) -> None:
+    from ebreplicate.forget import forget
+    from ebreplicate.plan.scale import parse_overrides
+
+    print(forget([Path(run).name for run in args.runs], Path(args.results), parse_overrides(args.config)))
 
 
 def _verify(args: argparse.Namespace) -> None:
@@ -362,7 +399,7 @@ def _verify(args: argparse.Namespace) -> None:
         raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))
     print(f"{runs} runs and what was made of them agree")
     if not has_history():
-        print("not compared with what was committed: no git history here (a shallow clone: git fetch --unshallow)")
+        print("commits of records not looked up: no git history here (a shallow clone: git fetch --unshallow)")
 
 
 COMMANDS = {
@@ -377,8 +414,8 @@ COMMANDS = {
     "redraw": _redraw,
     "plan": _plan,
     "data": _data,
-    "campaign": _campaign,
     "merge": _merge,
+    "forget": _forget,
     "verify": _verify,
     "readme": _readme,
     "site": _site,
@@ -390,6 +427,10 @@ def main(argv: list[str] | None = None) -> int:
     memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
     at it". A bug is a traceback."""
     args = parser().parse_args(argv)
+    for name in ("spec", "results", "data", "figures", "output", "other"):
+        given = getattr(args, name, None)
+        if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
+            setattr(args, name, os.path.expanduser(given))
     args.argv = sys.argv[1:] if argv is None else argv
     try:
         return COMMANDS[args.command](args) or 0
@@ -404,6 +445,15 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to continue", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as e:
+        if (e.name or "ebreplicate").partition(".")[0] == "ebreplicate":
+            raise
+        install = "`make venv` in a clone, or pip install '.[workflow]'"
+        print(
+            f"error: {e.name} is not installed; the commands need more than the library does: {install}",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as e:
         said = machine.gave_out(e)
         if said is None:

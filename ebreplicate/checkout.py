@@ -1,22 +1,25 @@
 """What git knows of this package's code."""
 
+import functools
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-
-
-def blob(name: str) -> bytes:
-    """Content of an object of this package's checkout; raises OSError where git does not give it."""
-    try:
-        command = ["git", "cat-file", "blob", name]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=True).stdout
-    except subprocess.SubprocessError as e:
-        raise OSError(f"git object {name}: {e}") from None
-
 
 def git(*arguments: str) -> str | None:
-    """Output of a git command in this package's checkout, or None outside one."""
+    """Output of a git command in this package's checkout, or None outside one.
+
+    A copy that lies in somebody else's repository (an unpacked archive, an environment inside a project) is outside:
+    the repository must track this file.
+    """
+    return _git(*arguments) if _tracked() else None
+
+
+@functools.cache
+def _tracked() -> bool:
+    return _git("ls-files", "--error-unmatch", "--", Path(__file__).name) is not None
+
+
+def _git(*arguments: str) -> str | None:
     here = Path(__file__).parent
     try:
         done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=60, check=True)

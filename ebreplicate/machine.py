@@ -1,6 +1,7 @@
-"""Which exceptions mean that the machine gave out, not the program: they get one line, not a traceback. No torch."""
+"""The machine: whether it has a GPU, and which exceptions mean that it, not the program, failed. No torch."""
 
 import errno
+import shutil
 
 AGAIN = "then run the same command again: it goes on from what is there"
 REMEDIES = {
@@ -34,3 +35,18 @@ def gave_out(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or refused:
         return f"out of memory ({said or 'the system refused it'}); {REMEDIES[errno.ENOMEM]}"
     return None
+
+
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver sees a GPU here, or this is a cluster's login node (SLURM), whose nodes may have some."""
+    if shutil.which("sbatch"):
+        return True
+    try:
+        import pynvml
+    except ImportError:
+        return False
+    try:
+        pynvml.nvmlInit()
+        return bool(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return False

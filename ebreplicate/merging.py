@@ -53,7 +53,7 @@ def _staged(source: Path, spec: specs.Spec, wanted: list[Path], whole: Path) -> 
     """Copy parts of a run to `whole`; raises UserError unless what was copied, not what was there, is as it should."""
     for part in wanted:
         _copy(source / part, whole / part)
-    check_complete(spec, whole, read_record(whole / RECORD, specs.key(spec)))
+    check_complete(whole, read_record(whole / RECORD, specs.key(spec)))
 
 
 def _take(source: Path, spec: specs.Spec, target: Path, staging: Path) -> None:
@@ -140,7 +140,7 @@ def _merge_run(folder: Path, ours: Store, theirs: Store, staging: Path) -> str:
     if not ours.done(spec):
         _take(folder, spec, target, staging)
         return "taken"
-    check_complete(spec, folder, theirs.read(spec) or {})
+    check_complete(folder, theirs.read(spec) or {})
     differing = differences(spec, ours, theirs)
     if differing:
         raise UserError(f"{folder}: another outcome than {target} ({', '.join(differing)})")

@@ -20,7 +20,7 @@ from ebreplicate.plan import spec as specs
 from ebreplicate.record_fields import STATUSES, field_problem
 
 FIELDS = {"key", "stage", "status", "metrics", "cost", "provenance"}
-DIGESTED = ("history.csv", "scores.npy", "taylor.npy", "mask.npy")
+DIGESTED = ("history.csv", "evaluations.csv", "scores.npy", "taylor.npy", "mask.npy", "correct.npy")
 """What a record vouches for by SHA-256, where it is there when the record is written."""
 TEMPORARY, CHECKPOINT = ".part-", "checkpoint.pt"
 
@@ -74,6 +74,21 @@ def _sync(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV, floats with six digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def figures_root(results: Path) -> Path:
+    """Where the figures of a results root are: `figures` beside `results`, and inside a root of any other name, so that
+    two roots in one folder have figures of their own."""
+    return results.parent / "figures" if results.name == "results" else results / "figures"
 
 
 def digest(path: Path) -> str:
@@ -156,20 +171,21 @@ class Store:
             what = f"{name} of {spec.stage} {specs.key(spec)}"
             raise UserError(f"{what}: unreadable ({e}); delete its folder to run it again") from None
 
-    def write(self, spec: specs.Spec, record: dict[str, Any], history: Iterable[dict[str, Any]] = ()) -> None:
-        """Write spec, history and, last, the record."""
+    def write(
+        self,
+        spec: specs.Spec,
+        record: dict[str, Any],
+        history: Iterable[dict[str, Any]] = (),
+        evaluations: Iterable[dict[str, Any]] = (),
+    ) -> None:
+        """Write spec, history, evaluations on held-out images and, last, the record."""
         folder = self.folder(spec)
         atomic_write(folder / "spec.json", specs.canonical(spec) + "\n")
-        rows = list(history)
-        if rows:
-            text = io.StringIO()
-            columns = dict.fromkeys(name for row in rows for name in row)
-            writer = csv.DictWriter(text, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-            atomic_write(folder / "history.csv", text.getvalue())
-        else:
-            (folder / "history.csv").unlink(missing_ok=True)
+        for name, rows in (("history.csv", list(history)), ("evaluations.csv", list(evaluations))):
+            if rows:
+                atomic_write(folder / name, _table(rows))
+            else:
+                (folder / name).unlink(missing_ok=True)
         files = {name: digest(folder / name) for name in DIGESTED if (folder / name).is_file()}
         body = {"key": specs.key(spec), "stage": spec.stage, **record}
         body |= {"files": files} if files else {}
@@ -179,7 +195,13 @@ class Store:
 class ReadOnlyStore(Store):
     """The store of a process that trains along: it reads what was left, and rank 0 writes."""
 
-    def write(self, spec: specs.Spec, record: dict[str, Any], history: Iterable[dict[str, Any]] = ()) -> None:
+    def write(
+        self,
+        spec: specs.Spec,
+        record: dict[str, Any],
+        history: Iterable[dict[str, Any]] = (),
+        evaluations: Iterable[dict[str, Any]] = (),
+    ) -> None:
         """Nothing."""
 
 

@@ -17,9 +17,9 @@ from ebreplicate.errors import UserError, shown
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import Store, digest
 
-AXES = {"scores.npy": 2, "taylor.npy": 2, "mask.npy": 1}
+AXES = {"scores.npy": 2, "taylor.npy": 2, "mask.npy": 1, "correct.npy": 1}
 RECORD = Path("record.json")
-TAKEN = ("spec.json", "history.csv", *AXES, "weights", "record.json")
+TAKEN = ("spec.json", "history.csv", "evaluations.csv", *AXES, "weights", "record.json")
 """What a finished run consists of, the record last."""
 WEIGHTS = re.compile(r"epoch_[0-9]{4,}\.pt")
 LARGEST, LARGEST_WEIGHTS = 64 << 20, 16 << 30
@@ -50,38 +50,23 @@ def parts(folder: Path) -> list[Path]:
     return found
 
 
-def check_complete(spec: specs.Spec, folder: Path, record: dict[str, Any]) -> None:
+def check_complete(folder: Path, record: dict[str, Any]) -> None:
     """Raise UserError naming what a run folder lacks of a finished run, as after a copy that was cut short."""
     for name, said in record.get("files", {}).items():
         if name not in TAKEN or not (folder / name).is_file() or digest(folder / name) != said:
             raise UserError(f"{folder}: {shown(name)} is missing, or not what the record says")
-    try:
-        problems = list(_incomplete(spec, folder, record))
-    except (OSError, ValueError) as e:
-        problems = [f"a file of it is missing or cut short ({e})"]
-    except (KeyError, TypeError) as e:
-        problems = [f"record.json lacks what a record of its stage has ({type(e).__name__}: {e})"]
+    problems = list(_incomplete(folder, record))
     if problems:
         raise UserError(f"{folder}: not complete: {'; '.join(problems)}")
 
 
-def _incomplete(spec: specs.Spec, folder: Path, record: dict[str, Any]) -> Iterator[str]:
+def _incomplete(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     for path in (folder / "weights").glob("*.pt"):
         if not zipfile.is_zipfile(path):
             yield f"weights/{path.name} is not whole"
-    if "files" in record or isinstance(spec, specs.GraphTickets):
-        return
-    metrics = record["metrics"]  # an older record, which vouches for no file
-    if isinstance(spec, specs.Search):
-        expected, found = (metrics["epochs"] + 1, metrics["bn_channels"]), array(folder / "scores.npy").shape
-        if found != expected:
-            yield f"scores.npy has the shape {found}, not {expected}"
-    elif isinstance(spec, specs.Ticket) and record["status"] == "ok":
-        kept = sum(byte.bit_count() for byte in array(folder / "mask.npy").tolist())
-        if kept != metrics["kept"]:
-            yield f"mask.npy keeps {kept}, not {metrics['kept']}"
-    if metrics.get("epochs") and "trained_as" not in record and len(_rows(folder)) != metrics["epochs"]:
-        yield f"history.csv has {len(_rows(folder))} rows, not {metrics['epochs']}"
+    named = record.get("files") or record["stage"] == "graph"  # a run on the unpruned graph leaves no other file
+    if not named and record["status"] != "no-ticket" and "trained_as" not in record:
+        yield "its record names no file"
 
 
 def array(path: Path) -> Any:
@@ -89,9 +74,9 @@ def array(path: Path) -> Any:
     return reading.array(path, AXES[path.name])
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
-    """History of a run without what depends on the machine's speed."""
-    rows = csv.DictReader(reading.regular_text(folder / "history.csv").splitlines())
+def _rows(folder: Path, name: str = "history.csv") -> list[dict[str, str]]:
+    """Rows of a run's CSV without what depends on the machine's speed."""
+    rows = csv.DictReader(reading.regular_text(folder / name).splitlines())
     return [{k: v for k, v in row.items() if k and not k.endswith("_seconds")} for row in rows]
 
 
@@ -104,11 +89,11 @@ def _outcome(record: dict[str, Any]) -> dict[str, Any]:
 def differences(spec: specs.Spec, ours: Store, theirs: Store) -> list[str]:
     """In what a finished run differs between two folders that both have it; names of fields and files."""
     a, b = (_outcome(store.read(spec) or {}) for store in (ours, theirs))
-    found = [name for name in sorted({*a} & {*b}) if a[name] != b[name]]  # an older record may have fewer fields
+    found = [name for name in sorted({*a} | {*b}) if a.get(name) != b.get(name)]
     here, there = ours.folder(spec), theirs.folder(spec)
-    both = [name for name in ("history.csv", *AXES) if (here / name).is_file() and (there / name).is_file()]
-    for name in both:
-        read = _rows if name == "history.csv" else lambda folder, n=name: array(folder / n).tobytes()
-        if read(here) != read(there):
+    for name in ("history.csv", "evaluations.csv", *AXES):
+        read = (lambda path: array(path).tobytes()) if name in AXES else (lambda path: _rows(path.parent, path.name))
+        both = (here / name).is_file() and (there / name).is_file()
+        if both and read(here / name) != read(there / name):
             found.append(name)
     return found

@@ -1,7 +1,7 @@
 """Intervals over few seeds: Student's t, never a bootstrap of three."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ebreplicate.lineage import records_of
@@ -78,6 +78,72 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(order) - rank) * p_values[i]))
         adjusted[i] = least
     return adjusted
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Difference of two arms by seed, in points, and what its mean varies by.
+
+    `images`: variance of the mean that the sampling of test images adds to that of the seeds; 0 where the two arms are
+    not compared image by image. docs/statistics.md, the interval.
+    """
+
+    differences: Mapping[int, float]
+    images: float = 0.0
+
+    @property
+    def n(self) -> int:
+        """Seeds."""
+        return len(self.differences)
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds; nan without any."""
+        return math.fsum(self.differences.values()) / self.n if self.n else math.nan
+
+    def _errors(self) -> list[tuple[float, float]]:
+        """Standard errors with their degrees of freedom: of the seeds alone, and with the test images."""
+        seeds = math.fsum((v - self.mean) ** 2 for v in self.differences.values()) / (self.n - 1) / self.n
+        freedom = (self.n - 1) * (1 + self.images / seeds) ** 2 if seeds else self.n - 1
+        return [(math.sqrt(seeds), self.n - 1), (math.sqrt(seeds + self.images), freedom)]
+
+    def interval(self, confidence: float = 0.95) -> Interval:
+        """The wider of the two t-intervals; no half-width (nan) below three seeds."""
+        if self.n < ENOUGH:
+            return Interval(self.mean, math.nan, self.n)
+        from scipy.stats import t
+
+        half = max(float(t.ppf(0.5 + confidence / 2, freedom)) * error for error, freedom in self._errors())
+        return Interval(self.mean, half, self.n)
+
+    def p(self, bound: float = 0.0) -> float:
+        """Two-sided p-value of the mean against `bound`, the larger of the two; nan below three seeds."""
+        if self.n < ENOUGH:
+            return math.nan
+        from scipy.stats import t
+
+        off, found = abs(self.mean - bound), []
+        for error, freedom in self._errors():
+            found.append(2 * float(t.sf(off / error, freedom)) if error else float(off == 0))
+        return max(found)
+
+
+ENOUGH = 3
+"""Seeds from which on there is an interval."""
+
+
+def image_variance(products: Sequence[Sequence[float]], means: Sequence[float], images: int) -> float:
+    """Variance that the sampling of `images` test images adds to the mean of n seeds' differences, in points squared.
+
+    `products` (n, n): mean over images of the product of two seeds' differences d[s,i]; `means` (n,): mean over images
+    of each. max(0, var_i(mean_s d) - mean_i(var_s d) / n) / images, with sample variances (docs/statistics.md).
+    """
+    n = len(means)
+    whole = math.fsum(math.fsum(row) for row in products) / n**2  # mean over images of (mean_s d)^2
+    mean = math.fsum(means) / n
+    of_means = images / (images - 1) * (whole - mean**2)
+    within = (math.fsum(products[s][s] for s in range(n)) - n * whole) / (n - 1) if n > 1 else 0.0
+    return max(0.0, of_means - within / n) / images
 
 
 def accuracy_margin(accuracy: float, images: int) -> float:

@@ -18,7 +18,7 @@ SHELLS = ("bash", "console")
 OTHERS = ("python", "yaml", "toml", "text", "json", "csv")
 MARK = re.compile(r"<!-- (not run|file|line): (.+) -->")
 PROGRAMS = r"(make|snakemake|python|ebreplicate|torchrun|pytest|pip|uv|conda|git|rm|ls|cat|tail|source|\.ci/run|\.)"
-COMMAND = re.compile(rf"(?:\w+=\S* )*{PROGRAMS}(?= |$)")
+COMMAND = re.compile(rf"(?:\w+=\S* )*(?:timeout \S+ )?{PROGRAMS}(?= |$)")
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,4 @@ def runnable(text: str) -> tuple[str, str]:
         if asked and set(asked) <= set(REAL):
             return bare, ""
         return bare if re.search(r"(-n|--dry-run)\b", bare) else f"{bare} --dry-run --quiet", "dry run"
-    if re.search(r"\bcampaign\b", bare) and "--dry-run" not in bare:
-        return f"{bare} --dry-run", "dry run"
     return text, ""

@@ -27,7 +27,7 @@ def victim():
 
 
 def records(root: Path) -> Path:
-    """A results folder: every run of the items but those of seed 1 at one ratio, as if an interrupted campaign."""
+    """A results folder: every run of the items but those of seed 1 at one ratio, as if Snakemake had been stopped."""
     store, specs = Store(root), requests(SCALE, ITEMS)
     skipped = {key(s) for s in retrains(SCALE, "cifar100", "vgg16", 1).values() if s.ticket.ratio == 0.5}
 

@@ -1,6 +1,7 @@
 """Accuracy against total training FLOPs, drawn: four panels with their Pareto fronts."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ebreplicate.experiments import base
@@ -46,15 +47,20 @@ def looks() -> Looks:
     out: Looks = {DENSE: {"c": "0.2", "marker": "*", "ms": 9}}
     colours = (*style.COLOURS, "#E69F00", "#56B4E9", "#8C564B")
     for i, name in enumerate(n for n in PAPER if n not in EB):
-        out[name] = {"c": colours[i + 1], "marker": "sD^vP"[i], "ms": 5.5}
+        out[name] = {"c": _turn(colours, i + 1), "marker": _turn("sD^vP", i), "ms": 5.5}
     for name, marker in zip(EB, "oXp", strict=True):
         out[name] = {"c": style.COLOURS[0], "marker": marker, "ms": 7, "zorder": 4}
     for i, name in enumerate(CONTROLS):
-        out[name] = {"c": colours[i + 2], "marker": "osD^v"[i], "ms": 5.5, "mfc": "white"}
+        out[name] = {"c": _turn(colours, i + 2), "marker": _turn("osD^v<>ph", i), "ms": 5.5, "mfc": "white"}
     for i, name in enumerate(SPARSE):
         out[name] = {"c": "0.45", "marker": "x+1234|"[i], "ms": 6.5}
     out[LOTTERY] = {"c": out["LT (one-shot)"]["c"], "marker": "d", "ms": 5.5}
     return out
+
+
+def _turn(values: Sequence[str], number: int) -> str:
+    """The values in turn, for however many methods there are."""
+    return values[number % len(values)]
 
 
 def _panel(

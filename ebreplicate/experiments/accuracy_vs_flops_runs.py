@@ -8,7 +8,7 @@ from ebreplicate.experiments import rigl_family
 from ebreplicate.experiments.lottery_runs import Panel, rounds
 from ebreplicate.experiments.table2_methods import BLOCKS
 from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.scale import Scale, Seeds, need_seeds
 from ebreplicate.plan.spec import Retrain, Sparse
 
 ITEM = "accuracy_vs_flops"
@@ -31,14 +31,14 @@ class Grid(Spec):
     """Blocks (such as vgg16_cifar10) with sparse trainings by the recipe of `rigl_family`, beside those of its own; and
     blocks with lottery tickets: rounds of training, each of which removes `lottery_ratio` of the weights left."""
 
-    seeds: int
+    seeds: Seeds
     sparse: tuple[str, ...]
     lottery: tuple[str, ...]
     lottery_ratio: float
     lottery_rounds: int
 
     def _validate(self) -> None:
-        need(self.seeds >= 1, "Grid.seeds", f"must be at least 1, got {self.seeds}")
+        need_seeds(self.seeds, "Grid.seeds")
         for field in ("sparse", "lottery"):
             for name in getattr(self, field):
                 if name not in NAMES:
@@ -64,9 +64,10 @@ def grid_of(scale: Scale) -> Grid:
     return scale.grid(ITEM, Grid)
 
 
-def sparse_blocks(scale: Scale) -> list[tuple[str, str, int]]:
+def sparse_blocks(scale: Scale) -> list[tuple[str, str, int | tuple[int, ...]]]:
     """(dataset, model, seeds) with sparse trainings: those of `rigl_family` first."""
     grid, family = grid_of(scale), rigl_family.grid_of(scale)
+    shared: list[tuple[str, str, int | tuple[int, ...]]]
     shared = [(d, m, family.seeds) for d, m in BLOCKS if d == rigl_family.DATASET and m in family.models]
     known = {block[:2] for block in shared}
     return shared + [(*NAMES[n], grid.seeds) for n in grid.sparse if NAMES[n] not in known]
@@ -76,7 +77,7 @@ def sparse_trainings(scale: Scale) -> list[Planned]:
     """Every sparse training, block by block."""
     family, out = rigl_family.grid_of(scale), []
     for dataset, model, seeds in sparse_blocks(scale):
-        for seed in scale.seeds[:seeds]:
+        for seed in scale.chosen(seeds):
             for sparsity in family.sparsities:
                 found = rigl_family.sparse_runs(scale, family, model, seed, sparsity, dataset)
                 out += [Planned(dataset, model, n, sparsity, seed, found[series]) for n, series in SPARSE.items()]
@@ -89,7 +90,7 @@ def lottery_tickets(scale: Scale) -> list[Planned]:
     grid, out = grid_of(scale), []
     panel = Panel(recipe=scale.recipe, rounds=grid.lottery_rounds, ratio=grid.lottery_ratio)
     for dataset, model in (NAMES[name] for name in grid.lottery):
-        for seed in scale.seeds[: grid.seeds]:
+        for seed in scale.chosen(grid.seeds):
             for number, series, spec in rounds(scale.search(model, dataset, seed), panel, 0):
                 if series == "ticket":
                     removed = round(1 - panel.left(number), 6)

@@ -24,7 +24,8 @@ class Cell:
     """One number of the paper beside ours. `tolerance`: allowed difference, from a rule; nan where nothing is printed.
 
     `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale. `context`
-    marks a number of another network or dataset, given for orientation and never judged.
+    marks a number of another network or dataset, given for orientation and never judged. `imprecise` marks a
+    measurement that scatters too much to agree with anything: it can only differ.
     """
 
     cell: str
@@ -37,6 +38,7 @@ class Cell:
     exact: bool = False
     note: str = ""
     context: bool = False
+    imprecise: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Experiment:
     category: str
     caption: str
     labels: dict[str, str] = field(default_factory=dict)
+    trains_on_cpu: bool = False
+    """Whether a CPU trains the item at the papers' own scale, in hours."""
 
     @property
     def short_title(self) -> str:
@@ -257,6 +261,10 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def panels() -> list[tuple[str, str]]:
-    """(dataset, model) of the paper's four panels, in its order."""
-    return [(d, m) for d in ("cifar10", "cifar100") for m in ("preresnet101", "vgg16")]
+PANELS = tuple((dataset, model) for dataset in ("cifar10", "cifar100") for model in ("preresnet101", "vgg16"))
+"""(dataset, model) of the paper's four panels, in its order."""
+
+
+def panels(scale: Scale) -> list[tuple[str, str]]:
+    """Those of `PANELS` that are run at `scale`."""
+    return [(dataset, model) for dataset, model in PANELS if scale.runs_panel(model, dataset)]

@@ -5,10 +5,13 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed
 from ebreplicate.experiments.detector_study import RULES, Grid
-from ebreplicate.experiments.fig1_runs import RATIOS
+from ebreplicate.experiments.fig1_runs import ratios_of
 from ebreplicate.plan.scale import Scale
 
-GROUPS = [(d, m, r) for d, m in base.panels() for r in RATIOS[d, m]]
+
+def groups(scale: Scale) -> list[tuple[str, str, float]]:
+    """(dataset, model, ratio) of every group of points."""
+    return [(d, m, r) for d, m in base.panels(scale) for r in ratios_of(scale, d, m)]
 
 
 def draw(scale: Scale, table: Any) -> Any:
@@ -19,10 +22,10 @@ def draw(scale: Scale, table: Any) -> Any:
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=(3, 2))
     _emergence(left, scale, table)
     whole = scale.grid("detector_study", Grid).at_emergence
-    _accuracy(right, table, whole)
+    _accuracy(right, scale, table, whole)
     for axis in (left, right):
-        names = [f"{base.TITLES[m]}\n{base.TITLES[d]}" for d, m, _ in GROUPS]
-        style.groups_below(axis, names, [f"{r:.0%}" for *_, r in GROUPS])
+        names = [f"{base.TITLES[m]}\n{base.TITLES[d]}" for d, m, _ in groups(scale)]
+        style.groups_below(axis, names, [f"{r:.0%}" for *_, r in groups(scale)])
     stands = [f"{base.TITLES[m]}: {scale.models[m]['name']}" for m in ("preresnet101",) if scale.models[m]["name"] != m]
     text = "; ".join([f"scale {scale.name}", *stands, "one point a seed; percentages: channels removed"])
     if not whole:
@@ -39,7 +42,7 @@ def _emergence(axis: Any, scale: Scale, table: Any) -> None:
 
     for rule, colour, marker, shift in zip(RULES, style.COLOURS, style.MARKERS, (-0.24, 0, 0.24), strict=False):
         points = []
-        for x, (dataset, model, ratio) in enumerate(GROUPS):
+        for x, (dataset, model, ratio) in enumerate(groups(scale)):
             found = by_seed(table, f"emergence_{rule}", dataset=dataset, model=model, ratio=ratio)
             points += [(at, epoch) for at, epoch in zip(_spread(x + shift, len(found)), found.values(), strict=True)]
         axis.plot([p[0] for p in points], [p[1] for p in points], marker, c=colour, label=RULES[rule], alpha=0.8)
@@ -47,13 +50,13 @@ def _emergence(axis: Any, scale: Scale, table: Any) -> None:
     axis.axhline(decay, c="0.3", ls="--", lw=1, label=f"first learning-rate decay (epoch {decay})")
     known = table[table.emergence_known.astype(bool)]
     for row in known[known.emergence_authors.isna()].itertuples():
-        x = GROUPS.index((row.dataset, row.model, row.ratio))
+        x = groups(scale).index((row.dataset, row.model, row.ratio))
         axis.text(x, scale.recipe.epochs, "none", ha="center", va="bottom", fontsize="xx-small", color="0.4")
     axis.set(ylabel=f"emergence epoch, of {scale.recipe.epochs}", ylim=(0, scale.recipe.epochs * 1.08))
     axis.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
-def _accuracy(axis: Any, table: Any, whole: bool) -> None:
+def _accuracy(axis: Any, scale: Scale, table: Any, whole: bool) -> None:
     """Differences per seed: EB Train minus dense, and (`whole`) the full retrain at emergence minus the best draw."""
     from ebreplicate import style
 
@@ -63,7 +66,7 @@ def _accuracy(axis: Any, table: Any, whole: bool) -> None:
         kinds.append((label, "last_accuracy", "best_draw_accuracy"))
     for i, (label, ours, theirs) in enumerate(kinds):
         points: list[tuple[float, float]] = []
-        for x, (dataset, model, ratio) in enumerate(GROUPS):
+        for x, (dataset, model, ratio) in enumerate(groups(scale)):
             where = {"dataset": dataset, "model": model, "ratio": ratio}
             a, b = (by_seed(table, column, **where) for column in (ours, theirs))
             differences = [a[s] - b[s] for s in sorted(set(a) & set(b))]

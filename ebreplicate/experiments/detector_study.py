@@ -7,7 +7,7 @@ from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment
 from ebreplicate.experiments.detector_claims import all_claims
-from ebreplicate.experiments.fig1_runs import RATIOS, retrains
+from ebreplicate.experiments.fig1_runs import ratios_of, retrains
 from ebreplicate.lineage import Traced
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Spec, key
@@ -48,9 +48,9 @@ class DetectorStudy(Experiment):
         return [
             kind(scale, dataset, model, ratio, seed)
             for seed in scale.seeds
-            for dataset, model in base.panels()
+            for dataset, model in base.panels(scale)
             if seed in scale.seeds_for(model)
-            for ratio in RATIOS[dataset, model]
+            for ratio in ratios_of(scale, dataset, model)
             for kind in (*whole, eb_train)
         ]
 
@@ -60,10 +60,10 @@ class DetectorStudy(Experiment):
 
         rows = []
         whole = scale.grid("detector_study", Grid).at_emergence
-        for dataset, model in base.panels():
+        for dataset, model in base.panels(scale):
             for seed in scale.seeds_for(model):
                 grid = retrains(scale, dataset, model, seed)
-                for ratio in RATIOS[dataset, model]:
+                for ratio in ratios_of(scale, dataset, model):
                     spec = (emergence_retrain if whole else eb_train)(scale, dataset, model, ratio, seed)
                     row = base.retrain_row(spec, store, draw="eb", model=model, dataset=dataset)
                     if not whole:  # the row stands for EB Train, whose accuracy has a column of its own

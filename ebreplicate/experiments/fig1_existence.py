@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed, interval
 from ebreplicate.experiments.fig1_claims import all_claims
-from ebreplicate.experiments.fig1_runs import printed, retrains
+from ebreplicate.experiments.fig1_runs import printed, retrains, seeds_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec
 from ebreplicate.stats import accuracy_margin
@@ -21,8 +21,8 @@ class Fig1(Experiment):
         """Dense searches and, for every ratio and draw epoch of the paper's panel, one retrain a seed."""
         out: list[Spec] = []
         for seed in scale.seeds:  # seed by seed, so that an interrupted scale has whole panels
-            for dataset, model in base.panels():
-                if seed not in scale.seeds_for(model):
+            for dataset, model in base.panels(scale):
+                if seed not in seeds_of(scale, model):
                     continue
                 out += [scale.search(model, dataset, seed), *retrains(scale, dataset, model, seed).values()]
         return out
@@ -30,8 +30,8 @@ class Fig1(Experiment):
     def table(self, scale: Scale, store: Any) -> Any:
         """One row a run: the dense baseline (draw "dense") and every retrain."""
         rows = []
-        for dataset, model in base.panels():
-            for seed in scale.seeds_for(model):
+        for dataset, model in base.panels(scale):
+            for seed in seeds_of(scale, model):
                 names = {"model": model, "dataset": dataset}
                 rows.append(base.search_row(scale.search(model, dataset, seed), store, draw="dense", **names))
                 for (_, draw), spec in retrains(scale, dataset, model, seed).items():
@@ -47,7 +47,7 @@ class Fig1(Experiment):
     def cells(self, scale: Scale, table: Any) -> list[Cell]:
         """Every published point of the figure: 4 dense baselines, 12 series."""
         out = []
-        for row in (row for panel in base.panels() for row in printed(*panel).itertuples()):
+        for row in (row for panel in base.PANELS for row in printed(*panel).itertuples()):
             where = {"dataset": row.dataset, "model": row.model, "draw": row.draw}
             if row.draw != "dense":
                 where["ratio"] = float(row.prune_ratio)

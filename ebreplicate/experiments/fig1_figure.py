@@ -5,7 +5,7 @@ from typing import Any
 
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import by_seed, interval
-from ebreplicate.experiments.fig1_runs import RATIOS, draws, printed
+from ebreplicate.experiments.fig1_runs import draws, printed, ratios_of
 from ebreplicate.plan.scale import Scale
 
 STAR_X = 185.0
@@ -18,8 +18,12 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate import style
 
     plt = style.use()
-    figure, axes = plt.subplots(2, 2, figsize=(10, 8))
-    for axis, (dataset, model) in zip(axes.flat, base.panels(), strict=True):
+    panels = base.panels(scale)
+    shape = (1, len(panels)) if len(panels) < 3 else (2, 2)
+    figure, axes = plt.subplots(*shape, figsize=(5 * shape[1] + 2 * (len(panels) == 1), 4 * shape[0]), squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (dataset, model) in zip(axes.flat, panels, strict=False):
         _panel(axis, scale, table, dataset, model)
     where = "" if scale.comparable else " (right axis)"
     label = "ours: mean, 95 % t-interval (cut at the frame), seeds as dots"
@@ -48,7 +52,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     other = style.printed_axis(axis, scale.comparable)
     baseline = by_seed(here, draw="dense")
     seen = list(baseline.values())
-    for i, ratio in enumerate(RATIOS[dataset, model]):
+    for i, ratio in enumerate(ratios_of(scale, dataset, model)):
         look = {"color": style.COLOURS[i], "marker": style.MARKERS[i]}
         seen += _ours(axis, scale, here, ratio, (i - 1) * DODGE, look)
         theirs = paper[((paper.prune_ratio - ratio).abs() < 1e-9) & (paper.draw != "dense")]

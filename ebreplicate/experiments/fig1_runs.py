@@ -5,7 +5,7 @@ from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments import base
-from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.scale import Scale, Seeds
 from ebreplicate.plan.spec import Retrain, Spec
 
 RATIOS = {
@@ -20,9 +20,22 @@ STAR = "best-accuracy epoch (star)"
 
 @dataclass(frozen=True)
 class Grid(Spec):
-    """`best`: whether the best epoch of the search is drawn as well (the star)."""
+    """`best`: whether the best epoch of the search is drawn as well (the star). `seeds`: of the scale's; None: all."""
 
     best: bool
+    seeds: Seeds | None = None
+
+
+def ratios_of(scale: Scale, dataset: str, model: str) -> tuple[float, ...]:
+    """The panel's pruning ratios in the paper that are run at `scale`."""
+    return tuple(ratio for ratio in RATIOS[dataset, model] if scale.runs_ratio(ratio))
+
+
+def seeds_of(scale: Scale, model: str) -> tuple[int, ...]:
+    """Seeds of the panels of `model`: every point of a series has the same."""
+    setting = scale.grid("fig1_existence", Grid).seeds
+    chosen = scale.seeds if setting is None else scale.chosen(setting)
+    return tuple(seed for seed in scale.seeds_for(model) if seed in chosen)
 
 
 def draws(scale: Scale) -> list[str]:
@@ -36,7 +49,7 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[fl
     at = {name: name if name == "best" else scale.epoch(int(name)) for name in draws(scale)}
     return {
         (ratio, name): Retrain(ticket=base.ticket(search, ratio, at[name]), recipe=scale.retrain_recipe)
-        for ratio in RATIOS[dataset, model]
+        for ratio in ratios_of(scale, dataset, model)
         for name in at
     }
 

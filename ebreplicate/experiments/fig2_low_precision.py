@@ -30,8 +30,8 @@ class Fig2(Experiment):
                 for search in searches(scale, dataset, model, seed).values():
                     found = tickets(scale, search, ratios).values()
                     out += [search, *(retrain(scale, t) for t in found)]
-        for seed in scale.seeds[grid.seeds :]:
-            for dataset, model, ratios in grid.panels():
+        for dataset, model, ratios in grid.panels():
+            for seed in scale.seeds_for(model)[grid.seeds :] if grid.seeds else ():
                 out += tickets(scale, scale.search(model, dataset, seed), ratios).values()
         return out
 
@@ -41,7 +41,8 @@ class Fig2(Experiment):
 
         grid, rows = grid_of(scale), []
         for dataset, model, ratios in grid.panels():
-            reference = {s: tickets(scale, scale.search(model, dataset, s), ratios) for s in scale.seeds}
+            seeds = sorted({*scale.seeds[: grid.seeds], *scale.seeds_for(model)})
+            reference = {s: tickets(scale, scale.search(model, dataset, s), ratios) for s in seeds}
             for seed in scale.seeds[: grid.seeds]:
                 for precision, search in searches(scale, dataset, model, seed).items():
                     names = {"model": model, "dataset": dataset, "precision": precision}
@@ -50,7 +51,7 @@ class Fig2(Experiment):
                         row = base.retrain_row(retrain(scale, ticket), store, draw=str(at[1]), **names)
                         rows.append(row | _drawn(ticket, store) | {"chance": 2 * at[0] * (1 - at[0])})
                         if precision == scale.precision:
-                            others = [reference[s][at] for s in scale.seeds if s != seed]
+                            others = [reference[s][at] for s in seeds if s != seed]
                             rows[-1]["seed_distance"] = _distance(ticket, others, store)
                         else:
                             rows[-1]["mask_distance"] = _distance(ticket, [reference[seed][at]], store)

@@ -16,7 +16,7 @@ NAMES = {"bfp8": "8-bit block floating point", "fp8": "FP8 (E4M3, E5M2)"}
 
 @dataclass(frozen=True)
 class Grid(Spec):
-    """What is run at a scale; `draws` are the paper's epochs."""
+    """What is run at a scale; `draws` are the paper's epochs. `seeds`: how many of the scale's; 0: nothing is run."""
 
     datasets: tuple[str, ...]
     models: tuple[str, ...]
@@ -29,7 +29,7 @@ class Grid(Spec):
         for name in self.precisions:
             if name not in LOW_PRECISIONS:
                 raise unknown("Grid.precisions", name, LOW_PRECISIONS)
-        need(self.seeds >= 1, "Grid.seeds", f"must be at least 1, got {self.seeds}")
+        need(self.seeds >= 0, "Grid.seeds", f"must not be negative, got {self.seeds}")
         need(FINAL in self.draws, "Grid.draws", f"must hold the last epoch, {FINAL}, got {list(self.draws)}")
 
     def panels(self) -> list[tuple[str, str, tuple[float, ...]]]:

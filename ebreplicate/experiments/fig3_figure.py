@@ -5,7 +5,7 @@ from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments import base
-from ebreplicate.experiments.fig3_mask_distance import DATASET, MODELS, RATIOS, annotations, select
+from ebreplicate.experiments.fig3_mask_distance import MODELS, RATIOS, annotations, dataset_of, select
 from ebreplicate.plan.scale import Scale
 
 LARGEST = 0.4
@@ -21,7 +21,7 @@ def draw(scale: Scale, table: Any) -> Any:
     figure, axes = plt.subplots(3, 4, figsize=(11.5, 9))
     image = None
     for row, model in zip(axes, MODELS, strict=False):
-        row[0].set_ylabel(f"{base.title(scale, model, DATASET)}\nepoch", fontsize="small")
+        row[0].set_ylabel(f"{base.title(scale, model, dataset_of(scale))}\nepoch", fontsize="small")
         for axis, ratio in zip(row, RATIOS, strict=True):
             image = _heat_map(axis, scale, select(table, model, ratio), model, ratio) or image
     if image is not None:

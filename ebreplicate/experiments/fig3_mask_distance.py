@@ -1,6 +1,7 @@
 """Figure 3, mask distance: how far the masks of any two epochs of a search are apart."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
@@ -15,6 +16,7 @@ from ebreplicate.stats import t_interval
 RATIOS = (0.2, 0.4, 0.6, 0.8)
 MODELS = ("vgg16", "preresnet101")
 DATASET = "cifar100"
+"""The paper's."""
 TWINS = (
     "the paper prints the same heat-maps for VGG16 and PreResNet101 (byte-identical images with different "
     "annotations), so which network they show is not known"
@@ -25,12 +27,26 @@ DISTANCE_TOLERANCE = 0.05
 CURVE_EPOCHS = (5, 10, 20, 40, 80)
 
 
+@dataclass(frozen=True)
+class Grid(Spec):
+    """`dataset`: on which the searches are that stand for the paper's on CIFAR-100."""
+
+    dataset: str
+
+
+def dataset_of(scale: Scale) -> str:
+    """The paper's name of the dataset whose searches are shown at `scale`."""
+    found: str = scale.grid("fig3_mask_distance", Grid).dataset
+    return found
+
+
 class Fig3(Experiment):
     """2 networks x 4 ratios on CIFAR-100; needs no training beyond Figure 1's searches."""
 
     def runs(self, scale: Scale) -> list[Spec]:
         """The dense searches alone: scores of every epoch give any ratio's masks."""
-        return [scale.search(model, DATASET, seed) for model in MODELS for seed in scale.seeds_for(model)]
+        dataset = dataset_of(scale)
+        return [scale.search(model, dataset, seed) for model in MODELS for seed in scale.seeds_for(model)]
 
     def table(self, scale: Scale, store: Any) -> Any:
         """Curves of every seed, and for the first seed the matrix: columns d1 ... dE, one row an epoch."""
@@ -39,8 +55,9 @@ class Fig3(Experiment):
         rows = []
         for model in MODELS:
             for seed in scale.seeds_for(model):
-                spec = scale.search(model, DATASET, seed)
-                names = {"model": model, "dataset": DATASET, "seed": seed, "key": key(spec)}
+                dataset = dataset_of(scale)
+                spec = scale.search(model, dataset, seed)
+                names = {"model": model, "dataset": dataset, "seed": seed, "key": key(spec)}
                 record = store.read(spec)
                 if record is None or record["status"] != "ok":
                     rows.append({**names, "status": record["status"] if record else base.NOT_RUN})

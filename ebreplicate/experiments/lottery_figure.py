@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from ebreplicate.experiments import base
-from ebreplicate.experiments.base import by_seed, interval
+from ebreplicate.experiments.base import NOT_RUN, by_seed, interval
 from ebreplicate.experiments.lottery_claims import paired
 from ebreplicate.experiments.lottery_runs import DATASET, DEEP, grid_of
 from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
@@ -168,7 +168,8 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate import style
 
     plt = style.use()
-    models = list(grid_of(scale).panels)
+    finished = set(table[table.status != NOT_RUN].model) or set(table.model)
+    models = [model for model in grid_of(scale).panels if model in finished]
     figure, axes = plt.subplots(2, len(models), figsize=(3.3 * len(models), 5.8), squeeze=False)
     for (top, bottom), model in zip(axes.T, models, strict=True):
         if model in DEEP:
@@ -190,7 +191,7 @@ def draw(scale: Scale, table: Any) -> Any:
             look = {"ncols": 2 if deep else 1, "fontsize": "small"}
             figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
     grid = grid_of(scale)
-    few, many = (len(scale.seeds[:n]) for n in (grid.seeds, grid.deep_seeds))
+    few, many = (len(scale.chosen(n)) for n in (grid.seeds, grid.deep_seeds))
     note = f"scale {scale.name}, {base.count(few, 'seed')} (deep: {many}), "
     note += "mean, seeds as dots, 95 % t-interval (faint, cut off); grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))

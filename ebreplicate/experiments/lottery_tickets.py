@@ -1,12 +1,13 @@
 """Lottery tickets by iterative magnitude pruning (Frankle & Carbin, ICLR 2019): Figures 1, 4, 5, 7 and 8."""
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments import base, lottery_levels, lottery_text
 from ebreplicate.experiments.base import Cell, Claim, Experiment, by_seed
-from ebreplicate.experiments.lottery_runs import DATASET, DEEP, ITEM, Planned, grid_of, planned
+from ebreplicate.experiments.lottery_runs import DATASET, DEEP, ITEM, SMALL, Planned, grid_of, planned
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Search, Spec
 from ebreplicate.stats import accuracy_margin, t_interval
@@ -30,8 +31,8 @@ COLUMNS = [
     "search_epochs",
     "key",
 ]
-KEY_ROUNDS = (0, 1, 3, 7, 11)
-"""Rounds that are set beside the paper's: about 100, 80, 51, 21 and 9 % of the weights left."""
+KEY_ROUNDS = (0, 1, 3, 7, 11, 12, 15, 18)
+"""Rounds that are set beside the paper's: about 100, 80, 51, 21, 9, 7, 3.6 and 1.9 % of the weights left."""
 ACCURACY, ITERATION = "Accuracy at Early-Stop (Test)", "Early-Stop Iteration (Val.)"
 CURVES = {
     ("lenet300", "ticket"): ("Fig4", "Winning Ticket (Iterative)", "Winning Ticket (Iterative)"),
@@ -96,22 +97,28 @@ def _row(run: Planned, store: Any) -> dict[str, Any]:
         **row,
         "remaining": remaining,
         "early_stop_accuracy": stop.get("early_stop_accuracy"),
-        "early_stop_iteration": None if epoch is None else epoch * steps,
+        "early_stop_iteration": stop.get("early_stop_iteration", None if epoch is None else epoch * steps),
     }
 
 
+@dataclass(frozen=True)
 class LotteryTickets(Experiment):
-    """Winning tickets, re-initialised tickets and random sparsity over rounds; deep networks at three rates."""
+    """Winning tickets, re-initialised tickets and random sparsity over rounds; deep networks at three rates.
+
+    `models`: the networks of the item.
+    """
+
+    models: tuple[str, ...] = (*SMALL, *DEEP)
 
     def runs(self, scale: Scale) -> list[Spec]:
         """One dense search a seed and setting, and per round the ticket and its controls."""
-        return [run.spec for run in planned(scale)]
+        return [run.spec for run in planned(scale, self.models)]
 
     def table(self, scale: Scale, store: Any) -> Any:
         """One row a run; round 0 is the dense network."""
         import pandas as pd
 
-        return pd.DataFrame([_row(run, store) for run in planned(scale)]).reindex(columns=COLUMNS)
+        return pd.DataFrame([_row(run, store) for run in planned(scale, self.models)]).reindex(columns=COLUMNS)
 
     def figure(self, scale: Scale, table: Any) -> Any:
         """Accuracy against remaining weights; below it the early-stopping iteration, or the gain over re-init."""
@@ -123,11 +130,13 @@ class LotteryTickets(Experiment):
         """The paper's points at key rounds, of networks pruned at its rate; dense networks always; and its text."""
         out = []
         for model, panel in grid_of(scale).panels.items():
+            if model not in self.models:
+                continue
             wanted = [k for k in KEY_ROUNDS if k <= panel.rounds and (k == 0 or panel.ratio == 0.2)]
             for setting in ("high", "low", "warmup") if model in DEEP else ("plain",):
                 for series in ("ticket", "reinit") if model in DEEP else ("ticket", "reinit", "random"):
                     for number in wanted:
-                        if number or series == "ticket":
+                        if (number or series == "ticket") and (series == "ticket" or panel.controlled(number)):
                             out += _cells(table, model, setting, series, number)
         return out + lottery_text.cells(table) + lottery_levels.cells(table)
 
@@ -187,3 +196,12 @@ EXPERIMENT = LotteryTickets(
         "Hollow: Frankle & Carbin (ICLR 2019)."
     ),
 )
+
+LENET300 = replace(
+    EXPERIMENT,
+    item="lottery_lenet300",
+    title="Lottery tickets, LeNet-300-100 on MNIST",
+    models=("lenet300",),
+    trains_on_cpu=True,
+)
+"""The network that a CPU trains at that paper's own scale."""

@@ -9,7 +9,7 @@ from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, accuracies, by_seed, interval
 from ebreplicate.experiments.rigl_claims import all_claims
 from ebreplicate.plan.fields import need
-from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.scale import Scale, Seeds, need_seeds
 from ebreplicate.plan.spec import Recipe, Search, Sparse, Spec, key
 from ebreplicate.stats import accuracy_margin
 
@@ -54,7 +54,7 @@ class Grid(Spec):
 
     models: tuple[str, ...]
     sparsities: tuple[float, ...]
-    seeds: int
+    seeds: Seeds
     interval: int
     gmp_interval: int
     longer: float
@@ -63,7 +63,7 @@ class Grid(Spec):
     def _validate(self) -> None:
         need(bool(self.models), "Grid.models", "names no network")
         need(bool(self.sparsities), "Grid.sparsities", "is empty")
-        need(self.seeds >= 1, "Grid.seeds", f"must be at least 1, got {self.seeds}")
+        need_seeds(self.seeds, "Grid.seeds")
         need(self.longer > 1, "Grid.longer", f"must exceed 1, got {self.longer}")
 
 
@@ -104,7 +104,7 @@ class RigLFamily(Experiment):
         """Seed by seed: the dense network and every series at every sparsity."""
         grid = grid_of(scale)
         out: list[Spec] = []
-        for seed in scale.seeds[: grid.seeds]:
+        for seed in scale.chosen(grid.seeds):
             for model in grid.models:
                 out.append(dense_run(scale, grid, model, seed))
                 for sparsity in grid.sparsities:
@@ -117,7 +117,7 @@ class RigLFamily(Experiment):
 
         grid, rows = grid_of(scale), []
         for model in grid.models:
-            for seed in scale.seeds[: grid.seeds]:
+            for seed in scale.chosen(grid.seeds):
                 names = {"model": model, "dataset": DATASET, "seed": seed}
                 dense = dense_run(scale, grid, model, seed)
                 more = {"method": "dense", "distribution": "", "longer": False, "sparsity": 0.0}
@@ -165,7 +165,7 @@ def run_row(spec: Search | Sparse, store: Any, dense: dict[str, Any] | None, **n
 
 def _accuracy_cells(table: Any) -> list[Cell]:
     dense = published.read("rigl_paper_tables")
-    dense = dense[(dense.model == "WideResNet-22-2") & (dense.method == "dense")].iloc[0]
+    dense = dense[(dense.model == "WRN-22-2") & (dense.method == "Dense")].iloc[0]
     rows = published.read("rigl_repro_and_quotes")
     rows = rows[rows.item == "RigL reproducibility report"].set_index("method")
     out = [

@@ -41,7 +41,7 @@ def draw(scale: Scale, grid: Any, table: Any) -> Any:
     where = "" if scale.comparable else " (right axis)"
     handles.append(line([], [], c="0.3", marker="o", label=f"published{where}", **style.PUBLISHED))
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize="small")
-    n = base.count(len(scale.seeds[: grid.seeds]), "seed")
+    n = base.count(len(scale.chosen(grid.seeds)), "seed")
     text = f"scale {scale.name}, {n}, last epoch on the test set, mean and 95 % t-interval (cut at "
     style.stamp(figure, text + "the frame); FLOPs of the masked network, 3 x forward by RigL's formulas")
     return figure

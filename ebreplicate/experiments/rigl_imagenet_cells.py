@@ -27,7 +27,11 @@ METHODS = {
     "Big-Sparse": ("rigl", "uniform"),
     "Big-Sparse (ERK)": ("rigl", "erk-kernel"),
 }
-"""Method and distribution by printed name. The tables quote others (DSR, DNW, SNFS*) from their own papers."""
+"""Method and distribution by printed name. The tables quote others (DSR, DNW, SNFS) from their own papers."""
+TABLE = re.compile(r"(?P<name>[\w-]+)( (?P<times>[\d.]+)x)?( \((?P<more>ERK|Gale|Zhu)\))?")
+"""A method in the paper's tables: "RigL 5x (ERK)", "Pruning 1.5x (Gale)"."""
+QUOTED, MISPRINT = "quoted by RigL", "do not compare"
+"""Marks in the notes of the paper's tables: another paper's number; a row or column that repeats another table's."""
 README = re.compile(r"RigL (no-label-smoothing )?(ERK|Uniform) (\d+)x")
 FILES = ("rigl_paper_tables", "rigl_fig_flops80_digitised", "rigl_readme")
 
@@ -44,6 +48,16 @@ class Printed(NamedTuple):
     note: str
 
 
+def in_tables(row: Any) -> tuple[str, float] | None:
+    """Printed name (a key of `METHODS`) and length of a row of the paper's tables; None for one that is not RigL's own,
+    is of another initialisation, or is misprinted."""
+    found, note = TABLE.fullmatch(row.method), str(row.note)
+    if not found or QUOTED in note or MISPRINT in note:
+        return None
+    name = found["name"] + (" (ERK)" if found["more"] == "ERK" else "")
+    return (name, float(found["times"] or 1)) if name in METHODS else None
+
+
 def _point(row: Any, model: str) -> Point | None:
     """The run that a printed row is of; None if this suite has none."""
     ratio, readme = float(row.prune_ratio), README.fullmatch(row.method)
@@ -52,10 +66,13 @@ def _point(row: Any, model: str) -> Point | None:
         ratio = 0.9 if model == "mobilenet" else ratio
         distribution = {"ERK": "erk-kernel", "Uniform": "uniform"}[readme[2]]
         return Point("rigl", distribution, ratio, float(readme[3]), not readme[1])
-    if row.method not in METHODS:
+    if row.item.startswith("RigL repo figure"):
+        name, multiplier = row.method, float(row.lr_schedule.split("x")[0])
+    else:
+        name, multiplier = in_tables(row) or ("", 1.0)
+    if name not in METHODS:
         return None
-    multiplier = float(row.lr_schedule.split("x")[0])
-    return Point(*METHODS[row.method], ratio, multiplier, True, BIG if row.method.startswith("Big") else 1.0)
+    return Point(*METHODS[name], ratio, multiplier, True, BIG if name.startswith("Big") else 1.0)
 
 
 @cache
@@ -65,15 +82,14 @@ def printed() -> tuple[Printed, ...]:
     for file in FILES:
         rows = published.read(file)
         for row in rows[(rows.metric == "top1") & rows.model.isin(MODELS)].itertuples():
-            model, dense = MODELS[row.model], row.method.startswith("dense")
+            model, dense = MODELS[row.model], row.method.lower().startswith("dense")
             point = None if dense else _point(row, model)
             if point is None and not dense:
                 continue
             spread = float(row.uncertainty) if math.isfinite(row.uncertainty) else 0.0
             length = "" if point is None or file == "rigl_readme" else f" {point.multiplier:g}x"
-            name = f"{row.model}, {row.method.strip().removesuffix('  1x')}{length}" + (
-                "" if dense else f", sparsity {row.prune_ratio:g}"
-            )
+            method = (in_tables(row) or (row.method.strip().removesuffix("  1x"),))[0]
+            name = f"{row.model}, {method}{length}" + ("" if dense else f", sparsity {row.prune_ratio:g}")
             note = row.note if isinstance(row.note, str) else ""
             source = f"{row.item}; {row.source}"
             out.append(Printed(f"{row.item}: {name}", model, point, float(row.value), spread, source, note))

@@ -41,7 +41,7 @@ def draw(scale: Scale, table: Any) -> Any:
     there = "" if scale.comparable else ", right axis (dense: dotted)"
     handles.append(line([], [], c="0.3", marker="o", label=f"printed{there}", **{**style.PUBLISHED, "ls": ""}))
     figure.legend(handles=handles, loc="outside upper center", ncols=6, fontsize="small")
-    n = len(scale.seeds[: grid_of(scale).seeds])
+    n = len(scale.chosen(grid_of(scale).seeds))
     text = f"scale {scale.name}, {base.count(n, 'seed')}, last epoch, mean and 95 % t-interval"
     more = "" if scale.comparable else "; the printed points are of ImageNet: compare the pattern, not the numbers"
     style.stamp(figure, text + more)

@@ -5,7 +5,7 @@ from itertools import product
 from typing import NamedTuple
 
 from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.scale import Scale, Seeds, need_seeds
 from ebreplicate.plan.spec import Recipe, Search, Sparse
 
 ITEM, DATASET = "rigl_imagenet", "imagenet"
@@ -76,7 +76,7 @@ class Grid(Spec):
     """What this item runs at a scale (workflow/config/items/rigl_imagenet.yaml). `longer_seeds`: of the scale's seeds,
     those of trainings longer than `REPEATED` times the recipe."""
 
-    seeds: int
+    seeds: Seeds
     longer_seeds: int
     precision: str
     interval: int
@@ -86,9 +86,10 @@ class Grid(Spec):
     mobilenet: Network
 
     def _validate(self) -> None:
-        need(self.seeds >= 1, "Grid.seeds", f"must be at least 1, got {self.seeds}")
+        need_seeds(self.seeds, "Grid.seeds")
+        most = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
         many = self.longer_seeds
-        need(0 <= many <= self.seeds, "Grid.longer_seeds", f"must lie in 0..{self.seeds} (seeds), got {many}")
+        need(0 <= many <= most, "Grid.longer_seeds", f"must lie in 0..{most} (seeds), got {many}")
 
     def network(self, model: str) -> Network:
         """Settings of a network."""
@@ -138,7 +139,7 @@ def sparse_run(scale: Scale, model: str, point: Point, seed: int) -> Sparse:
 def planned(scale: Scale) -> list[tuple[str, Point | None, int, Search | Sparse]]:
     """(network, point or None for the dense network, seed, run) of every row, seed by seed."""
     grid, out = grid_of(scale), list[tuple[str, Point | None, int, Search | Sparse]]()
-    for place, seed in enumerate(scale.seeds[: grid.seeds]):
+    for place, seed in enumerate(scale.chosen(grid.seeds)):
         for model in NETWORKS:
             out.append((model, None, seed, dense_run(scale, model, seed)))
             for point in grid.points(model):

@@ -18,8 +18,8 @@ from ebreplicate.experiments.table3_cells import (
     judged_claims,
     printed_cells,
 )
-from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale
+from ebreplicate.plan.fields import Spec
+from ebreplicate.plan.scale import Scale, Seeds, need_seeds
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
 
 COLUMNS = ["model", "dataset", "method", "ratio", "epoch", "seed", "status", "last_accuracy", "best_accuracy"]
@@ -32,11 +32,11 @@ class Grid(Spec):
     """Recipe and precision of every training; how many of the scale's seeds."""
 
     recipe: Recipe
-    seeds: int
+    seeds: Seeds
     precision: str = "fp32"
 
     def _validate(self) -> None:
-        need(self.seeds >= 1, "Grid.seeds", f"must be at least 1, got {self.seeds}")
+        need_seeds(self.seeds, "Grid.seeds")
 
 
 def grid_of(scale: Scale) -> Grid:
@@ -101,7 +101,7 @@ class Table3(Experiment):
 
     def runs(self, scale: Scale) -> list[Any]:
         """One run a row and seed."""
-        seeds = scale.seeds[: grid_of(scale).seeds]
+        seeds = scale.chosen(grid_of(scale).seeds)
         return [spec for seed in seeds for model in RATIOS for spec in runs_of(scale, model, seed).values()]
 
     def table(self, scale: Scale, store: Any) -> Any:
@@ -111,7 +111,7 @@ class Table3(Experiment):
 
         rows = []
         for model in RATIOS:
-            for seed in scale.seeds[: grid_of(scale).seeds]:
+            for seed in scale.chosen(grid_of(scale).seeds):
                 found = {name: _row(spec, store) for name, spec in runs_of(scale, model, seed).items()}
                 dense = found[UNPRUNED, 0.0]
                 for (method, ratio), row in sorted(found.items(), key=lambda item: METHODS.index(item[0][0])):

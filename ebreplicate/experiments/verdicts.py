@@ -113,7 +113,7 @@ def cell_verdict(cell: Cell, comparable: bool) -> str:
         return "not comparable at this scale"
     difference = abs(m.mean - cell.published)
     if difference <= cell.tolerance:
-        return "agrees"
+        return INCONCLUSIVE if cell.imprecise else "agrees"
     if cell.exact:
         return "differs"
     return "differs" if difference - m.half > cell.tolerance else "inconclusive"

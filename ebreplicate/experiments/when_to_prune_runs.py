@@ -17,8 +17,9 @@ Series = tuple[str, str, float, str]
 
 @dataclass(frozen=True)
 class Grid(Spec):
-    """`taylor_draws`: draws, as the paper's epochs, among which Taylor's oracle is looked for (none: no oracle);
-    `continue_too`: whether tickets also go on through the rest of the search's schedule."""
+    """`seeds`: how many of the scale's; 0: nothing is run. `taylor_draws`: draws, as the paper's epochs, among which
+    Taylor's oracle is looked for (none: no oracle); `continue_too`: whether tickets also go on through the rest of the
+    search's schedule."""
 
     seeds: int
     datasets: tuple[str, ...]
@@ -27,7 +28,7 @@ class Grid(Spec):
     continue_too: bool
 
     def _validate(self) -> None:
-        need(self.seeds >= 1, "Grid.seeds", f"must be at least 1, got {self.seeds}")
+        need(self.seeds >= 0, "Grid.seeds", f"must not be negative, got {self.seeds}")
         need(len(self.ratios) <= 4, "Grid.ratios", f"the figure has room for 4, got {len(self.ratios)}")
 
 
@@ -43,7 +44,7 @@ def seeds_of(scale: Scale) -> tuple[int, ...]:
 
 def panels(scale: Scale) -> list[tuple[str, str]]:
     """(dataset, model) of the panels this item runs."""
-    return [(d, m) for d, m in base.panels() if d in grid_of(scale).datasets]
+    return [(d, m) for d, m in base.panels(scale) if d in grid_of(scale).datasets]
 
 
 def series(scale: Scale) -> list[Series]:

@@ -30,6 +30,27 @@ MODELS = Registry(
 )
 SHAPED = ("lenet300", "conv2", "conv4", "conv6")
 """Networks whose linear layers depend on the size of an image."""
+FULLY_CONNECTED = ("lenet300",)
+"""Networks that are a chain of linear layers, so that dead pixels and neurons can be removed from them."""
+
+VGG_SIDES = range(32, 64)
+"""Sides of an image that VGG's four poolings and its 2x2 average pool reduce to one pixel."""
+
+
+def check_images(name: str, shape: tuple[int, int, int]) -> None:
+    """Raise UserError for images of `shape` (channels, height, width) that network `name` does not take, naming those
+    that do."""
+    if not takes_images(MODELS.check(name), shape):
+        others = ", ".join(other for other in MODELS if takes_images(other, shape))
+        said = "x".join(map(str, shape))
+        raise UserError(f"model: {name} takes no images of {said} (channels, height, width); those that do: {others}")
+
+
+def takes_images(name: str, shape: tuple[int, int, int]) -> bool:
+    """Whether network `name` takes images of `shape` (channels, height, width)."""
+    if name.startswith("vgg") and not all(side in VGG_SIDES for side in shape[1:]):
+        return False
+    return name in SHAPED or shape[0] == 3
 
 
 def build(
@@ -46,7 +67,6 @@ def build(
     `shape`: that of an image. Raises UserError for an unknown name, a configuration of the wrong length or images that
     the network does not take.
     """
-    if name not in SHAPED and shape[0] != 3:
-        raise UserError(f"model: {name} takes images of 3 channels, not {shape[0]}; use one of {', '.join(SHAPED)}")
+    check_images(name, shape)
     more = {"shape": shape} if name in SHAPED else {}
     return MODELS.load(name)(num_classes=num_classes, width=width, channels=channels, **more)

@@ -1,7 +1,7 @@
 """Pieces every network shares: initialisation, scaled widths, channel selection."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -17,6 +17,13 @@ def weight_layers(model: nn.Module) -> dict[str, Layer]:
     return {name: m for name, m in model.named_modules() if isinstance(m, Layer)}
 
 
+def weights_and_rest(model: nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The weights of convolutions and linear layers, and all other parameters: biases, batch norms."""
+    weights: list[torch.Tensor] = [layer.weight for layer in weight_layers(model).values()]
+    known = {id(w) for w in weights}
+    return weights, [p for p in model.parameters() if id(p) not in known]
+
+
 class Network(nn.Module):
     """Base of all networks.
 
@@ -28,9 +35,41 @@ class Network(nn.Module):
     residual: bool
 
 
+NARROW = 16
+"""Input channels from which on torch 2.15 trains a strided 1x1 convolution on a CPU correctly.
+
+Below, the backward pass of the channels-last kernel writes outside its buffers: seen with 2 to 8 channels from maps of
+48 pixels on (4 already at 32), with 9 to 15 from about 80; contiguous input alone does not avoid that kernel.
+"""
+
+
+class StridedPointwise(nn.Conv2d):
+    """1x1 convolution of a stride, computed without one on the pixels that it would read: the same result and
+    gradients, safe for any number of channels (`NARROW`)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map x (B, in, H, W) to (B, out, ceil(H / stride), ceil(W / stride))."""
+        down, right = self.stride
+        return nn.functional.conv2d(x[:, :, ::down, ::right], self.weight, self.bias)
+
+
+Built = TypeVar("Built", bound=Network)
+
+
+def initialised(model: Built, how: str) -> Built:
+    """`model` with its weights drawn anew: "glorot-uniform", biases zero (Glorot & Bengio, 2010); "model": as built."""
+    if how == "glorot-uniform":
+        for layer in weight_layers(model).values():
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return model
+
+
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """Bias-free convolution with 'same' padding and the authors' initialisation, N(0, sqrt(2 / (k*k*cout)))."""
-    layer = nn.Conv2d(cin, cout, kernel, stride, padding=kernel // 2, bias=False)
+    kind = StridedPointwise if kernel == 1 and stride > 1 and cin < NARROW else nn.Conv2d
+    layer = kind(cin, cout, kernel, stride, padding=kernel // 2, bias=False)
     nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / (kernel * kernel * cout)))
     return layer
 
@@ -88,13 +127,9 @@ class _SelectLast(torch.autograd.Function):
 
 
 class ChannelSelection(nn.Module):
-    """Pass on `kept` of `features` channels; which ones is the buffer `indexes` (int64, shape (kept,)).
-
-    `first`: whether `normalised` may select before it normalises.
-    """
+    """Pass on `kept` of `features` channels; which ones is the buffer `indexes` (int64, shape (kept,))."""
 
     indexes: torch.Tensor
-    first = False
 
     def __init__(self, features: int, kept: int):
         super().__init__()
@@ -109,22 +144,3 @@ class ChannelSelection(nn.Module):
         if x.is_contiguous(memory_format=torch.channels_last):
             return _SelectLast.apply(x, self.indexes)
         return x.index_select(1, self.indexes)
-
-
-def normalised(bn: nn.BatchNorm2d, select: ChannelSelection, x: torch.Tensor) -> torch.Tensor:
-    """`select(bn(x))` for x (B, C, H, W).
-
-    Where `select.first`, channels are selected before they are normalised in training, which is as good and less work;
-    running statistics of the others, which nothing reads, then stay as they are.
-    """
-    if not (select.first and bn.training) or len(select.indexes) == select.features:
-        return select(bn(x))
-    at, statistics = select.indexes, (bn.running_mean, bn.running_var)
-    assert statistics[0] is not None
-    assert statistics[1] is not None
-    mean, variance = statistics[0][at], statistics[1][at]
-    scale = (bn.weight[at], bn.bias[at])
-    out = nn.functional.batch_norm(select(x), mean, variance, *scale, True, bn.momentum or 0.0, bn.eps)
-    statistics[0].index_copy_(0, at, mean)
-    statistics[1].index_copy_(0, at, variance)
-    return out

@@ -20,8 +20,25 @@ OUTPUT_RATE = 0.5
 """Connections to the output are pruned at half the rate of the rest (section 2)."""
 
 
+class PixelSelection(nn.Module):
+    """Pass on some of the inputs: those at `indexes`, int64 (k,)."""
+
+    indexes: torch.Tensor
+
+    def __init__(self, indexes: list[int]):
+        super().__init__()
+        self.register_buffer("indexes", torch.tensor(indexes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Inputs (B, k) of x (B, n)."""
+        return x.index_select(1, self.indexes)
+
+
 class Plain(Network):
-    """3x3 convolutions with ReLU, in pairs with a 2x2 max-pool after each; then two hidden linear layers."""
+    """3x3 convolutions with ReLU, in pairs with a 2x2 max-pool after each; then two hidden linear layers.
+
+    `pixels`: the inputs that the first linear layer sees, where it does not see all.
+    """
 
     residual = False
 
@@ -35,6 +52,7 @@ class Plain(Network):
         num_classes: int,
         width: float,
         shape: Shape,
+        pixels: list[int] | None = None,
     ):
         super().__init__()
         self.arguments = {"name": name, "num_classes": num_classes, "width": width, "shape": shape}
@@ -48,6 +66,9 @@ class Plain(Network):
             cin, height, breadth = cout, height // 2, breadth // 2
         layers.append(nn.Flatten())
         sizes = [math.prod((cin, height, breadth)), *(scaled(h, width) for h in hidden)]
+        if pixels is not None:
+            layers.append(PixelSelection(pixels))
+            sizes[0] = len(pixels)
         for a, b in pairwise(sizes):
             layers += [nn.Linear(a, b), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
@@ -74,6 +95,16 @@ def lenet300(
     """LeNet-300-100 on flattened images of `shape`: 266,200 weights on MNIST."""
     _dense("lenet300", channels)
     return Plain("lenet300", (), (300, 100), 1.0, num_classes=num_classes, width=width, shape=shape)
+
+
+def compact_lenet300(pixels: list[int], hidden: tuple[int, int], num_classes: int, shape: Shape) -> Plain:
+    """LeNet with `hidden` neurons in its two hidden layers, which sees the given pixels of flattened images only.
+
+    Raises UserError where nothing is left of it.
+    """
+    if not pixels or min(hidden) < 1:
+        raise UserError(f"compact network: {len(pixels)} pixels and {hidden} hidden neurons are left; lower sparsity")
+    return Plain("lenet300", (), hidden, 1.0, num_classes=num_classes, width=1.0, shape=shape, pixels=pixels)
 
 
 def _conv(depth: int, num_classes: int, width: float, channels: list[int] | None, shape: Shape) -> Plain:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from ebreplicate.models.common import ChannelSelection, Network, batch_norm, check_channels, conv, normalised, scaled
+from ebreplicate.models.common import ChannelSelection, Network, batch_norm, check_channels, conv, scaled
 
 EXPANSION = 4
 
@@ -31,7 +31,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map x (B, cin, H, W) to (B, 4 * planes, H / stride, W / stride)."""
-        out = self.conv1(self.relu(normalised(self.bn1, self.select, x)))
+        out = self.conv1(self.relu(self.select(self.bn1(x))))
         out = self.conv2(self.relu(self.bn2(out)))
         out = self.conv3(self.relu(self.bn3(out)))
         return out + (x if self.downsample is None else self.downsample(x))
@@ -84,7 +84,7 @@ class PreResNet(Network):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, num_classes) of images x (B, 3, 32, 32)."""
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
-        x = self.relu(normalised(self.bn, self.select, x))
+        x = self.relu(self.select(self.bn(x)))
         return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 

@@ -14,7 +14,7 @@ class WideBlock(nn.Module):
     """bn-relu-conv3x3-bn-relu-conv3x3, added to the input or, where widths change, to a 1x1 of the activated input.
 
     No dropout. The 1x1 is given every `stride`-th pixel, which is what a strided one would take: torch trains narrow
-    strided ones wrongly on a CPU (training/loop.py, check_trainable).
+    strided ones wrongly on a CPU (`models.common.NARROW`).
     """
 
     def __init__(self, cin: int, cout: int, stride: int, widen: bool):

@@ -17,9 +17,18 @@ class Keep:
     epi: set[str] = field(default_factory=set)
     taylor: bool = False
 
-    @property
-    def flags(self) -> str:
-        """Command-line flags of the training."""
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold, sorted."""
         kept: dict[str, set[Any]] = {"epochs": self.epochs, "ratios": self.ratios, "epi": self.epi}
-        flags = [f"--keep-{name} {' '.join(map(str, sorted(v)))}" for name, v in kept.items() if v]
-        return " ".join(flags + ["--keep-taylor"] * self.taylor)
+        return {**{name: sorted(values) for name, values in kept.items() if values}, "taylor": self.taylor}
+
+    @classmethod
+    def from_dict(cls, kept: dict[str, Any]) -> "Keep":
+        """The inverse of `to_dict`."""
+        epochs, ratios, epi = (set(kept.get(name, ())) for name in ("epochs", "ratios", "epi"))
+        return cls(epochs, ratios, epi, bool(kept.get("taylor")))
+
+    def __or__(self, other: "Keep") -> "Keep":
+        """What both ask for."""
+        ratios, epi = self.ratios | other.ratios, self.epi | other.epi
+        return Keep(self.epochs | other.epochs, ratios, epi, self.taylor or other.taylor)

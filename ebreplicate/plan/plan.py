@@ -1,18 +1,23 @@
 """Which runs a scale needs: the experiments' requests, closed over what they depend on, each run once."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Spec, Ticket, Training, key
+from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Sparse, Spec, Ticket, Training, key
 from ebreplicate.pruning.methods import NEEDS_WEIGHTS
+
+Run = TypeVar("Run", bound=Spec)
 
 
 def parents(spec: Spec) -> list[Spec]:
     """The runs that `spec` needs finished: at most one, which leads to the rest."""
     if isinstance(spec, Retrain):
         return [spec.ticket]
+    if isinstance(spec, Sparse):
+        return [spec.compact_of] if spec.compact_of else []
     return [spec.after or spec.search] if isinstance(spec, Ticket) else []
 
 
@@ -36,6 +41,11 @@ def search_of(spec: Spec) -> Training:
     root = root_of(spec)
     assert isinstance(root, Training)
     return root
+
+
+def trainings_before(spec: Spec) -> list[Spec]:
+    """The trainings that `spec` needs finished; tickets in between are drawn by who needs them."""
+    return [t for p in parents(spec) for t in (parents(p) if isinstance(p, Ticket) else [p])]
 
 
 class Plan:
@@ -74,7 +84,7 @@ class Plan:
         elif ticket.at == "epi":
             keep.epi.add(f"{ticket.method}:{ticket.ratio}")
 
-    def stage(self, kind: type[Spec]) -> list[Spec]:
+    def stage(self, kind: type[Run]) -> list[Run]:
         """Runs of one stage, in the order they were first asked for."""
         return [s for s in self.runs.values() if isinstance(s, kind)]
 
@@ -87,24 +97,6 @@ def requests(scale: Scale, items: Iterable[str] | None = None) -> list[Spec]:
 def make_plan(*scales: Scale) -> Plan:
     """The plan of one or more scales; runs they share appear once."""
     return Plan(spec for scale in scales for spec in requests(scale))
-
-
-def drawn_alone(asks: Iterable[Iterable[Spec]]) -> set[str]:
-    """Keys of the tickets that some figure asks for (each has its list of requests) and retrains none of.
-
-    Every other ticket is drawn by the job of a retrain of its own, in a fraction of a second: jobs for draws alone
-    would be four in ten of a scale's, and their starts a tenth of the smoke scale's time.
-    """
-    alone = set[str]()
-    for specs in asks:
-        tickets = {key(s) for s in specs if isinstance(s, Ticket)}
-        alone |= tickets - (retrained(specs) if tickets else set())
-    return alone
-
-
-def retrained(specs: Iterable[Spec]) -> set[str]:
-    """Keys of the tickets of every retrain in `specs`, and of those that these build on."""
-    return {key(s.ticket) for spec in specs for s in lineage(spec) if isinstance(s, Retrain)}
 
 
 def epochs_of(spec: Spec) -> int:

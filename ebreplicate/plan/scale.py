@@ -10,12 +10,32 @@ from typing import Any
 import yaml
 
 from ebreplicate.errors import UserError, clipped, shown, unknown
-from ebreplicate.plan.fields import from_dict
+from ebreplicate.models import takes_images
+from ebreplicate.plan.fields import from_dict, need
 from ebreplicate.plan.spec import Recipe, Search, Sparse
 from ebreplicate.reading import strict_json
+from ebreplicate.training.datasets import INFO
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = ("smoke", "quick", "paper")
+Seeds = int | tuple[int, ...]
+"""Of an item's settings: how many of the scale's seeds, the first of them; or the seeds themselves."""
+
+
+def need_seeds(seeds: Seeds, where: str) -> None:
+    """Raise UserError unless `seeds`, the setting called `where`, means at least one."""
+    number = seeds if isinstance(seeds, int) else len(seeds)
+    need(number >= 1, where, f"must be at least 1, or a list of seeds, got {seeds}")
+
+
+def configuration(name: str) -> str:
+    """Text of a file of workflow/config. Raises UserError where the package is installed without the workflow."""
+    if not CONFIG.is_dir():
+        raise UserError(
+            "scale: workflow/config is not beside this package, which is installed without the workflow; clone the "
+            "repository and install it with `make venv` or `pip install -e .`"
+        )
+    return (CONFIG / name).read_text()
 
 
 @dataclass(frozen=True)
@@ -33,9 +53,30 @@ class Scale:
     datasets: dict[str, dict[str, Any]]
     models: dict[str, dict[str, Any]]
     precision: str = "fp32"
-    kernels: str = "torch"
+    compiled: bool = False
     """Of every recipe that names none, the items' own among them."""
     seeds_of: dict[str, int] = field(default_factory=dict)
+    panels: tuple[str, ...] = ()
+    """Panels of the paper's figures that are run, as model_dataset by the paper's names; none named: all."""
+    ratios: tuple[float, ...] = ()
+    """Of the paper's pruning ratios, those that are run; none named: all."""
+
+    def runs_panel(self, model: str, dataset: str) -> bool:
+        """Whether the panel of the paper's `model` on `dataset` is run."""
+        return not self.panels or f"{model}_{dataset}" in self.panels
+
+    def runs_ratio(self, ratio: float) -> bool:
+        """Whether the paper's pruning `ratio` is run."""
+        return not self.ratios or ratio in self.ratios
+
+    def chosen(self, seeds: Seeds) -> tuple[int, ...]:
+        """The seeds that an item's setting means."""
+        return self.seeds[:seeds] if isinstance(seeds, int) else seeds
+
+    def evaluation(self, dataset: str) -> str:
+        """What trainings by the scale's recipe on the paper's `dataset` are evaluated on (`Training.evaluation`)."""
+        found: str = self.datasets[dataset].get("evaluation", "test")
+        return found
 
     def seeds_for(self, model: str) -> tuple[int, ...]:
         """The seeds that the paper's `model` is run with: all, or the first `seeds_of[model]` of them."""
@@ -56,6 +97,8 @@ class Scale:
                 raise unknown(f"{self.name}.yaml {kind_of}", name, known)
         net, data = dict(self.models[model]), dict(self.datasets[dataset])
         names = {"model": net.pop("name"), "dataset": data.pop("name"), "recipe": recipe or self.recipe, "seed": seed}
+        if recipe is not None:  # an item with a recipe of its own names its evaluation, where that is not "test"
+            data.pop("evaluation", None)
         return kind(**{**names, "precision": self.precision, **net, **data, **more})
 
     def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None, **more: Any) -> Search:
@@ -72,7 +115,7 @@ class Scale:
         `kind` is the item's own dataclass of settings, checked like every spec. A scale of another name (a test's)
         takes smoke's section. Raises UserError naming field and fix.
         """
-        return _grid(item, self.name, kind, self.kernels)
+        return _grid(item, self.name, kind, self.compiled)
 
     def low_lr(self, recipe: Recipe) -> Recipe:
         """Table 1's [0, 100] schedule: a tenth of the rate from the first epoch, a hundredth from epoch 100."""
@@ -132,7 +175,7 @@ def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
         plain = strict_json(json.dumps(data))  # epoch numbers as YAML keys become strings, which is what JSON has
     except (TypeError, ValueError, RecursionError) as e:  # a date, bytes, infinity
         raise UserError(f"{where}: not what JSON can hold ({e})") from None
-    validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
+    validator = jsonschema.Draft202012Validator(json.loads(configuration("schema.json")))
     error = jsonschema.exceptions.best_match(validator.iter_errors(plain))
     if error is not None:
         field = ".".join(str(p) for p in error.absolute_path) or "(top level)"
@@ -145,26 +188,26 @@ def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
 def _read(name: str) -> str:
     if name not in SCALES:
         raise unknown("scale", name, SCALES)
-    return (CONFIG / f"{name}.yaml").read_text()
+    return configuration(f"{name}.yaml")
 
 
-def _recipes_with(kernels: str, settings: Any) -> Any:
-    """The settings, with `kernels` in every recipe that names none."""
+def _recipes_with(compiled: bool, settings: Any) -> Any:
+    """The settings, with `compiled` in every recipe that does not say."""
     if not isinstance(settings, dict):
         return settings
-    found = {name: _recipes_with(kernels, value) for name, value in settings.items()}
+    found = {name: _recipes_with(compiled, value) for name, value in settings.items()}
     recipe = found.get("recipe")
-    return found | {"recipe": {"kernels": kernels} | recipe} if isinstance(recipe, dict) else found
+    return found | {"recipe": {"compiled": compiled} | recipe} if isinstance(recipe, dict) else found
 
 
 @cache
-def _grid(item: str, scale: str, kind: Any, kernels: str) -> Any:
+def _grid(item: str, scale: str, kind: Any, compiled: bool) -> Any:
     where = f"items/{item}.yaml"
-    data = _yaml((CONFIG / "items" / f"{item}.yaml").read_text(), where)
+    data = _yaml(configuration(where), where)
     if not isinstance(data, dict) or set(data) != set(SCALES):
         raise UserError(f"{where}: expected the sections {', '.join(SCALES)}")
     try:
-        return from_dict(kind, _recipes_with(kernels, data[scale if scale in data else "smoke"]))
+        return from_dict(kind, _recipes_with(compiled, data[scale if scale in data else "smoke"]))
     except UserError as e:
         raise UserError(f"{where}: {scale}: {e}") from None
 
@@ -181,14 +224,14 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    usual = {"seeds_of": {}, "kernels": "torch"} | _yaml(_read(name), where)
+    usual = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": []} | _yaml(_read(name), where)
     given = overrides or {}
     for name_of in given:
         if name_of not in usual:
             raise unknown("--config", name_of, usual)
     data = usual | given
     _check(data, where, {name_of: usual[name_of] for name_of in given})
-    whole = {"kernels": data["kernels"]} | data["recipe"]
+    whole = {"compiled": data["compiled"]} | data["recipe"]
     recipe, retrain = from_dict(Recipe, whole), from_dict(Recipe, whole | data["retrain_recipe"])
     epochs = {int(k): v for k, v in _plain_keys(data["epochs"], where).items()}
     for paper, ours in epochs.items():
@@ -197,6 +240,10 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     for draw in data["draw_epochs"]:
         if not isinstance(draw, int) or draw not in epochs:
             raise UserError(f"{where}: draw_epochs: {draw} is unscheduled; add it to epochs, or use one of {[*epochs]}")
+    known = [f"{model}_{dataset}" for model in data["models"] for dataset in data["datasets"]]
+    for panel in data["panels"]:
+        if panel not in known:
+            raise unknown(f"{where} panels", panel, known)
     for model in data["seeds_of"]:
         if model not in data["models"]:
             raise unknown(f"{where} seeds_of", model, data["models"])
@@ -212,10 +259,14 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
         datasets=data["datasets"],
         models=data["models"],
         precision=data["precision"],
-        kernels=data["kernels"],
+        compiled=data["compiled"],
         seeds_of=data["seeds_of"],
+        panels=tuple(data["panels"]),
+        ratios=tuple(data["ratios"]),
     )
-    for model in scale.models:  # every spec is built once, so a bad name or size is refused here
-        for dataset in scale.datasets:
-            scale.search(model, dataset, scale.seeds[0])
+    for model, network in scale.models.items():  # specs are built once, so a bad name or size is refused here
+        for dataset, images in scale.datasets.items():
+            info = INFO.get(images["name"])
+            if info is None or takes_images(network["name"], info.shape):
+                scale.search(model, dataset, scale.seeds[0])
     return scale

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.graphs.names import GRAPHS, SEARCH_ROUNDS
-from ebreplicate.models import MODELS
+from ebreplicate.models import FULLY_CONNECTED, MODELS, check_images
 from ebreplicate.plan.fields import Spec, from_dict, need, to_json
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.reading import strict_json
@@ -32,10 +32,14 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
-KERNELS = ("torch", "taps", "padded", "compiled")
-"""As torch computes; small convolutions on a CPU tap by tap; so, and tickets with silent channels up to eights;
-compiled by torch on a GPU. All but the first sum in another order (docs/speed.md)."""
 NAMED_DRAWS = ("eb", "epi", "best", "final")
+DECAYED = ("all", "weights")
+"""Parameters under weight decay: every one, or the weights of convolutions and linear layers only."""
+WEIGHT_INITS = ("model", "glorot-uniform")
+"""The network's own, or uniform in +-sqrt(6 / (fan_in + fan_out)) with zero biases, TensorFlow's default."""
+EVALUATIONS = ("test", "unseen")
+"""Images that accuracies are measured on: the test images of every epoch; or, after the last epoch, also every image
+that the training did not see, which are the whole test set and the training images beyond `train_size`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ class Recipe(Spec):
     label_smoothing: float = 0.0
     swa_start: int | None = None
     """Completed epochs after which end-of-epoch weights are averaged (SWALP); None: no averaging."""
-    kernels: str = "torch"
+    compiled: bool = False
+    """Whether torch.compile compiles the network on a GPU: sums in another order (docs/speed.md)."""
+    weight_decay_on: str = "all"
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -75,8 +81,8 @@ class Recipe(Spec):
         if self.optimizer not in OPTIMIZERS:
             raise unknown("Recipe.optimizer", self.optimizer, OPTIMIZERS)
         need(0 <= self.warmup <= self.epochs, "Recipe.warmup", f"must lie in 0..{self.epochs}, got {self.warmup}")
-        if self.kernels not in KERNELS:
-            raise unknown("Recipe.kernels", self.kernels, KERNELS)
+        if self.weight_decay_on not in DECAYED:
+            raise unknown("Recipe.weight_decay_on", self.weight_decay_on, DECAYED)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
         swa = self.swa_start
@@ -106,7 +112,12 @@ def sized(model: str, width: float) -> str:
 
 @dataclass(frozen=True)
 class Training(Spec):
-    """What every training from scratch has: network, data, recipe, seed, precision."""
+    """What every training from scratch has: network, data, recipe, seed, precision, and what it is evaluated on.
+
+    Retrains are evaluated as the search of their ticket is.
+
+    `standardise`: whether pixels get mean 0 and standard deviation 1 over the training set; else they stay in [0, 1].
+    """
 
     model: str
     dataset: str
@@ -116,10 +127,18 @@ class Training(Spec):
     train_size: int | None = None
     test_size: int | None = None
     precision: str = "fp32"
+    validation: int = 0
+    """Training images held out for early stopping; 0: early stopping is read from the test loss after each epoch."""
+    validation_interval: int = 100
+    """Optimiser steps between two evaluations on the held-out images."""
+    standardise: bool = True
+    weight_init: str = "model"
+    evaluation: str = "test"
 
     def _validate(self) -> None:
         MODELS.check(self.model)
         DATASETS.check(self.dataset)
+        check_images(self.model, INFO[self.dataset].shape)
         name = type(self).__name__
         need(0 <= self.seed < 2**32, f"{name}.seed", f"must lie in 0..2**32-1, got {self.seed}")
         need(0 < self.width <= 4, f"{name}.width", f"must lie in (0, 4], got {self.width}")
@@ -128,16 +147,36 @@ class Training(Spec):
             need(size is None or size >= 10, f"{name}.{size_name}", f"must be at least 10 images, got {size}")
         if self.precision not in PRECISIONS:
             raise unknown(f"{name}.precision", self.precision, PRECISIONS)
+        most = (self.train_size or INFO[self.dataset].train) - 10
+        need(0 <= self.validation <= most, f"{name}.validation", f"must lie in 0..{most} images, got {self.validation}")
+        held_out = self.validation == 0 or not INFO[self.dataset].streamed
+        need(held_out, f"{name}.validation", f"is not offered for {self.dataset}, whose images are read one by one")
+        every = self.validation_interval
+        need(every >= 1, f"{name}.validation_interval", f"must be at least 1 step, got {every}")
+        if self.weight_init not in WEIGHT_INITS:
+            raise unknown(f"{name}.weight_init", self.weight_init, WEIGHT_INITS)
+        plain = self.standardise or not INFO[self.dataset].streamed
+        need(plain, f"{name}.standardise", f"{self.dataset} is read image by image and always standardised")
+        if self.evaluation not in EVALUATIONS:
+            raise unknown(f"{name}.evaluation", self.evaluation, EVALUATIONS)
+        in_memory = self.evaluation == "test" or not INFO[self.dataset].streamed
+        need(in_memory, f"{name}.evaluation", f"'unseen' needs a dataset held in memory, not {self.dataset!r}")
 
     @property
     def train_images(self) -> int:
-        """Training images."""
-        return self.train_size or INFO[self.dataset].train
+        """Training images, without those held out."""
+        return (self.train_size or INFO[self.dataset].train) - self.validation
 
     @property
     def test_images(self) -> int:
         """Test images."""
         return self.test_size or INFO[self.dataset].test
+
+    @property
+    def unseen_images(self) -> int:
+        """Images of the dataset that training does not see: the whole test set and the training images left out."""
+        info = INFO[self.dataset]
+        return info.test + info.train - (self.train_size or info.train)
 
     @property
     def slug(self) -> str:
@@ -286,6 +325,10 @@ class Sparse(Training):
     `sparsity`: fraction of the prunable weights that is zero (at the end, for gradual pruning). `distribution`: how it
     is spread over layers. Every `interval` steps, until the fraction `stop` of training, a cosine-decayed fraction
     starting at `alpha` of each layer's weights is replaced. `multiplier` stretches the training (RigL, section 4).
+
+    `factors`: each layer's sparsity as a multiple of `sparsity`, in forward order, in place of `distribution`. `begin`:
+    first step at which masks may change. `compact_of`: the training whose network, without its dead pixels and
+    neurons, is trained in place of `model` (RigL+; RigL, appendix B).
     """
 
     method: str = "rigl"
@@ -295,6 +338,12 @@ class Sparse(Training):
     alpha: float = 0.3
     stop: float = 0.75
     multiplier: float = 1.0
+    factors: tuple[float, ...] = ()
+    begin: int = 1
+    if TYPE_CHECKING:
+        compact_of: "Sparse | None" = None
+    else:  # a class cannot name itself before it is defined: `nested` has it for readers of JSON
+        compact_of: Spec | None = None
 
     stage = "sparse"
 
@@ -308,13 +357,34 @@ class Sparse(Training):
         need(0 < self.alpha <= 1, "Sparse.alpha", f"must lie in (0, 1], got {self.alpha}")
         need(0 < self.stop <= 1, "Sparse.stop", f"must lie in (0, 1], got {self.stop}")
         need(0 < self.multiplier <= 100, "Sparse.multiplier", f"must lie in (0, 100], got {self.multiplier}")
+        need(self.begin >= 0, "Sparse.begin", f"must not be negative, got {self.begin}")
+        spread = self.method not in ("small-dense", "snip")
+        need(spread or not self.factors, "Sparse.factors", f"mean nothing with method {self.method!r}")
+        for i, factor in enumerate(self.factors):
+            fits = factor >= 0 and factor * self.sparsity < 1
+            need(fits, f"Sparse.factors[{i}]", f"must give a sparsity in [0, 1), got {factor} x {self.sparsity}")
+        if self.compact_of is not None:
+            self._validate_compact(self.compact_of)
+
+    def _validate_compact(self, found: Any) -> None:
+        if not isinstance(found, Sparse):
+            raise UserError(f"Sparse.compact_of: expected a Sparse, got {type(found).__name__}")
+        connected = self.model in FULLY_CONNECTED
+        need(connected, "Sparse.compact_of", f"needs a fully connected network: {', '.join(FULLY_CONNECTED)}")
+        need(self.method != "small-dense", "Sparse.compact_of", 'means nothing with method "small-dense"')
+        need(found.compact_of is None, "Sparse.compact_of", "is itself the compact network of another training")
+        for name in ("model", "dataset", "width", "train_size", "test_size"):
+            ours, its = getattr(self, name), getattr(found, name)
+            need(ours == its, "Sparse.compact_of", f"has {name} {its!r}, this training has {ours!r}")
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
         spread = "" if self.method in ("small-dense", "snip") else f"-{self.distribution}"
+        spread = "-layers" if self.factors else spread
         longer = "" if self.multiplier == 1 else f"-x{self.multiplier:g}"
-        return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}"
+        compact = "" if self.compact_of is None else "-compact"
+        return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}{compact}"
 
 
 @dataclass(frozen=True)
@@ -369,6 +439,7 @@ class GraphTickets(Spec):
 
 
 Ticket.nested = {"after": Retrain}
+Sparse.nested = {"compact_of": Sparse}
 STAGES: dict[str, type[Spec]] = {
     "search": Search,
     "draw": Ticket,

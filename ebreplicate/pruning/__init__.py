@@ -1,4 +1,8 @@
-"""Scores to masks, the Early-Bird detector, and channel surgery. Torch is imported at first use, not here."""
+"""Scores to masks, the Early-Bird detector, and channel surgery: a library for any network with `nn.BatchNorm2d`.
+
+docs/your-network.md shows it in a training loop. It needs torch and numpy only; Torch-Pruning, to make networks of
+other packages smaller, is optional. Torch is imported at first use, not here.
+"""
 
 from importlib import import_module
 from typing import Any
@@ -9,6 +13,7 @@ _HOME = {
     "distance_matrix": "masks",
     "rescue_empty_layers": "masks",
     "prunable_scores": "surgery",
+    "batch_norms": "surgery",
     "bn_widths": "surgery",
     "masked": "surgery",
     "shrink": "surgery",

@@ -5,7 +5,7 @@ The mask is over all batch-norm channels in forward order. A shrunk network comp
 """
 
 import copy
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    """Every batch norm of `model` in forward order (modules are registered in forward order)."""
-    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    """Every batch norm of `model` that has a scale, in order of registration, which is forward order here."""
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.affine]
 
 
 def bn_widths(model: nn.Module) -> list[int]:
@@ -84,16 +84,35 @@ def _copy_layer(new: Layer, old: Layer, out: Tensor | slice, into: Tensor | slic
         new.bias.copy_(old.bias[out])
 
 
-@torch.no_grad()
-def shrink(model: Network, mask: Tensor) -> Network:
+def shrink(model: Model, mask: Tensor, example: Tensor | None = None) -> Model:
     """Smaller network that keeps the channels of `mask` (bool, (N,), forward order), weights and statistics inherited.
 
     A layer that the mask empties keeps one silent channel (gamma = beta = 0), so the logits still equal those of the
-    masked dense network. The result has the model's device, floating-point type and training mode. Raises UserError for
-    a mask that does not fit or a network without surgery.
+    masked dense network. The result has the model's device, floating-point type and training mode.
+
+    VGG, PreResNet and ResNet of this package are built anew. Any other network is cut along its graph, which takes a
+    batch of inputs, `example`, and Torch-Pruning (`graph_surgery.shrink_by_graph`). Raises UserError for a mask that
+    does not fit, a network that was shrunk before, and one that cannot be shrunk.
     """
+    if isinstance(model, (VGG, PreResNet, ResNet)):
+        return _rebuilt(model, mask)
+    split_mask(model, mask)
+    if example is None:
+        raise UserError(
+            f"model: no channel surgery for {type(model).__name__} alone; give a batch of its inputs as well, "
+            "shrink(model, mask, example), to cut it along its graph, or train masked(model, mask)"
+        )
+    from ebreplicate.pruning.graph_surgery import shrink_by_graph
+
+    return shrink_by_graph(model, mask, example)
+
+
+@torch.no_grad()
+def _rebuilt(model: Model, mask: Tensor) -> Model:
+    """One of this package's networks, built from its channel configuration."""
     dense = masked(model, mask)
-    small = build(**dense.arguments, channels=kept_channels(dense, mask))
+    assert isinstance(dense, Network)
+    small: nn.Module = build(**dense.arguments, channels=kept_channels(dense, mask))
     small.to(next(model.parameters())).train(model.training)
     index = [_indices(m) for m in split_mask(dense, mask)]
     if isinstance(dense, VGG) and isinstance(small, VGG):
@@ -104,9 +123,7 @@ def shrink(model: Network, mask: Tensor) -> Network:
         _shrink_preresnet(small, dense, index)
     elif isinstance(dense, ResNet) and isinstance(small, ResNet):
         _shrink_resnet(small, dense, index)
-    else:
-        raise UserError(f"model: no channel surgery for {type(model).__name__}")
-    return small
+    return cast(Model, small)
 
 
 def _shrink_vgg(small: VGG, dense: VGG, index: list[Tensor]) -> None:

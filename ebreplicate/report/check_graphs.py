@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from ebreplicate.graphs.names import ARMS, GRAPHS
 from ebreplicate.plan.spec import GraphTickets
 from ebreplicate.records import Store
-from ebreplicate.report.check_history import Record, differences, read_history
+from ebreplicate.report.check_history import Record, differences, read_rows
 
 
 def graph_problems(spec: GraphTickets, record: Record, store: Store) -> Iterator[str]:
@@ -48,7 +47,7 @@ def _search_problems(spec: GraphTickets, metrics: Record, store: Store) -> Itera
     """Emergence against the distances in history.csv; edges kept against the ratio."""
     from ebreplicate.pruning.graph import emergence, percent_of
 
-    rows = read_history(store.folder(spec))
+    rows = read_rows(store.folder(spec) / "history.csv")
     columns = ["graph", "layer1", "layer2"] if spec.p_weight else ["graph"]
     if [row["epoch"] for row in rows] != list(range(spec.epochs - len(rows), spec.epochs)):
         yield "history.csv: its epochs are not the last of the search"
@@ -65,17 +64,3 @@ def _search_problems(spec: GraphTickets, metrics: Record, store: Store) -> Itera
     for row in rows:
         if row["graph"] > 2 * edges * min(spec.p_graph, 1 - spec.p_graph) + 2:
             yield f"history.csv: epoch {row['epoch']:g}: {row['graph']:g} edges differ, more than there can"
-
-
-def repeated_graphs(runs: list[tuple[str, GraphTickets, dict[str, Any]]]) -> Iterator[str]:
-    """Runs that have every accuracy of another run of many."""
-    first: dict[str, str] = {}
-    for name, _, accuracy in runs:
-        many = sum(len(values) for values in accuracy.values()) >= MANY
-        other = first.setdefault(repr(sorted(accuracy.items())), name)
-        if many and other != name:
-            yield f"{name}: its accuracies are all those of {other}"
-
-
-MANY = 8
-"""Accuracies that two runs do not share by chance."""

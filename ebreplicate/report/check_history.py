@@ -15,9 +15,6 @@ from ebreplicate.records import Store
 
 PRINTED = 1e-5
 """Relative rounding of history.csv (six digits)."""
-LATER = {"early_stop_accuracy", "early_stop_epoch", "last_top5", "best_top5"}
-LATER |= {"tied_channels", "epi", "precision", "search_precision"}
-"""What the first records lack. Any other name that is gone was taken out."""
 Record = dict[str, Any]
 Row = dict[str, float]
 
@@ -40,14 +37,14 @@ def differences(said: Record, expected: Record, why: str, tolerance: float = 1e-
     """One line for each name that is missing or differs."""
     for name, value in expected.items():
         if name not in said:
-            yield from [f"lacks {name}"] * (name not in LATER)
+            yield f"lacks {name}"
         elif not close(said[name], value, tolerance):
             yield f"{name} {text(said[name])} against {text(value)}{why}"
 
 
-def read_history(folder: Path) -> list[Row]:
-    """Rows of history.csv, as numbers; raises ValueError where a column is there twice."""
-    rows = csv.DictReader(io.StringIO(regular_text(folder / "history.csv"), newline=""))
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a run's CSV, as numbers; raises ValueError where a column is there twice."""
+    rows = csv.DictReader(io.StringIO(regular_text(path), newline=""))
     columns = rows.fieldnames or []
     if len(set(columns)) < len(columns):
         raise ValueError("a column is there twice")
@@ -119,7 +116,9 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
         yield f"status {record['status']!r}: its history is that of one that is {status!r}"
     least = min((row["test_loss"] for row in rows if math.isfinite(row["test_loss"])), default=math.nan)
     stops = [row for row in rows if row["test_loss"] == least]  # rounded: more than one may be the least
-    if metrics.get("early_stop_epoch") in [row["epoch"] for row in stops]:
+    if search_of(spec).validation:  # evaluations.csv says where training would stop
+        expected = {k: v for k, v in expected.items() if not k.startswith("early_stop")}
+    elif metrics.get("early_stop_epoch") in [row["epoch"] for row in stops]:
         stop = next(row for row in stops if row["epoch"] == metrics["early_stop_epoch"])
         expected |= {"early_stop_epoch": int(stop["epoch"]), "early_stop_accuracy": stop["test_accuracy"]}
     yield from differences(metrics, expected, ", which is what history.csv has", PRINTED)
@@ -131,3 +130,29 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
     told = math.fsum(row["train_seconds"] + row["test_seconds"] for row in rows)
     if record["cost"]["seconds"] < told * (1 - 1e-3) - 1e-3 * len(rows):
         yield f"seconds {record['cost']['seconds']:g} are fewer than the {told:g} of its epochs"
+
+
+def evaluation_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe, epochs: int) -> Iterator[str]:
+    """Evaluations on held-out images: at every interval of all steps, counts of images, and the minimum they have."""
+    from ebreplicate.training.validation import early_stop
+
+    search = search_of(spec)
+    steps = epochs * -(-search.train_images // recipe.batch_size)
+    every = search.validation_interval
+    if [row["iteration"] for row in rows] != list(range(every, steps + 1, every)):
+        yield f"evaluations.csv: its iterations are not {every}, {2 * every}, ... to {steps}"
+        return
+    least = math.inf
+    for row in rows:
+        where = f"evaluations.csv: iteration {row['iteration']:g}: "
+        lower = row["validation_loss"] < least
+        least = min(least, row["validation_loss"]) if lower else least
+        if lower == math.isnan(row["test_accuracy"]):
+            yield f"{where}test_accuracy is there exactly where the loss is lower than before"
+        for name, images in (("validation_accuracy", search.validation), ("test_accuracy", search.test_images)):
+            count = 0.0 if math.isnan(row[name]) else row[name] * images / 100
+            if not 0 <= count <= images or abs(count - round(count)) > 1e-6 + PRINTED * count:
+                yield f"{where}{name} {row[name]:g} is no count of {images} images"
+    stop = early_stop(rows)
+    found = {"early_stop_iteration": stop and stop.iteration, "early_stop_accuracy": stop and stop.accuracy}
+    yield from differences(record["metrics"], found, ", which is what evaluations.csv has", PRINTED)

@@ -16,7 +16,6 @@ STAND_INS = ("digits", "digits100", "folders", "blocks")
 TEXTS = ("python", "device", "system", "command", "started", "ended")
 COUNTS = ("threads", "cores")
 OTHERS = ("commit", "clean", "cuda", "versions")
-"""What every record has told since the first."""
 A_DAY = datetime.timedelta(days=1)
 """Clocks of machines differ, and can be set back."""
 
@@ -24,8 +23,7 @@ A_DAY = datetime.timedelta(days=1)
 @cache
 def has_history() -> bool:
     """Whether this package lies in a git checkout that knows its past."""
-    tracked = git("ls-files", "--error-unmatch", "checkout.py") is not None
-    return tracked and git("rev-parse", "--is-shallow-repository") == "false"
+    return git("rev-parse", "--is-shallow-repository") == "false"
 
 
 @cache
@@ -45,11 +43,11 @@ def _times(provenance: dict[str, Any]) -> tuple[datetime.datetime, datetime.date
 
 
 def _command_problems(spec: Spec, command: object, name: str) -> Iterator[str]:
-    """A command that is not of the run called `name`. The first records told its stage at most."""
+    """A command that is not of the run called `name`."""
     words, own = str(command).split()[:3], ["ebreplicate", spec.stage, name]
     if "/" in str(command) or "\\" in str(command):
         yield f"provenance: command tells a path, {shown(command)}"
-    elif not words or words != own[: len(words)]:
+    elif words != own:
         yield f"provenance: command is of another run, {shown(command)}"
 
 
@@ -75,7 +73,7 @@ def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
     Stand-in data may be of any code: they say nothing about the paper.
     """
     provenance = record["provenance"]
-    yield from _command_problems(spec, provenance.get("command", "ebreplicate"), record.get("trained_as", key(spec)))
+    yield from _command_problems(spec, provenance.get("command", ""), record.get("trained_as", key(spec)))
     try:
         began, ended = _times(provenance)
     except (KeyError, TypeError, ValueError) as e:

@@ -13,7 +13,7 @@ from ebreplicate import published
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.records import digest
+from ebreplicate.records import digest, figures_root
 
 SUMS = "SHA256SUMS"
 
@@ -131,7 +131,7 @@ def page_problems(results: Path) -> Iterator[str]:
     Where the scale was changed by `--config`, smoke's are those of another configuration: smoke is not looked at.
     """
     yield from published_problems()
-    figures = results.parent / "figures"
+    figures = figures_root(results)
     for scale in SCALES[1:]:
         try:
             yield from _scale_problems(scale, results, figures)

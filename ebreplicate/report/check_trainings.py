@@ -1,8 +1,10 @@
 """What a search, a retrain or a sparse training says of itself, against its history, its network and its parts."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Training, key
@@ -11,10 +13,11 @@ from ebreplicate.report.check_history import (
     Record,
     dense_forward,
     differences,
+    evaluation_problems,
     history_problems,
     outcome_problems,
     plain,
-    read_history,
+    read_rows,
     schedule,
     text,
 )
@@ -100,16 +103,43 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
         yield from _twin_problems(spec, record, store)
 
 
-def sparse_problems(spec: Sparse, record: Record) -> Iterator[str]:
+def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) -> Iterator[str]:
+    """What is alive of a fully connected network, against the mask that its training left."""
+    from ebreplicate.pruning.weights import split_weights, weight_counts
+    from ebreplicate.stages.common import load_mask, shape
+    from ebreplicate.stages.sparsity import alive_facts
+    from ebreplicate.training.sparsifiers import SPARSIFIERS
+
+    masks = split_weights(trained, load_mask(spec, store, sum(weight_counts(trained))))
+    hook = SPARSIFIERS.load(spec.method)(spec)
+    hook.cover(trained)
+    start = hook.initial()[0].view(masks[0].shape)
+    expected = alive_facts(masks, start, trained, math.prod(shape(spec)))
+    nnz = {"nnz": sum(int(m.sum()) for m in masks)}
+    yield from differences(record["metrics"], expected | nnz, ", which is what mask.npy has")
+
+
+def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]:
     """Weights that are left, and FLOPs, of a sparse training."""
+    from ebreplicate import cost
     from ebreplicate.sparse_flops import layer_costs, sparse_forward
-    from ebreplicate.stages.common import network, shape
+    from ebreplicate.stages.common import shape
+    from ebreplicate.stages.sparsity import sparse_network
     from ebreplicate.training.sparse import sparse_layers
     from ebreplicate.training.sparsifiers import SPARSIFIERS
 
     metrics, ledger, hook = record["metrics"], record["cost"], SPARSIFIERS.load(spec.method)(spec)
-    trained = network(dataclasses.replace(spec, width=hook.width()))
-    own, full = dense_forward(plain(dataclasses.replace(spec, width=hook.width()))), dense_forward(plain(spec))
+    if spec.compact_of is not None and store.read(spec.compact_of) is None:
+        yield f"its larger network {key(spec.compact_of)} is not here"
+        return
+    trained = sparse_network(dataclasses.replace(spec, width=hook.width()), store)
+    full = dense_forward(plain(spec))
+    if spec.compact_of is None:
+        own = dense_forward(plain(dataclasses.replace(spec, width=hook.width())))
+    else:
+        own = cost.forward_flops(trained, shape(spec))
+    if "architecture" in metrics:
+        yield from _alive_problems(spec, record, trained, store)
     sizes = {name: layer.weight.numel() for name, layer in sparse_layers(trained).items()}
     nnz = {name: round(metrics["density"][name] * size) for name, size in sizes.items()}
     left = {"nnz": sum(nnz.values()), "prunable": sum(sizes.values()), "width": hook.width()}
@@ -131,6 +161,28 @@ def sparse_problems(spec: Sparse, record: Record) -> Iterator[str]:
                 yield f"training_flops {ledger['training_flops'][c]:g} are fewer than {least:g} at its final densities"
 
 
+def unseen_problems(spec: Training | Retrain, record: Record, store: Store) -> Iterator[str]:
+    """Accuracies on unseen images against correct.npy, one bit an image; and only where the spec asks for them."""
+    import numpy as np
+
+    from ebreplicate.training.unseen import CORRECT, accuracies
+
+    search = search_of(spec)
+    if search.evaluation != "unseen":
+        if "unseen_accuracy" in record["metrics"]:
+            yield "unseen_accuracy: its spec asks for no evaluation on unseen images"
+        return
+    measured = record["status"] == "ok" or "unseen_accuracy" in record["metrics"]
+    if not measured or "trained_as" in record:
+        return
+    packed, images = store.part(spec, CORRECT, axes=1), search.unseen_images
+    if packed.dtype != np.uint8 or len(packed) != -(-images // 8):
+        yield f"{CORRECT}: not one bit for each of {images} images"
+        return
+    correct = np.unpackbits(packed, count=images).astype(bool)
+    yield from differences(record["metrics"], accuracies(search, correct), f", which is what {CORRECT} has")
+
+
 def training_problems(spec: Training | Retrain, record: Record, folder: Path, store: Store) -> Iterator[str]:
     """Everything about one search, retrain or sparse training."""
     if isinstance(spec, Retrain):
@@ -141,18 +193,25 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
         and (not isinstance(spec, Retrain) or store.done(spec.ticket))
     ):
         try:
-            rows = read_history(folder)
+            name = "history.csv"
+            rows = read_rows(folder / name)
             if not rows:
                 raise ValueError("no rows")
+            name = "evaluations.csv"
+            evaluations = read_rows(folder / name) if search_of(spec).validation else []
         except (OSError, ValueError, KeyError, TypeError) as e:
-            yield f"history.csv: unreadable ({e})"
+            yield f"{name}: unreadable ({e})"
             return
         recipe, start = schedule(spec, store)
         yield from history_problems(spec, rows, recipe, start)
         yield from outcome_problems(spec, record, rows, recipe)
-    precision = {"precision": spec.precision, "search_precision": search_of(spec).precision}
-    yield from differences(record["cost"], precision, " of its spec")
+        if search_of(spec).validation:
+            yield from evaluation_problems(spec, record, evaluations, recipe, len(rows))
+    if not isinstance(spec, Sparse) and record["status"] != "no-ticket":
+        searched = {} if isinstance(spec, Search) else {"search_precision": search_of(spec).precision}
+        yield from differences(record["cost"], {"precision": spec.precision} | searched, " of its spec")
+    yield from unseen_problems(spec, record, store)
     if isinstance(spec, Search):
         yield from search_problems(spec, record, store)
     if isinstance(spec, Sparse):
-        yield from sparse_problems(spec, record)
+        yield from sparse_problems(spec, record, store)

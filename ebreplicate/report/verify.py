@@ -5,21 +5,17 @@ follow from the network, a mask and its emergence follow from the scores of the 
 number edited in one place disagrees with the others. What this cannot see is in docs/faults.md.
 """
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Ticket, Training
+from ebreplicate.plan.spec import GraphTickets, Retrain, Ticket, Training
 from ebreplicate.records import Store, digest
-from ebreplicate.report.check_committed import committed_problems
 from ebreplicate.report.check_draws import draw_problems
-from ebreplicate.report.check_graphs import graph_problems, repeated_graphs
-from ebreplicate.report.check_history import read_history
+from ebreplicate.report.check_graphs import graph_problems
 from ebreplicate.report.check_origin import fact_problems, provenance_problems
 from ebreplicate.report.check_pages import page_problems
-from ebreplicate.report.check_repeats import Told, identity, repeated_histories, repeated_scores
 from ebreplicate.report.check_trainings import training_problems
 
 
@@ -41,7 +37,6 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
         yield from file_problems(folder, record)
         yield from fact_problems(record["provenance"])
         yield from provenance_problems(spec, record)
-        yield from committed_problems(spec, folder, store)
         if isinstance(spec, Ticket):
             yield from draw_problems(spec, record, store)
         elif isinstance(spec, (Training, Retrain)):
@@ -54,29 +49,8 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
         yield f"lacks what a record of its stage has ({type(e).__name__}: {e})"
 
 
-def repeat_problems(folders: list[Path], store: Store) -> Iterator[str]:
-    """Histories and scores that two runs share and cannot. What cannot be read is told of by its own name."""
-    from ebreplicate.stages.common import load_scores
-
-    told, searches, graphs = [], [], []
-    for folder in folders:
-        name = f"{folder.parent.name}/{folder.name}"
-        with contextlib.suppress(UserError, ValueError, OSError, KeyError, TypeError):
-            spec = checked_run(folder)
-            if isinstance(spec, Search):
-                searches.append((name, spec, load_scores(spec, store)))
-            if isinstance(spec, GraphTickets):
-                graphs.append((name, spec, (store.read(spec) or {})["metrics"]["accuracy"]))
-            elif (folder / "history.csv").is_file():
-                told.append(Told(name, identity(spec, store), read_history(folder)))
-    with contextlib.suppress(KeyError):  # a history without its columns
-        yield from repeated_histories(told)
-    yield from repeated_scores(searches)
-    yield from repeated_graphs(graphs)
-
-
 def verify(results: Path) -> tuple[int, list[str]]:
     """Check a results folder: how many runs were looked at, and every disagreement, one line each."""
     store, folders = Store(results), runs_under(results)
     found = [f"{f.parent.name}/{f.name}: {problem}" for f in folders for problem in run_problems(f, store)]
-    return len(folders), [*found, *repeat_problems(folders, store), *page_problems(results)]
+    return len(folders), [*found, *page_problems(results)]

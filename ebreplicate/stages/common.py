@@ -5,17 +5,18 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.models.common import Network
+from ebreplicate.models.common import Network, initialised
 from ebreplicate.plan import spec as specs
 from ebreplicate.records import CHECKPOINT, Store, atomic_write
 from ebreplicate.training import data as datasets
@@ -24,12 +25,15 @@ from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.datasets import INFO
 from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
+from ebreplicate.training.unseen import CORRECT, accuracies, correct_images
+from ebreplicate.training.validation import Validation
 
 
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> Network:
     """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
     torch.manual_seed(search.seed if seed is None else seed)
-    return build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
+    model = build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
+    return initialised(model, search.weight_init)
 
 
 def shape(search: specs.Training) -> tuple[int, int, int]:
@@ -39,7 +43,17 @@ def shape(search: specs.Training) -> tuple[int, int, int]:
 
 def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData:
     """The run's images, on `device`."""
-    return datasets.load(search.dataset, root, search.train_size, search.test_size).to(device)
+    sizes = (search.train_size, search.test_size, search.validation)
+    data = datasets.load(search.dataset, root, *sizes, search.standardise)
+    return data.to(device)
+
+
+def validations(search: specs.Training, data: datasets.Data | FolderData, precision: str) -> list[Validation]:
+    """The hook that evaluates on held-out images, for a training whose spec holds some out."""
+    if not search.validation:
+        return []
+    assert isinstance(data, datasets.Data)  # the spec refuses streamed datasets
+    return [Validation(data, search.validation_interval, precision)]
 
 
 def metrics_of(state: State) -> dict[str, Any]:
@@ -68,6 +82,13 @@ def metrics_of(state: State) -> dict[str, Any]:
     }
 
 
+def validated_metrics(metrics: dict[str, Any], hooks: Iterable[Validation]) -> dict[str, Any]:
+    """The metrics with early stopping on held-out images in the place of that on the test loss, where there are any."""
+    for hook in hooks:
+        metrics = {k: v for k, v in metrics.items() if k != "early_stop_epoch"} | hook.metrics()
+    return metrics
+
+
 def status_of(state: State) -> str:
     """ "ok", or "diverged" where the loss was not finite or training stopped early."""
     finite = all(math.isfinite(row["train_loss"]) for row in state.history)
@@ -86,6 +107,21 @@ def averaged_metrics(hooks: list[StepHook], state: State, data: datasets.ImageDa
     if average is None:
         return {}
     return {"swa_accuracy": average.accuracy(data, seed) if status_of(state) == "ok" else None}
+
+
+def unseen_metrics(
+    search: specs.Training, model: nn.Module, root: Path, precision: str, folder: Path
+) -> dict[str, Any]:
+    """Accuracies of a trained network on the images that no training of `search` sees, where its spec asks for them.
+
+    Writes correct.npy, one bit an image, into the run's `folder`. Hooks are off: activations are in `precision`, and of
+    an eight-bit training in fp32.
+    """
+    if search.evaluation != "unseen":
+        return {}
+    correct = correct_images(model, search, root, precision)
+    save_array(folder / CORRECT, np.packbits(correct))
+    return accuracies(search, correct)
 
 
 def checkpoint_seconds() -> float:
@@ -197,10 +233,12 @@ def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
     return record
 
 
-def load_mask(ticket: specs.Ticket, store: Store, length: int) -> Tensor:
-    """Mask (N,) that a draw left. Raises UserError where it is not one of `length` entries."""
+def load_mask(ticket: specs.Ticket | specs.Sparse, store: Store, length: int) -> Tensor:
+    """Mask (N,) that a draw or a sparse training left. Raises UserError where it is not one of `length` entries."""
     packed = store.part(ticket, "mask.npy", axes=1)
     if packed.dtype != np.uint8 or len(packed) != -(-length // 8):
         key = specs.key(ticket)
-        raise UserError(f"mask.npy of draw {key}: not a mask of {length} places; delete its folder to run it again")
+        raise UserError(
+            f"mask.npy of {ticket.stage} {key}: not a mask of {length} places; delete its folder to run it again"
+        )
     return torch.from_numpy(np.unpackbits(packed, count=length).astype(bool))

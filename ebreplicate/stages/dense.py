@@ -23,6 +23,9 @@ from ebreplicate.stages.common import (
     seen,
     shape,
     status_of,
+    unseen_metrics,
+    validated_metrics,
+    validations,
 )
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
@@ -69,7 +72,8 @@ def search(
     if resume:
         keeper.restore(resume["history"])
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded]
+    validating = validations(spec, data, spec.precision)
+    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *validating, *recorded]
     with cost.Ledger(device) as ledger:
         state = fit(
             model,
@@ -86,10 +90,17 @@ def search(
     for name, rows in rows_of(scores, *recorded).items():
         save_array(folder / f"{name}.npy", rows.numpy())
     count, n = spec.train_images, len(scores.rows[0])
+    unseen = unseen_metrics(spec, model, root, spec.precision, folder) if status_of(state) == "ok" else {}
     averaged = averaged_metrics(hooks, state, data, spec.seed)
     record = {
         "status": status_of(state),
-        "metrics": {**metrics_of(state), **averaged, "bn_channels": n, "bn_widths": bn_widths(model)},
+        "metrics": {
+            **validated_metrics(metrics_of(state), validating),
+            **unseen,
+            **averaged,
+            "bn_channels": n,
+            "bn_widths": bn_widths(model),
+        },
         "cost": {
             "precision": spec.precision,
             "forward_flops": forward,
@@ -98,6 +109,6 @@ def search(
         },
         "provenance": provenance(spec, device, started),
     }
-    store.write(spec, record, state.history)
+    store.write(spec, record, state.history, evaluations=[row for hook in validating for row in hook.rows])
     checkpoint.clear()
     return record

@@ -160,7 +160,7 @@ def _trained_again(
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
     keeper = KeepWeights(beside, keep, [], best=False)
     try:
-        with threads(_threads_of(needed(spec, store))):
+        with threads(threads_of(needed(spec, store))):
             fit(
                 model,
                 load_data(spec, root, device),
@@ -197,7 +197,7 @@ def _same_as_left(spec: specs.Search, store: Store) -> Observer:
     return compare
 
 
-def _threads_of(record: dict[str, Any]) -> int:
+def threads_of(record: dict[str, Any]) -> int:
     """CPU threads of the run that left the record, if it says so: sums depend on how many share them."""
     then = record["provenance"].get("threads")
     return then if type(then) is int and 1 <= then <= MOST_THREADS else torch.get_num_threads()

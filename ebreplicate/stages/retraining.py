@@ -12,7 +12,6 @@ from ebreplicate import cost
 from ebreplicate.models.common import Network
 from ebreplicate.plan import spec as specs
 from ebreplicate.plan.keep import Keep
-from ebreplicate.pruning.padding import Padding
 from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
 from ebreplicate.records import Store
@@ -27,8 +26,12 @@ from ebreplicate.stages.common import (
     network,
     seen,
     status_of,
+    unseen_metrics,
+    validated_metrics,
+    validations,
 )
 from ebreplicate.stages.regrow import load_weights
+from ebreplicate.stages.tickets import have_drawn
 from ebreplicate.training.loop import fit
 from ebreplicate.training.masking import MaskWeights
 from ebreplicate.training.observers import KeepWeights, Progress
@@ -79,13 +82,6 @@ def _ticket_network(
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
 
 
-def _trained_form(spec: specs.Retrain, ticket: Network) -> Network:
-    """The ticket or, where its recipe asks for that, its padded form: weights of a ticket over channels are not kept
-    (only masks over weights have later rounds), so it is never trimmed again. Eight bits are rounded as they are."""
-    plain = spec.recipe.kernels != "padded" or spec.ticket.over_weights or spec.precision in specs.LOW_PRECISIONS
-    return ticket if plain else Padding(ticket).padded
-
-
 def _masking(spec: specs.Retrain, store: Store, model: nn.Module) -> list[MaskWeights]:
     """The hook that keeps pruned weights at zero, for a ticket over weights."""
     if not spec.ticket.over_weights:
@@ -125,7 +121,7 @@ def retrain(
     epoch = drawn["metrics"]["epoch"]
     nothing_left = spec.schedule == "continue" and epoch == spec.recipe.epochs  # the best epoch was the last
     if drawn["status"] != "ok" or epoch is None or nothing_left:
-        return _without_training(spec, store, drawn, started)
+        return _without_training(spec, store, started, _final_ticket(spec, store, root, device))
     keep = keep or Keep()
     # A twin's folder holds its own weights; whoever needs this run's trains it.
     twin = None if keep.epochs else _twin(spec, store, epoch)
@@ -137,9 +133,10 @@ def retrain(
         return record
     seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
     data = load_data(spec.ticket.search, root, device)
-    model = _trained_form(spec, _ticket_network(spec, store, drawn, seed, root, device).to(device))
+    model = _ticket_network(spec, store, drawn, seed, root, device).to(device)
     masking = _masking(spec, store, model)
-    hooks = [*hooks_of(spec.recipe, spec.precision, seed), *masking]
+    validating = validations(spec.ticket.search, data, spec.precision)
+    hooks = [*hooks_of(spec.recipe, spec.precision, seed), *masking, *validating]  # masked before they are evaluated
     checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
     resume = checkpoint.load()
     keeper = KeepWeights(store.folder(spec) / "weights", Keep(keep.epochs), [], best=False)
@@ -159,13 +156,20 @@ def retrain(
     count, epochs = spec.ticket.search.train_images, len(state.history)
     forward = drawn["cost"]["forward_flops"]
     retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
+    folder, ok = store.folder(spec), status_of(state) == "ok"
+    unseen = unseen_metrics(spec.ticket.search, model, root, spec.precision, folder) if ok else {}
     record = {
         "status": status_of(state),
-        "metrics": metrics_of(state) | averaged_metrics(hooks, state, data, seed) | _check_sparse(model, masking),
+        "metrics": {
+            **validated_metrics(metrics_of(state), validating),
+            **unseen,
+            **averaged_metrics(hooks, state, data, seed),
+            **_check_sparse(model, masking),
+        },
         "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
         "provenance": provenance(spec, device, started),
     }
-    store.write(spec, record, state.history)
+    store.write(spec, record, state.history, evaluations=[row for hook in validating for row in hook.rows])
     checkpoint.clear()
     return record
 
@@ -189,11 +193,30 @@ def _total_cost(spec: specs.Retrain, retrained: dict[str, float], drawn: dict[st
     }
 
 
-def _without_training(spec: specs.Retrain, store: Store, drawn: dict[str, Any], started: float) -> dict[str, Any]:
-    """Record that there was nothing to retrain: the search diverged, its ticket never emerged or came too late."""
+def _final_ticket(spec: specs.Retrain, store: Store, root: Path, device: torch.device) -> dict[str, Any]:
+    """Accuracies on unseen images of an EB Train whose ticket did not emerge, where its spec asks for them.
+
+    It has then trained the dense network to the end of the schedule: it counts as the final ticket, pruned and not
+    retrained (docs/statistics.md, runs that go wrong).
+    """
+    ticket = spec.ticket
+    goes_on = spec.schedule == "continue" and spec.init == "inherit" and ticket.at == "eb"
+    if ticket.search.evaluation != "unseen" or not goes_on or needed(ticket.search, store)["status"] != "ok":
+        return {}
+    final = dataclasses.replace(spec, ticket=dataclasses.replace(ticket, at="final"), schedule="full")
+    have_drawn(final.ticket, store, root)
+    model = _ticket_network(final, store, needed(final.ticket, store), seed=0, root=root, device=device).to(device)
+    return unseen_metrics(ticket.search, model, root, spec.precision, store.folder(spec))
+
+
+def _without_training(spec: specs.Retrain, store: Store, started: float, untrained: dict[str, Any]) -> dict[str, Any]:
+    """Record that there was nothing to retrain: the search diverged, its ticket never emerged or came too late.
+
+    `untrained`: what was measured of a ticket all the same.
+    """
     record = {
         "status": "no-ticket",
-        "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None},
+        "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None, **untrained},
         "cost": {},
         "provenance": provenance(spec, torch.device("cpu"), started),
     }

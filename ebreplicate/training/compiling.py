@@ -1,4 +1,4 @@
-"""A network compiled by torch, for training on a GPU (Recipe.kernels "compiled").
+"""A network compiled by torch, for training on a GPU (Recipe.compiled).
 
 Between its convolutions a ResNet reads and writes every feature map a dozen times; a compiler puts batch norm, ReLU and
 additions into few passes. That networks trace whole and then train as they do uncompiled is tested on a CPU; what
@@ -19,9 +19,9 @@ OPTIONS = {"deterministic": True}
 one that never stopped."""
 
 
-def wanted(kernels: str, precision: str, device: torch.device) -> bool:
-    """True if a training with such `kernels` is compiled: on a GPU, but not in eight bits, which are emulated."""
-    return kernels == "compiled" and device.type == "cuda" and precision not in LOW_PRECISIONS
+def wanted(compiled: bool, precision: str, device: torch.device) -> bool:
+    """True if a training that asks to be `compiled` is: on a GPU, but not in eight bits, which are emulated."""
+    return compiled and device.type == "cuda" and precision not in LOW_PRECISIONS
 
 
 class Compiled:
@@ -50,4 +50,4 @@ class Compiled:
         except self.failure as e:
             cause = getattr(e, "inner_exception", e)
             why = next(line for line in (*str(cause).splitlines(), type(cause).__name__) if line.strip())
-            raise UserError(f"Recipe.kernels: 'compiled' is not possible here ({why}); use 'torch'") from e
+            raise UserError(f"Recipe.compiled: torch cannot compile this network here ({why}); leave it out") from e

@@ -20,6 +20,8 @@ from ebreplicate.reading import regular_bytes
 from ebreplicate.training import distributed
 from ebreplicate.training.datasets import DATASETS, INFO
 
+HELD_OUT_SEED = 1
+"""Of the draw of validation images."""
 PAD = 4
 """Zero pixels around an image before a crop of its own size."""
 if TYPE_CHECKING:
@@ -119,6 +121,8 @@ class Data:
     test: Split
     mean: tuple[float, ...] = CIFAR_MEAN
     std: tuple[float, ...] = CIFAR_STD
+    validation: Split | None = None
+    """Training images that are held out."""
 
     @property
     def device(self) -> torch.device:
@@ -127,7 +131,25 @@ class Data:
 
     def to(self, device: torch.device) -> "Data":
         """Move to `device`."""
-        return replace(self, train=self.train.to(device), test=self.test.to(device))
+        validation = self.validation and self.validation.to(device)
+        return replace(self, train=self.train.to(device), test=self.test.to(device), validation=validation)
+
+    def holding_out(self, count: int) -> "Data":
+        """The data with `count` training images as validation split.
+
+        They are drawn at random by a constant seed, so all runs hold out the same images; the others keep their order.
+        """
+        if not count:
+            return self
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(HELD_OUT_SEED))
+        taken, rest = order[:count].sort().values, order[count:].sort().values
+        return replace(self, train=self.train.take(rest), validation=self.train.take(taken))
+
+    def validating(self) -> "Data":
+        """The data with the validation split in the place of the test split. Raises ValueError where there is none."""
+        if self.validation is None:
+            raise ValueError("no images were held out")
+        return replace(self, test=self.validation)
 
     @property
     def test_images(self) -> int:
@@ -159,19 +181,36 @@ def balanced_subset(split: Images, size: int | None, where: str) -> Images:
         return split
     if size > len(split):
         raise UserError(f"{where}: asked for {size} images, the dataset has {len(split)}")
-    order = torch.argsort(split.labels, stable=True)
-    counts = torch.bincount(split.labels)
+    return split.take(balanced_positions(split.labels, size))
+
+
+def balanced_positions(labels: Tensor, size: int) -> Tensor:
+    """Positions, int64 (size,) increasing, of the images that `balanced_subset` takes; `labels`: int64 (n,)."""
+    order = torch.argsort(labels, stable=True)
+    counts = torch.bincount(labels)
     rank = torch.cat([torch.arange(int(c)) for c in counts])  # position of each image within its class
-    keep = order[torch.argsort(rank, stable=True)[:size]].sort().values
-    return split.take(keep)
+    return order[torch.argsort(rank, stable=True)[:size]].sort().values
 
 
-def load(name: str, root: Path, train_size: int | None = None, test_size: int | None = None) -> "Data | FolderData":
-    """Load dataset `name`, reduced to the given sizes. Raises UserError for missing or corrupted files."""
+def load(
+    name: str,
+    root: Path,
+    train_size: int | None = None,
+    test_size: int | None = None,
+    validation: int = 0,
+    standardise: bool = True,
+) -> "Data | FolderData":
+    """Load dataset `name`, reduced to the given sizes, `validation` training images held out; pixels in [0, 1] unless
+    they are standardised.
+
+    Raises UserError for missing or corrupted files.
+    """
     data = DATASETS.load(name)(root)
+    if not standardise:
+        data.mean, data.std = (0.0,) * len(data.mean), (1.0,) * len(data.std)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")
     data.test = balanced_subset(data.test, test_size, "Search.test_size")
-    return data
+    return data.holding_out(validation) if validation else data
 
 
 def verified(name: str, root: Path) -> Iterator[bytes]:
@@ -360,9 +399,9 @@ class Batches:
             if self.pad:
                 images = crop(self.images, index, top[part], left[part], flip[part])
             else:
-                images = self.images[index].permute(0, 2, 3, 1)
+                images = self.images.index_select(0, index).permute(0, 2, 3, 1)
             x = torch.addcmul(self.shift, images.float(), self.scale)  # (B, 32, 32, 3): channels_last as it lies
-            yield x.permute(0, 3, 1, 2), self.labels[index]
+            yield x.permute(0, 3, 1, 2), self.labels.index_select(0, index)
 
 
 def crop(images: Tensor, index: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:

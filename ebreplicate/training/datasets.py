@@ -17,6 +17,8 @@ class DatasetInfo:
     channels: int = 3
     files: bool = False
     """True if it lies as files under the data root."""
+    streamed: bool = False
+    """True if it is read image by image from class folders, too large for a device's memory."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -30,12 +32,13 @@ INFO = {
     "cifar10": DatasetInfo(10, 50_000, 10_000, "CIFAR-10", files=True),
     "cifar100": DatasetInfo(100, 50_000, 10_000, "CIFAR-100", files=True),
     "mnist": DatasetInfo(10, 60_000, 10_000, "MNIST", side=28, channels=1, files=True),
-    "folders": DatasetInfo(10, 1437, 360, "handwritten digits (scikit-learn) as 40x40 image files", 64, files=True),
-    "imagenet": DatasetInfo(1000, 1_281_167, 50_000, "ImageNet (ILSVRC 2012)", 224, files=True),
+    "folders": DatasetInfo(
+        10, 1437, 360, "handwritten digits (scikit-learn) as 40x40 image files", 64, files=True, streamed=True
+    ),
+    "imagenet": DatasetInfo(1000, 1_281_167, 50_000, "ImageNet (ILSVRC 2012)", 224, files=True, streamed=True),
 }
 HOME = {"mnist": "mnist", "folders": "folder", "imagenet": "folder"}
 """Modules of ebreplicate.training that hold loaders; the others are in data."""
 DATASETS = Registry("dataset", {name: f"ebreplicate.training.{HOME.get(name, 'data')}:load_{name}" for name in INFO})
 ON_DISK = tuple(name for name, info in INFO.items() if info.files)
-FOLDERS = ("folders", "imagenet")
-"""Datasets read image by image from class folders, too large for a device's memory."""
+FOLDERS = tuple(name for name, info in INFO.items() if info.streamed)

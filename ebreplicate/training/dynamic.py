@@ -52,7 +52,7 @@ class Dynamic(SparseHook):
         self.end = self.spec.stop * self.total_steps
 
     def _due(self, step: int) -> bool:
-        return step > 0 and step % self.spec.interval == 0 and step < self.end
+        return step >= self.spec.begin and step % self.spec.interval == 0 and step < self.end
 
     def drops(self, step: int) -> dict[str, int]:
         """Weights each layer drops at `step`; a dense layer has nothing to exchange."""

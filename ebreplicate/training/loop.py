@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.models.common import NARROW, StridedPointwise, weights_and_rest
 from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import compiling, distributed, graphs, interruption
+from ebreplicate.training.arithmetic import arithmetic
 from ebreplicate.training.data import BatchSource, ImageData
 from ebreplicate.training.gradients import gradients
-from ebreplicate.training.kernels import arithmetic
 
 
 @dataclass
@@ -102,12 +103,16 @@ class StepHook:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over every parameter, weight decay on all of them (reference audit, section 2)."""
+    """The recipe's optimiser over every parameter; weight decay on all (reference audit, section 2) or on weights."""
     lr, decay = recipe.lr, recipe.weight_decay
+    groups: Any = model.parameters()
+    if recipe.weight_decay_on == "weights":
+        weights, rest = weights_and_rest(model)
+        groups = [{"params": weights}, {"params": rest, "weight_decay": 0.0}]
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr, weight_decay=decay, fused=True)
+        return torch.optim.Adam(groups, lr, weight_decay=decay, fused=True)
     momentum, nesterov = recipe.momentum, recipe.nesterov
-    return torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+    return torch.optim.SGD(groups, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 class Trainer:
@@ -135,7 +140,7 @@ class Trainer:
             hook.attach(model, self.optimizer, recipe, steps_per_epoch)
         self.called: Callable[[Tensor], Any] = distributed.parallel(model)
         device = next(model.parameters()).device
-        if distributed.world() == 1 and compiling.wanted(recipe.kernels, precision, device):
+        if distributed.world() == 1 and compiling.wanted(recipe.compiled, precision, device):
             self.called = compiling.Compiled(self.called)
         self.weight = 1.0
         """Of this process's loss in the mean over the global batch."""
@@ -148,7 +153,7 @@ class Trainer:
 
     def _forward_backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss, detached; gradients of this process's share are left in the parameters."""
-        with arithmetic(self.precision, x.device, self.recipe.kernels):
+        with arithmetic(self.precision, x.device):
             loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
         (loss if self.weight == 1 else loss * self.weight).backward()
         return loss.detach()
@@ -200,17 +205,19 @@ class Trainer:
 
 
 def check_trainable(model: nn.Module, device: torch.device) -> None:
-    """Raise UserError for a network that torch 2.15 trains wrongly on a CPU.
+    """Raise UserError for a network with a layer that torch 2.15 trains wrongly on a CPU (`models.common.NARROW`).
 
-    There the backward pass of a channels-last 1x1 convolution of stride 2 with 2 to 7 input channels writes outside its
-    buffers. Only networks narrower than any scale's have one: the residual stream is never pruned.
+    The networks of this package use `models.common.conv`, which avoids it at every width.
     """
+    if device.type != "cpu":
+        return
     for name, layer in model.named_modules():
-        broken = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
-        if broken and 2 <= layer.in_channels < 8 and device.type == "cpu":
+        strided = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
+        if strided and 2 <= layer.in_channels < NARROW and not isinstance(layer, StridedPointwise):
             raise UserError(
-                f"width: too narrow to train on a CPU ({name} has {layer.in_channels} input channels; torch overwrites "
-                "memory in 1x1 convolutions of stride 2 below 8); choose a larger width"
+                f"model: {name} is a 1x1 convolution of stride {layer.stride[0]} with {layer.in_channels} input "
+                f"channels; below {NARROW} torch overwrites memory when it trains one on a CPU. Make it with "
+                "ebreplicate.models.common.conv, or choose a larger width"
             )
 
 

@@ -40,10 +40,12 @@ def save(path: Path, value: Any) -> None:
 
 
 def _check(content: bytes) -> None:
-    """Raise Damaged unless `content` is an archive of torch's, with the digest it carries, if it carries one."""
+    """Raise Damaged unless `content` is an archive of torch's with its own digest."""
     comment = content[-_COMMENT:]
     body = content[: -_COMMENT - 2] + b"\0\0"
-    if comment.startswith(MARK) and comment[len(MARK) :] != hashlib.sha256(body).hexdigest().encode():
+    if not comment.startswith(MARK):
+        raise Damaged("it carries no SHA-256")
+    if comment[len(MARK) :] != hashlib.sha256(body).hexdigest().encode():
         raise Damaged("its content is not what its SHA-256 says")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -55,10 +57,7 @@ def _check(content: bytes) -> None:
 
 
 def load(path: Path) -> Any:
-    """What `save` wrote, tensors on the CPU; raises Damaged for anything else and OSError for no readable file.
-
-    A file without a digest, as earlier versions wrote, is taken if torch can read it.
-    """
+    """What `save` wrote, tensors on the CPU; raises Damaged for anything else and OSError for no readable file."""
     try:
         content = regular_bytes(path, LIMIT)
         _check(content)

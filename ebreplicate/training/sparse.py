@@ -4,6 +4,7 @@ A masked weight is exactly zero and stays so: its gradient is masked before the 
 neither momentum nor weight decay moves it. Batch norm, biases and depthwise convolutions stay dense.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import Layer, weight_layers
+from ebreplicate.plan.fields import need
 from ebreplicate.plan.spec import Recipe, Sparse
 from ebreplicate.pruning.distributions import layer_counts
 from ebreplicate.training.datasets import INFO
@@ -25,8 +27,19 @@ def sparse_layers(model: nn.Module) -> dict[str, Layer]:
 
 
 def target_counts(model: nn.Module, spec: Sparse) -> dict[str, int]:
-    """Non-zero weights of every sparsified layer. Uniform keeps the first layer dense (RigL, section 3)."""
+    """Non-zero weights of every sparsified layer. Uniform keeps the first layer dense (RigL, section 3).
+
+    Raises UserError where the spec's factors are not one a layer.
+    """
     layers = sparse_layers(model)
+    if spec.factors:
+        sizes = {name: layer.weight.numel() for name, layer in layers.items()}
+        need(len(sizes) == len(spec.factors), "Sparse.factors", f"{spec.model} has {len(sizes)} layers to make sparse")
+        # As in RigL's code, a layer's zeros are rounded down; rounded first, because 0.9 * 0.99 * 10**6 is 890999.99...
+        zeros = {
+            n: math.floor(round(spec.sparsity * f * sizes[n], 6)) for n, f in zip(sizes, spec.factors, strict=True)
+        }
+        return {name: size - zeros[name] for name, size in sizes.items()}
     dense = (0,) if spec.distribution == "uniform" else ()
     shapes = [tuple(layer.weight.shape) for layer in layers.values()]
     return dict(zip(layers, layer_counts(shapes, spec.sparsity, spec.distribution, dense), strict=True))
@@ -40,6 +53,12 @@ def generator(seed: int, step: int, layer: int) -> torch.Generator:
 def like(weight: Tensor, flat: Tensor) -> Tensor:
     """`flat` (in logical order) with the shape, memory layout and device of `weight`."""
     return torch.empty_like(weight, dtype=flat.dtype).copy_(flat.view(weight.shape))
+
+
+def as_bits(mask: Tensor) -> Tensor:
+    """A mask as int32 of the same layout, all bits set where True: ANDed to the bits of a float32, it leaves the number
+    or exactly zero, in a tenth of the time of `masked_fill_` on a CPU."""
+    return -mask.to(torch.int32)
 
 
 class SparseHook(StepHook):
@@ -57,12 +76,17 @@ class SparseHook(StepHook):
         """Width of the network that is trained."""
         return self.spec.width
 
+    def cover(self, model: nn.Module) -> None:
+        """Find the weights that are to be masked, and how many of each layer are not to be zero."""
+        self.counts = target_counts(model, self.spec)
+        self.weights = {name: layer.weight for name, layer in sparse_layers(model).items()}
+
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
         """Choose the initial masks and zero what they drop."""
         self.optimizer, self.total_steps = optimizer, recipe.epochs * steps_per_epoch
-        self.counts = target_counts(model, self.spec)
-        self.weights = {name: layer.weight for name, layer in sparse_layers(model).items()}
+        self.cover(model)
         self.masks = {name: like(w, m) for (name, w), m in zip(self.weights.items(), self.initial(), strict=True)}
+        self.bits = {name: as_bits(mask) for name, mask in self.masks.items()}
         self.nnz_steps = dict.fromkeys(self.weights, 0)
         self._count()
         self.zero_dropped()
@@ -91,6 +115,7 @@ class SparseHook(StepHook):
         """Replace a layer's mask (flat, logical order): new and dropped weights and their momentum become zero."""
         weight, old = self.weights[name], self.masks[name]
         self.masks[name] = like(weight, mask)
+        self.bits[name] = as_bits(self.masks[name])
         stays = old & self.masks[name]
         weight.masked_fill_(~stays, 0.0)
         for value in self.optimizer.state.get(weight, {}).values():
@@ -101,8 +126,8 @@ class SparseHook(StepHook):
     @torch.no_grad()
     def mask_gradients(self) -> None:
         """Zero the gradients of dropped weights."""
-        for mask, gradient in zip(self.masks.values(), gradients(self.weights.values()), strict=True):
-            gradient.masked_fill_(~mask, 0.0)
+        for bits, gradient in zip(self.bits.values(), gradients(self.weights.values()), strict=True):
+            gradient.view(torch.int32).bitwise_and_(bits)
 
     def before_step(self, step: int) -> bool:
         """Count what this step computes with and mask the gradients."""
@@ -120,6 +145,7 @@ class SparseHook(StepHook):
         """Take up masks and counters."""
         for name, mask in state["masks"].items():
             self.masks[name].copy_(mask)
+            self.bits[name] = as_bits(self.masks[name])
         self.nnz_steps, self.updates, self.steps = dict(state["nnz_steps"]), state["updates"], state["steps"]
         self._count()
 

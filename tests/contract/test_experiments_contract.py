@@ -29,7 +29,15 @@ def printed_numbers() -> set[float]:
     for path in published.FOLDER.glob("*.csv"):
         with path.open(newline="") as f:
             for row in csv.DictReader(f):
-                for column in ("value", "distance_to_epoch160", "retrain_acc_%", "derived_emergence_epoch"):
+                # RigL's Table 2 prints sizes in the name of the network and sparsity, of its results, as prune_ratio.
+                numbers |= {float(n) for n in re.findall(r"\d+", row.get("model", "").partition("; final ")[2])}
+                for column in (
+                    "value",
+                    "distance_to_epoch160",
+                    "retrain_acc_%",
+                    "derived_emergence_epoch",
+                    *(["prune_ratio"] if "Table 2" in row.get("item", "") else []),
+                ):
                     try:
                         numbers.add(float(row[column]))
                     except KeyError:

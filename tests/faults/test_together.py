@@ -1,24 +1,18 @@
-"""Several at once: two commands at one run, a campaign beside a command, two Snakemakes in one folder, one killed."""
+"""Several at once: two commands at one run, two Snakemakes in one folder, one killed."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import psutil
 import pytest
 from snake import ROOT, linked, snakemake
 
-from ebreplicate import campaign
 from ebreplicate.locking import BUSY
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.spec import key
-from ebreplicate.records import Store
-from faults.suite import KEEP, SEARCH, fault, ok, same, training
+from faults.suite import SEARCH, fault, ok, same, training
 from faults.test_kills import undone
 
 
@@ -45,48 +39,6 @@ def test_the_waiting_one_takes_over(forker, calm, tmp_path):
     job = {"argv": training(SEARCH, "results"), "cwd": str(project)}
     killed, other = forker.together({**job, "kill_after": usual / 2}, job)
     ok(other if killed["code"] else killed)
-    same(calm / "results", project / "results")
-
-
-@fault("A campaign comes upon a run that a command is at", "the campaign leaves it alone and comes back to it")
-def test_a_campaign_beside_a_command(forker, calm, tmp_path, monkeypatch):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
-    monkeypatch.setenv("GIT_DIR", os.devnull)
-    project = undone(calm, tmp_path / "project", "search")
-    store, plan = Store(project / "results"), Plan([SEARCH])
-    plan.keep[key(SEARCH)] = Keep({int(KEEP[1]), int(KEEP[2])}, {float(KEEP[4])})
-    arguments = (SEARCH, plan, store, project, "cpu", 1, time.monotonic() + 600)
-    from ebreplicate import locking
-
-    with locking.held(store.folder(SEARCH)) as mine:
-        assert mine
-        assert campaign._attempt(*arguments) == BUSY  # told by a look
-        assert campaign._command(*arguments) == BUSY  # told by the command itself
-        assert not store.done(SEARCH)
-    assert campaign._attempt(*arguments) == 0
-    same(calm / "results", project / "results")
-
-
-@fault(
-    "A campaign's run is killed, as the kernel does when memory runs out",
-    "the campaign says so, with the log's name, and goes on with other runs; taken again, the run ends the same",
-)
-def test_a_campaigns_run_is_killed(calm, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
-    monkeypatch.setenv("GIT_DIR", os.devnull)
-    project = undone(calm, tmp_path / "project", "search")
-    store, plan = Store(project / "results"), Plan([SEARCH])
-    plan.keep[key(SEARCH)] = Keep({int(KEEP[1]), int(KEEP[2])}, {float(KEEP[4])})
-    arguments = (SEARCH, plan, store, project, "cpu", 1, time.monotonic() + 600)
-    codes = []
-    worker = threading.Thread(target=lambda: codes.append(campaign._attempt(*arguments)))
-    worker.start()
-    until(lambda: any("--no-wait" in p.cmdline() for p in psutil.Process().children()))
-    next(p for p in psutil.Process().children() if "--no-wait" in p.cmdline()).kill()
-    worker.join(60)
-    assert codes == [-signal.SIGKILL]
-    assert "FAILED (killed: out of memory, if nobody did it), see " in capsys.readouterr().out
-    assert campaign._attempt(*arguments) == 0
     same(calm / "results", project / "results")
 
 

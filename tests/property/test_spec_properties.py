@@ -6,10 +6,10 @@ from dataclasses import fields, is_dataclass, replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ebreplicate.models import MODELS
+from ebreplicate.models import MODELS, takes_images
 from ebreplicate.plan.spec import NUMERICS, Recipe, Retrain, Search, Ticket, canonical, from_json, key
 from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
-from ebreplicate.training.datasets import DATASETS
+from ebreplicate.training.datasets import DATASETS, INFO
 
 POSITIVE = st.floats(1e-6, 1e6)
 PENALTY = st.one_of(st.sampled_from([0.0, -0.0, 1e-4]), st.floats(0, 1))
@@ -28,10 +28,17 @@ recipes = st.builds(
     l1=PENALTY,
     augment=st.sampled_from(["crop-flip", "crop", "none"]),
 )
+
+
+PAIRS = [
+    (model, dataset)
+    for model in sorted(MODELS)
+    for dataset in sorted(DATASETS)
+    if takes_images(model, INFO[dataset].shape)
+]
 searches = st.builds(
-    Search,
-    model=st.sampled_from(sorted(MODELS)),
-    dataset=st.sampled_from(sorted(DATASETS)),
+    lambda pair, **more: Search(*pair, **more),
+    pair=st.sampled_from(PAIRS),
     recipe=recipes,
     seed=st.integers(0, 10**6),
     width=st.floats(0.01, 4),

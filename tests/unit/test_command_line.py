@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from helpers import TINY, tiny_search
 
 from ebreplicate import __main__ as cli
 from ebreplicate.errors import UserError
+from ebreplicate.plan import scale
 from ebreplicate.plan.spec import Recipe, Retrain, Ticket, canonical, key
 from ebreplicate.records import Store
 
@@ -45,7 +47,8 @@ def test_search_draw_and_retrain_leave_their_records_and_a_second_time_do_nothin
         before = store.record_path(spec).stat().st_mtime_ns
         for name in (canonical(spec), key(spec)):
             assert run(results, command, name) == 0
-            assert capsys.readouterr().err == f"{key(spec)}: already done\n"
+            forget = f"ebreplicate forget {key(spec)}"
+            assert capsys.readouterr().err == f"{key(spec)}: already done (to train it again: {forget})\n"
         assert store.record_path(spec).stat().st_mtime_ns == before
 
 
@@ -113,6 +116,34 @@ def test_a_bug_is_a_traceback(results, monkeypatch):
     monkeypatch.setattr(Store, "read", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(results, "search", canonical(SEARCH))
+
+
+def test_a_home_folder_is_the_users(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "folders", "--data", "~/sets"]) == 0
+    assert (tmp_path / "sets" / "folders").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_extra_that_has_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "yaml", None)  # importing it fails
+    monkeypatch.delitem(sys.modules, "ebreplicate.plan.scale")
+    assert cli.main(["plan"]) == 2
+    assert capsys.readouterr().err.startswith("error: yaml is not installed; the commands need more than the library")
+
+
+@pytest.mark.parametrize("command", [["plan"], ["redraw", "--scale", "quick"], ["site"]])
+def test_an_installation_without_the_workflow_says_so(command, tmp_path, monkeypatch, capsys):
+    scale._read.cache_clear()
+    monkeypatch.setattr(scale, "CONFIG", tmp_path / "site-packages" / "workflow" / "config")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(command) == 2
+    scale._read.cache_clear()
+    out, err = capsys.readouterr()
+    assert err.startswith("error: scale: workflow/config is not beside this package")
+    assert err.count("\n") == 1
+    assert out == ""
 
 
 def test_an_unknown_command_is_refused(capsys):

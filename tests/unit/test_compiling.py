@@ -12,7 +12,6 @@ from torch import nn
 from ebreplicate.errors import UserError
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import shrink
-from ebreplicate.pruning.padding import Padding
 from ebreplicate.training.compiling import Compiled, wanted
 from ebreplicate.training.loop import Trainer
 
@@ -38,13 +37,10 @@ def trained(model, called=None, sizes=(8, 8, 5, 8)):
 NETWORKS = {
     "vgg16": lambda: random_network("vgg16", 0.125, seed=0),
     "ticket": lambda: halved("preresnet20"),
-    "padded ticket": lambda: Padding(halved("preresnet20")).padded,
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["ticket", *(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg16", "padded ticket"))]
-)
+@pytest.mark.parametrize("name", ["ticket", pytest.param("vgg16", marks=pytest.mark.slow)])
 def test_a_network_traces_whole_and_trains_as_uncompiled(name):
     model = NETWORKS[name]()
     losses, weights = trained(model)
@@ -91,7 +87,9 @@ def test_what_cannot_be_compiled_is_told_with_the_fix():
         def forward(self, x):
             return x * x.sum().item().__index__() if x.sum().item() > 0 else x
 
-    with pytest.raises(UserError, match=r"^Recipe\.kernels: 'compiled' is not possible here \(.+\); use 'torch'$"):
+    with pytest.raises(
+        UserError, match=r"^Recipe\.compiled: torch cannot compile this network here \(.+\); leave it out$"
+    ):
         Compiled(Reads(), backend="aot_eager")(images(2))
 
 
@@ -99,32 +97,32 @@ def test_a_backend_that_fails_is_told_with_its_reason():
     def backend(graph, _):
         raise OSError("no C compiler was found\nmore about it")
 
-    with pytest.raises(UserError, match=r"is not possible here \(no C compiler was found\); use 'torch'$"):
+    with pytest.raises(UserError, match=r"cannot compile this network here \(no C compiler was found\); leave it out$"):
         Compiled(random_network("conv2", 0.125, seed=0), backend=backend)(images(2))
 
 
 @pytest.mark.parametrize(
-    ("kernels", "precision", "device", "expected"),
+    ("compiled", "precision", "device", "expected"),
     [
-        ("compiled", "bf16", "cuda", True),
-        ("compiled", "fp32", "cuda", True),
-        ("compiled", "bfp8", "cuda", False),
-        ("compiled", "fp32", "cpu", False),
-        ("padded", "fp32", "cuda", False),
+        (True, "bf16", "cuda", True),
+        (True, "fp32", "cuda", True),
+        (True, "bfp8", "cuda", False),
+        (True, "fp32", "cpu", False),
+        (False, "fp32", "cuda", False),
     ],
 )
-def test_it_is_for_gpus_that_were_asked(kernels, precision, device, expected):
-    assert wanted(kernels, precision, torch.device(device)) is expected
+def test_it_is_for_gpus_that_were_asked(compiled, precision, device, expected):
+    assert wanted(compiled, precision, torch.device(device)) is expected
 
 
 def test_a_cpu_ignores_it():
     model = random_network("vgg16", 0.0625, seed=0)
-    assert Trainer(model, Recipe(kernels="compiled")).called is model
+    assert Trainer(model, Recipe(compiled=True)).called is model
 
 
 def test_a_trainer_calls_the_compiled_network_where_that_is_wanted(monkeypatch):
     monkeypatch.setattr("ebreplicate.training.compiling.wanted", lambda *_: True)
     model = random_network("vgg16", 0.0625, seed=0)
-    called = Trainer(model, Recipe(kernels="compiled")).called
+    called = Trainer(model, Recipe(compiled=True)).called
     assert isinstance(called, Compiled)
     assert called.plain is model

@@ -259,14 +259,13 @@ def test_table1_rows_and_its_comparable_cells(run):
     cells = {c.cell: c for c in EXPERIMENTS.load("table1_schedules").cells(COMPARABLE, table)}
     assert len(cells) == 4 * 2 * 4
     twenty = cells["PreResNet101 CIFAR-100: [80,120], draw 20"]
-    assert (twenty.published, twenty.measured.mean, cell_verdict(twenty, True)) == (72.66, 73.0, "agrees")
-    assert twenty.tolerance == pytest.approx(2 * math.sqrt(0.7266 * 0.2734) + 0.05, abs=1e-9)
-    # The legend of arXiv v1's VGG16/CIFAR-10 panel is shifted by one ratio: its 30 % is 50 %.
+    assert (twenty.published, twenty.measured.mean, cell_verdict(twenty, True)) == (72.67, 73.0, "agrees")
+    assert twenty.tolerance == pytest.approx(2 * math.sqrt(0.7267 * 0.2733), abs=1e-9)
     assert cells["VGG16 CIFAR-10: [80,120], draw 10"].published == 93.26
-    unknown = [c for name, c in cells.items() if "[0,100]" in name]
-    assert len(unknown) == 16
-    assert {cell_verdict(c, True) for c in unknown} == {"no published value"}
-    assert all(math.isnan(c.published) for c in unknown)
+    assert cells["PreResNet101 CIFAR-10: [0,100], draw final"].published == 93.05
+    misprint = cells["VGG16 CIFAR-100: [80,120], draw 40"]
+    assert (misprint.published, cell_verdict(misprint, True)) == (69.14, "context, not comparable")
+    assert not any(math.isnan(c.published) for c in cells.values())
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.1, "supported"), (-0.1, "not supported"), (0.0, "inconclusive")])
@@ -511,7 +510,7 @@ def test_a_figure_of_nothing_is_drawn_and_judges_nothing(item, tmp_path):
     table = tabulated(item, COMPARABLE, tmp_path)
     assert set(table.status) == {"not run"}
     assert "</svg>" in drawn_as_svg(item, COMPARABLE, tmp_path)
-    assert {c.verdict for c in EXPERIMENTS.load(item).claims(COMPARABLE, table)} == {"not run"}
+    assert {c.verdict for c in EXPERIMENTS.load(item).claims(COMPARABLE, table)} <= {"not run"}
     cells = EXPERIMENTS.load(item).cells(COMPARABLE, table)
     assert {cell_verdict(c, True) for c in cells if not c.exact} <= {"not run"}  # arithmetic needs no run
 
@@ -554,7 +553,10 @@ def test_table1_draws_one_line_a_schedule(run):
     ticks = ["2\n(paper: 10)", "3\n(paper: 20)", "4\n(paper: 40)", "final"]
     assert [t.get_text() for t in axis.get_xticklabels()] == ticks
     right = next(a for a in figure.axes if a is not axis and a.bbox.bounds == axis.bbox.bounds)
-    assert [c.lines[0].get_ydata().tolist() for c in right.containers] == [[71.1, 71.07, 70.14, 69.72]]
+    assert [c.lines[0].get_ydata().tolist() for c in right.containers] == [
+        [71.11, 71.07, 69.14, 69.74],
+        [66.7, 67.15, 66.96, 69.72],
+    ]
     assert "large initial rate" in saved(figure)
 
 

@@ -17,7 +17,7 @@ from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import Scale, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 from ebreplicate.records import Store, atomic_write
-from ebreplicate.report import pipeline, planning
+from ebreplicate.report import estimate, pipeline
 
 ITEM = "fig2_low_precision"
 CHANNELS = 20
@@ -187,7 +187,7 @@ def test_panels_of_the_paper_take_figure_1s_ratios(monkeypatch):
     ("change", "message"),
     [
         ({"precisions": ["fp16"]}, "Grid.precisions"),
-        ({"seeds": 0}, "Grid.seeds: must be at least 1, got 0"),
+        ({"seeds": -1}, "Grid.seeds: must not be negative, got -1"),
         ({"draws": [20]}, "Grid.draws: must hold the last epoch, 160"),
     ],
 )
@@ -203,5 +203,5 @@ def test_a_plan_does_not_time_one_precision_by_another(tmp_path):
     write(Store(tmp_path), [low], lambda _: Outcome(50.0, flops=5e5))
     retrain = Retrain(Ticket(low, 0.5, 1), TINY.retrain_recipe)
     plan = Plan([search, low, retrain])
-    speeds = planning._finished_speeds(Store(tmp_path), plan)
-    assert [speeds[planning._network(s)] for s in (search, low, retrain)] == [2e-6, 4e-6, 2e-6]
+    speeds = estimate.finished_speeds(Store(tmp_path), plan)
+    assert [speeds[estimate.network_of(s)] for s in (search, low, retrain)] == [2e-6, 4e-6, 2e-6]

@@ -11,7 +11,7 @@ from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.verdicts import cell_verdict
 from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Recipe, Retrain, Search
+from ebreplicate.plan.spec import Recipe, Retrain, Search, key
 from ebreplicate.records import Store
 from ebreplicate.report.planning import planned_flops
 
@@ -74,7 +74,7 @@ def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_
 
 def test_the_papers_recipes_are_its_iterations():
     runs = {r.model: r.spec for r in lottery_runs.planned(load_scale("paper")) if r.round == 0 and r.setting != "low"}
-    images = {"lenet300": 60_000}
+    images = {"lenet300": 55_000}  # 5,000 are held out
     for model, iterations in {
         "lenet300": 50_000,
         "conv2": 20_000,
@@ -88,6 +88,18 @@ def test_the_papers_recipes_are_its_iterations():
     assert [runs[m].recipe.lr for m in ("lenet300", "conv2", "conv4", "conv6")] == [1.2e-3, 2e-4, 3e-4, 3e-4]
 
 
+def test_lenet_at_paper_scale_is_the_published_grid():
+    """Five trials, tickets of 18 rounds, controls at the levels of Frankle & Carbin's Figure 3."""
+    runs = EXPERIMENTS.load("lottery_lenet300").runs(load_scale("paper"))
+    assert len(runs) == 5 * (1 + 18 + 2 * 5)
+    assert len(set(map(key, runs))) == len(runs)
+    controls = {r.ticket.round for r in runs if isinstance(r, Retrain) and r.init == "reinit"}
+    left = {k: 0.8**k * 265_200 / 266_200 + 0.9**k * 1_000 / 266_200 for k in controls}  # the output layer at half rate
+    assert [round(100 * left[k], 1) for k in sorted(left)] == [51.3, 21.1, 7.0, 3.6, 1.9]
+    held_out = {(r if isinstance(r, Search) else r.ticket.search).validation for r in runs}
+    assert held_out == {5_000}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -96,6 +108,7 @@ def test_the_papers_recipes_are_its_iterations():
         ({"warmup": 5}, r"Panel.warmup: must lie in 1..4 \(recipe.epochs\), got 5"),
         ({"rewind": 4}, "Panel.rewind"),
         ({"low_lr": 0.0}, "Panel.low_lr"),
+        ({"control_rounds": (1, 4)}, r"Panel.control_rounds: must lie in 1..3 \(rounds\), got 4"),
         ({"warm_lr": -1.0}, "Panel.warm_lr"),
     ],
 )

@@ -16,7 +16,6 @@ from ebreplicate.models import build
 from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import prunable_scores, shrink
 from ebreplicate.pruning.masks import global_mask
-from ebreplicate.pruning.padding import Padding
 from ebreplicate.training import data as datasets
 from ebreplicate.training import lowprecision
 from ebreplicate.training.loop import Trainer
@@ -66,11 +65,9 @@ def test_so_does_one_with_other_images_and_smoothed_labels(augment):
     epoch(build("vgg16", 10, 0.125), augment=augment, label_smoothing=0.1, nesterov=True)
 
 
-@pytest.mark.parametrize("padded", [False, True])
-def test_so_does_that_of_a_ticket(padded):
+def test_so_does_that_of_a_ticket():
     dense = random_network("preresnet20", 0.5, seed=0)
-    ticket = shrink(dense, global_mask(prunable_scores(dense), 0.5)).train()
-    epoch(Padding(ticket).padded.train() if padded else ticket)
+    epoch(shrink(dense, global_mask(prunable_scores(dense), 0.5)).train())
 
 
 class Waits(nn.Module):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from helpers import TINY, tiny_search
 
-from ebreplicate.__main__ import parser
-from ebreplicate.plan.plan import Plan, drawn_alone, epochs_of, lineage, make_plan, requests, retrained
+from ebreplicate.plan.keep import Keep
+from ebreplicate.plan.plan import Plan, epochs_of, lineage, make_plan, requests, trainings_before
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
 from ebreplicate.report import planning
@@ -22,41 +22,33 @@ def test_what_a_run_needs_comes_before_it_once():
         assert order.index(key(SEARCH)) < order.index(key(retrain.ticket)) < order.index(key(retrain))
 
 
-def test_a_ticket_has_a_draw_of_its_own_where_a_figure_asks_for_it_and_retrains_none():
-    first, second, third = (Ticket(SEARCH, ratio, 1, "magnitude") for ratio in (0.3, 0.5, 0.7))
-    trained = {t: Retrain(t, TINY) for t in (first, second)}
-    later = Ticket(SEARCH, 0.5, "final", "magnitude", after=trained[second])
-    assert drawn_alone([[first, trained[first]], [Retrain(later, TINY), second, later]]) == set()
-    assert drawn_alone([[trained[first], third], [first], [trained[second], later]]) == {
-        key(t) for t in (first, third, later)
-    }
-    assert retrained([SEARCH, first, Retrain(later, TINY)]) == {key(second), key(later)}
+def test_the_trainings_before_a_run_leave_out_tickets():
+    ticket = Ticket(SEARCH, 0.3, 1, "magnitude")
+    once = Retrain(ticket, TINY)
+    later = Ticket(SEARCH, 0.5, "final", "magnitude", after=once)
+    assert trainings_before(SEARCH) == []
+    assert trainings_before(ticket) == trainings_before(once) == [SEARCH]
+    assert trainings_before(later) == trainings_before(Retrain(later, TINY)) == [once]
 
 
 def test_a_search_keeps_weights_only_for_the_tickets_that_inherit_them():
     inherit = [Retrain(Ticket(SEARCH, r, at), TINY) for r, at in ((0.5, 2), (0.3, 1), (0.125, "eb"), (0.7, "best"))]
     reinit = [Retrain(Ticket(SEARCH, 0.9, at), TINY, "reinit") for at in (3, "eb")]
     keep = Plan([*inherit, *reinit]).keep[key(SEARCH)]
-    assert keep.flags == "--keep-epochs 1 2 --keep-ratios 0.125"
-    assert Plan([*reinit, Ticket(SEARCH, 0.5, 1)]).keep[key(SEARCH)].flags == ""
-
-
-def test_a_ratio_reaches_the_search_as_precisely_as_the_ticket_has_it():
-    fine = Ticket(SEARCH, 0.123456789, "eb")
-    flags = Plan([Retrain(fine, TINY)]).keep[key(SEARCH)].flags
-    assert float(flags.split()[-1]) == fine.ratio
+    assert keep == Keep({1, 2}, {0.125})
+    assert Plan([*reinit, Ticket(SEARCH, 0.5, 1)]).keep[key(SEARCH)] == Keep()
 
 
 def test_a_search_is_told_what_the_indicator_and_taylor_tickets_need():
     by_gradient, by_magnitude = (Ticket(SEARCH, 0.3, "epi", method) for method in ("taylor", "slimming"))
-    flags = Plan([Retrain(by_gradient, TINY), Retrain(by_magnitude, TINY)]).keep[key(SEARCH)].flags
-    assert flags == "--keep-epi slimming:0.3 taylor:0.3 --keep-taylor"
-    assert Plan([by_magnitude]).keep[key(SEARCH)].flags == ""
-    assert Plan([Ticket(SEARCH, 0.5, 1, "taylor")]).keep[key(SEARCH)].flags == "--keep-taylor"
-    fine = Plan([Retrain(Ticket(SEARCH, 0.123456789, "epi"), TINY)]).keep[key(SEARCH)].flags
-    assert fine == "--keep-epi slimming:0.123456789"
-    args = parser().parse_args(["search", "{}", *flags.split()])
-    assert (args.keep_epi, args.keep_taylor) == (["slimming:0.3", "taylor:0.3"], True)
+    keep = Plan([Retrain(by_gradient, TINY), Retrain(by_magnitude, TINY)]).keep[key(SEARCH)]
+    assert keep == Keep(epi={"slimming:0.3", "taylor:0.3"}, taylor=True)
+    assert Plan([by_magnitude]).keep[key(SEARCH)] == Keep()
+    assert Plan([Ticket(SEARCH, 0.5, 1, "taylor")]).keep[key(SEARCH)] == Keep(taylor=True)
+
+
+def test_what_two_ask_to_be_kept_is_kept():
+    assert Keep({1}, {0.3}) | Keep({2}, epi={"taylor:0.3"}, taylor=True) == Keep({1, 2}, {0.3}, {"taylor:0.3"}, True)
 
 
 def test_without_sharing_every_round_of_pruning_trains_all_rounds_before_it(monkeypatch):

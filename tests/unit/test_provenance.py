@@ -1,5 +1,8 @@
 """Where a record comes from: what is told of a machine with GPUs, and of one without, and nothing that is private."""
 
+import importlib.util
+import shutil
+import subprocess
 import sys
 import types
 
@@ -7,6 +10,7 @@ import pytest
 import torch
 from helpers import CPU, TINY, tiny_search
 
+from ebreplicate import checkout
 from ebreplicate.plan.spec import Retrain, Ticket, key
 from ebreplicate.training import provenance
 
@@ -67,3 +71,40 @@ def test_the_command_names_the_run_and_what_decides_the_last_bits(spec, device, 
 def test_precision_is_that_of_the_training():
     low = Retrain(TICKET, TINY, precision="bfp8")
     assert [provenance.provenance(s, CPU, 0.0)["precision"] for s in (SEARCH, TICKET, low)] == ["fp32", "fp32", "bfp8"]
+
+
+def git(folder, *arguments):
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def copied_checkout(folder):
+    """The module `ebreplicate.checkout` of a copy of the package at `folder`."""
+    folder.mkdir(parents=True)
+    shutil.copy(checkout.__file__, folder / "checkout.py")
+    spec = importlib.util.spec_from_file_location("copied_checkout", folder / "checkout.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_code_in_somebody_elses_repository_has_no_commit(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "theirs")
+    copy = copied_checkout(tmp_path / "unpacked" / "ebreplicate")
+    monkeypatch.setattr(provenance, "git", copy.git)
+    assert git(copy.ROOT, "rev-parse", "HEAD") != ""  # git itself would answer there
+    assert provenance.code() == (None, None)
+
+
+def test_code_in_its_own_repository_has_the_commit_and_says_whether_it_was_changed(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    copy = copied_checkout(tmp_path / "ebreplicate")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "ours")
+    monkeypatch.setattr(provenance, "git", copy.git)
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert provenance.code() == (commit, True)
+    (tmp_path / "ebreplicate" / "checkout.py").write_text("changed")
+    assert provenance.code() == (commit, False)

@@ -13,10 +13,9 @@ import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import __main__ as command_line
-from ebreplicate import campaign, locking, stages
+from ebreplicate import locking, stages
 from ebreplicate.errors import UserError
 from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.spec import Retrain, Ticket, canonical, key
 from ebreplicate.records import Store
 from ebreplicate.training import interruption, snapshots
@@ -171,21 +170,6 @@ def test_whoever_is_not_to_wait_leaves_while_another_process_does_it(bare, monke
 def test_a_ticket_that_another_process_draws_is_not_waited_for_either(bare):
     with locking.held(bare.folder(EARLY)), pytest.raises(locking.Busy):
         stages.have_drawn(EARLY, Store(bare.root, patient=False), NOWHERE)
-
-
-def test_a_campaign_takes_other_runs_meanwhile(bare, monkeypatch):
-    started = []
-    monkeypatch.setattr(campaign, "_command", lambda spec, *_: started.append(spec) or 0)
-    other = Ticket(tiny_search(TINY, seed=5), 0.5, 1)
-
-    def attempt(spec):
-        return campaign._attempt(spec, Plan([spec]), bare, NOWHERE, "cpu", 1, 0.0)
-
-    with locking.held(bare.folder(SEARCH), name=locking.AGAIN):
-        assert attempt(EARLY) == locking.BUSY
-        assert attempt(other) == 0
-    assert attempt(EARLY) == 0
-    assert started == [other, EARLY]
 
 
 def test_who_waits_for_another_process_can_be_stopped(tmp_path, monkeypatch, capsys):

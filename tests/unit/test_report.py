@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, write
 
 from ebreplicate import cost
@@ -17,7 +18,7 @@ from ebreplicate.plan.plan import requests
 from ebreplicate.plan.spec import Search
 from ebreplicate.records import Store
 from ebreplicate.registry import Registry
-from ebreplicate.report import compare, pipeline, planning, readme
+from ebreplicate.report import compare, estimate, pipeline, planning, readme
 
 
 def rows_of(markdown):
@@ -131,8 +132,8 @@ def counted(monkeypatch):
 
 
 def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_trial_speed", lambda name: 0.0)
-    text = planning.describe(TINY, tmp_path)
+    monkeypatch.setattr(estimate, "_trial_speed", lambda *_: 0.0)
+    text = "\n".join(planning.describe(TINY, tmp_path))
     assert text.startswith("scale tiny: A scale for tests.")
     assert re.findall(r"^(\w+) +(\d+) runs, (\d+) done$", text, re.M) == [
         ("search", str(SEARCHES), "0"),
@@ -144,20 +145,20 @@ def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
 
 
 def test_describe_tells_widths_of_one_network_apart(counted, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_trial_speed", lambda name: 1.0)
+    monkeypatch.setattr(estimate, "_trial_speed", lambda *_: 1.0)
     narrow = TINY.models | {"vgg16": {"name": "vgg16", "width": 0.25}, "preresnet101": {"name": "vgg16"}}
-    most = re.search(r"^most of it: .*$", planning.describe(replace(TINY, models=narrow), tmp_path), re.M)[0]
-    found = re.findall(r"(\S+) on (\S+) \(fp32\) [\d,]+", most)
+    most = re.search(r"^most of it: .*$", "\n".join(planning.describe(replace(TINY, models=narrow), tmp_path)), re.M)[0]
+    found = re.findall(r"(\S+) on (\S+) \(fp32\) [\d,.]+ (?:h|min)", most)
     assert {model for model, _ in found[:2]} == {"vgg16"}  # the wider one takes longer
     assert found[2][0] == "vgg16w0.25"
 
 
 def test_networks_whose_steps_are_alike_share_a_trial(monkeypatch):
     tried = []
-    monkeypatch.setattr(planning, "_trial_speed", lambda name: tried.append(name) or float(len(tried)))
+    monkeypatch.setattr(estimate, "_trial_speed", lambda name, *_: tried.append(name) or float(len(tried)))
     networks = [("vgg16", "cifar10", 1.0, 256, "fp32"), ("vgg16", "cifar100", 1.0, 256, "fp32")]
     networks += [("vgg16", "cifar10", 0.5, 256, "fp32"), ("vgg16", "cifar10", 1.0, 256, "bfp8")]
-    speeds = planning._trial_speeds(networks)
+    speeds = estimate.trial_speeds(networks, gpu=False, threads=1)
     assert [speeds[name] for name in networks] == [1.0, 1.0, 2.0, 3.0]
 
 
@@ -179,13 +180,56 @@ def test_describe_estimates_from_the_speed_of_finished_searches(counted, tmp_pat
     found = [s for s in requests(TINY) if isinstance(s, Search)]
     found += [replace(s, recipe=replace(SEARCH, lr=0.01, milestones=(6,))) for s in found]
     write(Store(tmp_path), found, lambda _: Outcome(50.0, flops=1e6))
-    text = planning.describe(TINY, tmp_path)
+    text = "\n".join(planning.describe(TINY, tmp_path))
     assert re.findall(r"^search +16 runs, (\d+) done$", text, re.M) == ["16"]
     searches, retrains = hand_flops()
     assert f"training FLOPs:  {searches + retrains:.3g} (" in text
-    left, whole = re.search(r"([\d.]+) hours left of ([\d.]+), .*\(speed: finished searches\)", text).groups()
-    assert float(whole) == pytest.approx((searches + retrains) * 2e-6 / 3600, abs=0.06)
-    assert float(left) == pytest.approx(retrains * 2e-6 / 3600, abs=0.06)
+    starts = estimate.START_SECONDS
+    left, whole = retrains * 2e-6 + starts * RETRAINS, (searches + retrains) * 2e-6 + starts * (RETRAINS + SEARCHES)
+    times = f"{estimate.duration(left)} left of {estimate.duration(whole)}"
+    assert f"estimated:       {times}, one run at a time (speed: finished searches)" in text
+    assert len(re.findall(r"^  \w+ +\d+ trainings, ", text, re.M)) == 3  # Figure 3's searches are done
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1, "1 min"),
+        (407, "7 min"),
+        (5399, "90 min"),
+        (2 * 3600, "2.0 h"),
+        (93_600, "26 h"),
+        (3600 * 12_345, "12,000 h (1.4 years)"),
+        (3600 * 165_274_415.1, "170,000,000 h (19,000 years)"),
+    ],
+)
+def test_times_have_two_digits_and_a_unit(seconds, said):
+    assert estimate.duration(seconds) == said
+
+
+def test_a_gpu_that_is_not_here_is_estimated_by_its_stated_rate(counted, tmp_path):
+    text = "\n".join(planning.describe(TINY, tmp_path, ["fig1_existence"], device="h200"))
+    flops = float(re.search(r"training FLOPs: +(\S+)", text)[1])
+    trainings = sum(map(int, re.findall(r"^(?:search|retrain) +(\d+) runs", text, re.M)))
+    expected = estimate.duration(flops / 25e12 + 5 * trainings)
+    assert (
+        f"{expected} left of {expected}, one run at a time (speed: the stated rate of one h200, not measured)" in text
+    )
+
+
+def test_imagenet_has_no_estimate_without_a_gpu_and_is_timed_in_small_batches_with_one():
+    imagenet = ("resnet50", "imagenet", 1.0, 4096, "bf16")
+    assert estimate.trial_speeds([imagenet], gpu=False, threads=1) == {}
+    assert estimate.trial_batch(imagenet, gpu=True) == 64
+    assert estimate.trial_batch(("vgg16", "cifar10", 1.0, 1024, "bf16"), gpu=True) == 256
+    assert estimate.trial_batch(("vgg16", "cifar10", 0.0625, 32, "fp32"), gpu=False) == 32
+
+
+def test_a_trial_runs_on_the_threads_of_a_run(monkeypatch):
+    seen = []
+    monkeypatch.setattr(estimate, "_timed", lambda *_: seen.append(torch.get_num_threads()) or 1.0)
+    estimate.trial_speeds([("vgg16", "cifar10", 0.0625, 32, "fp32")], gpu=False, threads=3)
+    assert seen == [3]
 
 
 def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(counted, tmp_path):

@@ -45,7 +45,7 @@ def test_a_reduced_scale_replaces_network_data_and_recipe_by_what_its_file_says(
     )
     assert (search.recipe.epochs, search.recipe.lr) == (file["recipe"]["epochs"], file["recipe"]["lr"])
     assert (search.recipe, search.seed) == (scale.recipe, 1)
-    assert scale.retrain_recipe.epochs == file["retrain_recipe"]["epochs"]
+    assert scale.retrain_recipe.epochs == file["retrain_recipe"].get("epochs", scale.recipe.epochs)
     assert scale.retrain_recipe.batch_size == file["recipe"]["batch_size"]  # what retraining does not name, it inherits
     assert not scale.comparable
 
@@ -170,20 +170,20 @@ def test_a_network_may_have_fewer_seeds_than_the_scale():
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_kernels_of_a_scale_are_those_of_every_recipe(scale):
-    def recipes(kernels):
-        specs = Plan(requests(load_scale(scale, kernels))).runs.values()
+def test_compiled_of_a_scale_holds_for_every_recipe(scale):
+    def recipes(compiled):
+        specs = Plan(requests(load_scale(scale, compiled))).runs.values()
         return [s.recipe for s in specs if hasattr(s, "recipe")]
 
-    usual, given = recipes({}), recipes({"kernels": "padded"})
-    assert {r.kernels for r in usual} == {"torch"}
-    assert {r.kernels for r in given} == {"padded"}
-    assert {replace(r, kernels="torch") for r in given} == set(usual)
+    usual, given = recipes({}), recipes({"compiled": True})
+    assert {r.compiled for r in usual} == {False}
+    assert {r.compiled for r in given} == {True}
+    assert {replace(r, compiled=False) for r in given} == set(usual)
 
 
-def test_a_recipe_that_names_its_kernels_keeps_them():
-    scale = load_scale("smoke", {"kernels": "taps", "retrain_recipe": {"epochs": 2, "kernels": "padded"}})
-    assert (scale.recipe.kernels, scale.retrain_recipe.kernels) == ("taps", "padded")
+def test_a_recipe_that_says_whether_it_is_compiled_keeps_it():
+    scale = load_scale("smoke", {"compiled": True, "retrain_recipe": {"epochs": 2, "compiled": False}})
+    assert (scale.recipe.compiled, scale.retrain_recipe.compiled) == (True, False)
 
 
 def test_seeds_of_an_unknown_network_are_refused():

@@ -18,10 +18,10 @@ from ebreplicate.records import Store
 #                         of the high rate, those whose epoch Figure 1 does not draw: T x 4 x S
 #              detector:  4 x 3 x S at emergence
 #   retrains   one a ticket, and EB Train's continuation at emergence: 4 x 3 x S more (at quick instead)
-#   draws      none of their own: every ticket is retrained, and drawn by that job. At smoke Figure 2 asks for four of
-#              them (2 seeds, 2 epochs) without a retrain of its own, so these have jobs.
+#   draws      no jobs: a ticket is drawn by the job of its retrain, or by that of the table that reads it.
 # Smoke draws 1, 20 and 160 (its epochs 1, 2 and 8) and the best, but not 40 (its epoch 3; 10 is epoch 1): D = 4, T = 1.
-# Quick draws 1, 20 and 160, and for Table 1 one seed and 10 besides; of VGG16 two seeds, of PreResNet one: S = 1.5.
+# Quick has one panel, VGG16 on CIFAR-10: 5 seeds x 2 ratios x 4 draws in Figure 1, 8 seeds x 2 ratios of EB Train; of
+# Table 1's low rate 5 searches with 2 draws; Figure 3 has the searches of PreResNet20 besides, 5 seeds.
 # Paper has D = 13, with 10, 20, 40 and 160 in it.
 
 
@@ -32,8 +32,8 @@ def by_hand(seeds, draws, apart, table1_seeds, table1_draws, whole):
 
 
 COUNTS = {
-    "smoke": by_hand(2, 4, 1, 2, 4, 1) | {"draw": 4},
-    "quick": by_hand(1.5, 3, 1, 1, 3, 0),
+    "smoke": by_hand(2, 4, 1, 2, 4, 1),
+    "quick": {"search": 8 + 5 + 5, "retrain": 5 * 2 * 4 + 8 * 2 + 5 * 2, "tabulate": 5},
     "paper": by_hand(3, 13, 0, 3, 4, 1),
 }
 ITEMS = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
@@ -41,7 +41,7 @@ ITEMS = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_s
 
 def test_counts_written_out():
     jobs = [[COUNTS[scale][rule] for rule in ("search", "retrain")] for scale in COUNTS]
-    assert jobs == [[16, 184], [10, 88], [24, 588]]
+    assert jobs == [[16, 184], [18, 66], [24, 588]]
 
 
 @pytest.mark.parametrize("scale", COUNTS)
@@ -64,17 +64,27 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
         # 2 networks on CIFAR-100 x 2 seeds, and no draw or retrain.
         ("figures/smoke/fig3_mask_distance.svg", {"search": 4, "tabulate": 1, "plot": 1}),
         # A path of another scale than the configured one.
-        ("figures/quick/fig3_mask_distance.svg", {"search": 3, "tabulate": 1, "plot": 1}),
+        ("figures/quick/fig3_mask_distance.svg", {"search": 13, "tabulate": 1, "plot": 1}),
         # A block of Table 2. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
         ("figures/smoke/table2_vgg16_cifar10.svg", {"search": 2, "retrain": 12, "sparse": 1, "tabulate": 1, "plot": 1}),
         # Two networks, each trained densely and softly pruned; slimming, EB Train, new weights at two ratios.
-        # The ticket of a softly pruned network is not trained on: it has a job.
-        ("figures/smoke/table3_imagenet.svg", {"search": 4, "draw": 2, "retrain": 12, "tabulate": 1, "plot": 1}),
+        # The tickets of the two softly pruned networks are not trained on: the table's job draws them.
+        ("figures/smoke/table3_imagenet.svg", {"search": 4, "retrain": 12, "tabulate": 1, "plot": 1}),
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
     done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", target)
     assert planned(done.stdout) == jobs
+
+
+def test_the_papers_scale_without_a_gpu_is_what_a_cpu_trains(tmp_path):
+    """145 trainings of LeNet's tickets, 25 of RigL on MNIST, 1,130 runs over graphs; no VGG16."""
+    asked = ["-n", "--quiet", "rules", "--cores", "1", "--config", "scale=paper"]
+    ours = {"search": 10, "retrain": 140, "sparse": 20, "graph": 1130, "tabulate": 6, "plot": 6, "all": 1}
+    project = linked(tmp_path)
+    assert planned(read(project, *asked, "device=cpu").stdout) == ours
+    named = planned(read(project, "cpu_paper", *asked, "device=cuda").stdout)
+    assert named == {"cpu_paper": 1, **{rule: n for rule, n in ours.items() if rule != "all"}}
 
 
 def test_a_block_that_a_scale_does_not_run_says_so(tmp_path):
@@ -104,27 +114,6 @@ def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
         _touch(path, 2e9 - age)
     arguments = ["-n", "--quiet", "rules", "--cores", "1", target, *overrides, "scale=quick"]
     assert planned(read(linked(tmp_path), *arguments).stdout) == {"tabulate": 1, "plot": 1}
-
-
-def test_a_ticket_that_was_lost_is_drawn_again_without_its_retrain(tmp_path):
-    store = Store(tmp_path / "results")
-    scale = load_scale("smoke", {"seeds": [0]})
-    runs = Plan(requests(scale, ["table1_schedules"])).runs.values()
-    for spec in runs:
-        store.write(spec, {})
-    first, *_, last = (s for s in runs if s.stage == "retrain")
-    target = ["results/tables/smoke/table1_schedules.csv", "--config", "seeds=[0]"]
-
-    project = linked(tmp_path)
-
-    def jobs():
-        return planned(read(project, "-n", "--quiet", "rules", "--cores", "1", *target).stdout)
-
-    store.record_path(first.ticket).unlink()
-    assert jobs() == {"draw": 1, "tabulate": 1}
-    store.record_path(last.ticket).unlink()
-    store.record_path(last).unlink()  # whose job draws it
-    assert jobs() == {"draw": 1, "retrain": 1, "tabulate": 1}
 
 
 def _touch(path, seconds):

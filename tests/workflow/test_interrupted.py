@@ -1,6 +1,7 @@
-"""Work stopped by a time limit or SIGTERM, in Snakemake and in a campaign, and given again until it is done."""
+"""Work stopped by a time limit or SIGTERM, and given again until it is done; and what is done first."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,14 +49,17 @@ def test_snakemake_takes_jobs_up_where_a_time_limit_stopped_them(tmp_path):
     assert runs(cut) == runs(whole)
 
 
-def campaign(project, environment):
-    arguments = ["--items", "fig3_mask_distance", "--config", "seeds=[0]", "--workers", "2", "--budget", "1"]
+def within_a_budget(project, environment):
+    """Snakemake in a process group of its own, as `timeout` starts it."""
+    arguments = ["--cores", "2", "--keep-going", FIGURE, "--config", "seeds=[0]"]
     return subprocess.Popen(
-        [sys.executable, "-m", "ebreplicate", "campaign", "--scale", "smoke", *arguments],
+        [sys.executable, "-m", "snakemake", *arguments],
         cwd=project,
         env=os.environ | environment | {"PYTHONPATH": str(project)},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -64,24 +68,35 @@ def searching(project: Path) -> bool:
     return len(list(project.glob("results/runs/search/*/.lock"))) == 2
 
 
-def test_a_campaign_stopped_twice_by_sigterm_goes_on_to_the_same_bits(tmp_path):
+def test_snakemake_stopped_twice_by_sigterm_goes_on_to_the_same_bits(tmp_path):
     cut, whole = (folder(tmp_path, name, LONG) for name in ("cut", "whole"))
     with warmth() as environment:
-        with campaign(whole, environment) as process:
-            assert process.wait(500) == 0
+        with within_a_budget(whole, environment) as process:
+            process.communicate(timeout=500)
+            assert process.returncode == 0
         for _ in range(2):
-            with campaign(cut, environment) as process:
+            with within_a_budget(cut, environment) as process:
                 deadline = time.monotonic() + 200
                 while not searching(cut) and time.monotonic() < deadline:
                     time.sleep(0.05)
                 time.sleep(1.0)
-                process.send_signal(signal.SIGTERM)
+                os.killpg(process.pid, signal.SIGTERM)
                 told, _ = process.communicate(timeout=200)
-                assert process.returncode == 75, told
-                assert told.count("stopped, to be continued") == 2
+                assert process.returncode != 0
+                assert told.count("run the same command again to continue") == 2, told
             assert runs(cut) == {}
+            assert not list(cut.glob(".snakemake/locks/*"))
         assert list(cut.glob("results/runs/search/*/checkpoint.pt"))
-        with campaign(cut, environment) as process:
-            assert process.wait(500) == 0
+        with within_a_budget(cut, environment) as process:
+            process.communicate(timeout=500)
+            assert process.returncode == 0
     assert len(runs(whole)) == 2
     assert runs(cut) == runs(whole)
+
+
+def test_earlier_seeds_and_vgg16_are_trained_first(tmp_path):
+    project = folder(tmp_path, "project", SMOKE)
+    done = snakemake(project, "--cores", "1", FIGURE)
+    assert done.returncode == 0, done.stdout
+    started = re.findall(r"^    output: results/runs/search/(\w+?)w\S*-s(\d)-", done.stdout, re.M)
+    assert started == [("vgg16", "0"), ("preresnet20", "0"), ("vgg16", "1"), ("preresnet20", "1")]

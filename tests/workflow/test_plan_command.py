@@ -25,7 +25,7 @@ def test_plan_prints_runs_and_what_sharing_saves(tmp_path, capsys):
         ("retrain", "184"),
     ]
     assert f"training epochs: {SHARED} with shared searches, {ALONE:,} without ({ALONE / SHARED:.1f}x)" in text
-    assert re.search(r"^estimated: +[\d.]+ hours left of [\d.]+, .* trial of three steps", text, re.M)
+    assert re.search(r"^estimated: +[\d.]+ (?:min|h) left of .* trial on this device, 1 CPU thread a run", text, re.M)
     assert list(tmp_path.iterdir()) == []
 
 

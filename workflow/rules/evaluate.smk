@@ -18,12 +18,11 @@ rule tabulate:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
-        results=results_root,
         title=lambda w: experiment(w).title,
         caption=lambda w: experiment(w).caption,
     shell:
-        "python -m ebreplicate tabulate {wildcards.item} --scale {wildcards.scale} --results {params.results} "
-        "{params.overrides} 2> >(tee {log} >&2)"
+        "python -m ebreplicate tabulate {wildcards.item} --scale {wildcards.scale} --results {config[results]} "
+        "--data {config[data]:q} {params.overrides} 2> >(tee {log} >&2)"
 
 
 rule plot:
@@ -31,7 +30,7 @@ rule plot:
         f"{RESULTS}/tables/{{scale}}/{{item}}.csv",
     output:
         report(
-            "figures/{scale}/{item}.svg",
+            f"{FIGURES}/{{scale}}/{{item}}.svg",
             caption="../report/figure.rst",
             category=lambda w: experiment(w).category,
             subcategory=lambda w: experiment(w).title,
@@ -43,11 +42,10 @@ rule plot:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
-        results=results_root,
         title=lambda w: experiment(w).title,
         caption=lambda w: experiment(w).caption,
     shell:
-        "python -m ebreplicate plot {wildcards.item} --scale {wildcards.scale} --results {params.results} "
+        "python -m ebreplicate plot {wildcards.item} --scale {wildcards.scale} --results {config[results]} "
         "{params.overrides} --output {output} 2> >(tee {log} >&2)"
 
 
@@ -74,7 +72,6 @@ rule compare:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
-        results=results_root,
     shell:
-        "python -m ebreplicate compare --scale {wildcards.scale} --results {params.results} {params.overrides} "
+        "python -m ebreplicate compare --scale {wildcards.scale} --results {config[results]} {params.overrides} "
         "2> >(tee {log} >&2)"

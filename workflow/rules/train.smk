@@ -1,91 +1,50 @@
-# Training stages. Shell lines are written once and for all: an edited line would rerun every training job.
-# stderr goes to the terminal and to the log. A run fetches its dataset itself: a dataset that were an input, made by a
-# job, would have Snakemake run finished (committed) searches again, because "an input was updated by another job".
+# Training stages. One shell line, the same for every run: an edited line, or one with a setting in it, would make
+# Snakemake train finished runs again. What a key means is in the manifest, which Snakemake writes when it starts.
+# A run fetches its dataset itself: a dataset that were an input, made by a job, would have Snakemake run finished
+# (committed) searches again, because "an input was updated by another job".
+# update(): Snakemake deletes other outputs before a job, and a finished record must survive a forced job that fails.
 
 
 rule search:
     input:
-        needs(Search),
+        needs("search"),
     output:
-        f"{RESULTS}/runs/search/{{run}}/record.json",
+        update(f"{RESULTS}/runs/search/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/search/{{run}}.log",
+    priority: order_of
     conda:
         "../../environment.yml"
     threads: config["threads"]
     resources:
-        tmpdir=tempfile.gettempdir(),
-    params:
-        command=COMMAND,
+        tmpdir=tempfile.gettempdir(),  # Snakemake's default is an expression, evaluated for every job
     shell:
-        "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"
+        "python -m ebreplicate {rule} {wildcards.run} --results {config[results]} --data {config[data]:q} "
+        "--device {config[device]} --threads {threads} 2> >(tee {log} >&2)"
 
 
-rule draw:
+use rule search as retrain with:
     input:
-        needs(Ticket),
+        needs("retrain"),
     output:
-        f"{RESULTS}/runs/draw/{{run}}/record.json",
-    log:
-        f"{RESULTS}/logs/draw/{{run}}.log",
-    conda:
-        "../../environment.yml"
-    resources:
-        tmpdir=tempfile.gettempdir(),
-    params:
-        command=COMMAND,
-    shell:
-        "{params.command:{wildcards.run}} 2> >(tee {log} >&2)"
-
-
-rule retrain:
-    input:
-        needs(Retrain),
-    output:
-        f"{RESULTS}/runs/retrain/{{run}}/record.json",
+        update(f"{RESULTS}/runs/retrain/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/retrain/{{run}}.log",
-    conda:
-        "../../environment.yml"
-    threads: config["threads"]
-    resources:
-        tmpdir=tempfile.gettempdir(),
-    params:
-        command=COMMAND,
-    shell:
-        "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"
 
 
-rule sparse:
+use rule search as sparse with:
     input:
-        needs(Sparse),
+        needs("sparse"),
     output:
-        f"{RESULTS}/runs/sparse/{{run}}/record.json",
+        update(f"{RESULTS}/runs/sparse/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/sparse/{{run}}.log",
-    conda:
-        "../../environment.yml"
-    threads: config["threads"]
-    resources:
-        tmpdir=tempfile.gettempdir(),
-    params:
-        command=COMMAND,
-    shell:
-        "{params.command:{wildcards.run}} --threads {threads} 2> >(tee {log} >&2)"
 
 
-rule graph:
+use rule search as graph with:
     input:
-        needs(GraphTickets),
+        needs("graph"),
     output:
-        f"{RESULTS}/runs/graph/{{run}}/record.json",
+        update(f"{RESULTS}/runs/graph/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/graph/{{run}}.log",
-    conda:
-        "../../environment.yml"
-    resources:
-        tmpdir=tempfile.gettempdir(),
-    params:
-        command=COMMAND,
-    shell:
-        "{params.command:{wildcards.run}} 2> >(tee {log} >&2)"

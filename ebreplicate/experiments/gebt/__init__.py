@@ -123,6 +123,7 @@ GEBT = Gebt(
     item="gebt",
     title="GEBT: graph early-bird tickets",
     category=CATEGORY,
+    trains_on_cpu=True,
     caption=(
         "Edges of a citation graph are trained and pruned; a two-layer GCN is then trained on what is left. Accuracy "
         "against the epoch of the search at which the graph was drawn, beside graphs of as many random edges and the "
@@ -133,6 +134,7 @@ JOINT = GebtJoint(
     item="gebt_joint",
     title="GEBT, Figure 4a: joint tickets of graph and weights, three ways to retrain them",
     category=CATEGORY,
+    trains_on_cpu=True,
     caption=(
         "Edges and weights are pruned together. The same tickets are retrained densely with fresh weights (what the "
         "released driver does), with inherited weights under their mask (what the paper says), and with fresh weights "
@@ -143,6 +145,7 @@ DETECTOR = GebtDetector(
     item="gebt_detector",
     title="GEBT, Figures 2b and 4b: when graph and weight masks settle",
     category=CATEGORY,
+    trains_on_cpu=True,
     caption=(
         "The largest distance of a mask to the three before it, over its own first value, and the epoch at which each "
         "of four rules fires: edges, weights, their mean (the authors' code) and their sum (the paper's text). Hollow: "
@@ -153,6 +156,7 @@ COSTS = GebtCosts(
     item="gebt_costs",
     title="GEBT, Figure 6: accuracy against the cost of training and inference",
     category=CATEGORY,
+    trains_on_cpu=True,
     caption=(
         "Tickets drawn where the detector fires, beside random edges and the full graph search (SGCN), against "
         "multiply-accumulates by the paper's own arithmetic. The inference cost of a joint ticket counts its masked "

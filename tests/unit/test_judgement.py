@@ -1,0 +1,223 @@
+"""The rules of docs/statistics.md: the interval by a second implementation and by simulation, words, families."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from ebreplicate.experiments.judgement import (
+    BETTER,
+    NO_WORSE,
+    Rule,
+    agreement,
+    gated,
+    points_to,
+    verdict,
+)
+from ebreplicate.stats import Contrast, Interval, holm, image_variance
+
+NI, SUP = Rule(NO_WORSE, 1.0), Rule(BETTER, 1.0)
+
+
+def by_the_page(d):
+    """Mean, half-width and p-value against 0 of differences d (seeds, images), as docs/statistics.md writes it."""
+    n, images = d.shape
+    means = d.mean(1)
+    a = means.var(ddof=1) / n
+    b = max(0.0, d.mean(0).var(ddof=1) - d.var(0, ddof=1).mean() / n) / images
+    f = (n - 1) * (1 + b / a) ** 2 if a else n - 1
+    half = max(t.ppf(0.975, n - 1) * math.sqrt(a), t.ppf(0.975, f) * math.sqrt(a + b))
+    p = max(2 * t.sf(abs(means.mean()) / math.sqrt(v), k) for v, k in ((a, n - 1), (a + b, f)))
+    return means.mean(), half, p
+
+
+def contrast(d):
+    """The same differences as the package takes them: means, and mean products of seeds."""
+    products, means = d @ d.T / d.shape[1], d.mean(1)
+    return Contrast(dict(enumerate(means)), image_variance(products.tolist(), means.tolist(), d.shape[1]))
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+@pytest.mark.parametrize("cells", [1, 4])
+def test_the_interval_is_that_of_the_page(n, cells):
+    rng = np.random.default_rng(n)
+    d = 100 * (rng.integers(-1, 2, (cells, n, 400)) + rng.normal(0, 0.1, (n, 1))).mean(0)
+    mean, half, p = by_the_page(d)
+    found = contrast(d)
+    assert (found.mean, found.interval().half, found.p()) == pytest.approx((mean, half, p))
+
+
+def test_images_that_all_seeds_get_wrong_alike_widen_the_interval_and_seeds_alone_narrow_nothing():
+    one = np.array([100.0] * 10 + [0.0] * 90)
+    same = np.tile(one, (4, 1))  # no scatter between seeds at all
+    assert contrast(same).images == pytest.approx(one.var(ddof=1) / 100)
+    assert contrast(same).interval().half == pytest.approx(t.ppf(0.975, 3) * math.sqrt(one.var(ddof=1) / 100))
+    noise = np.random.default_rng(0).normal(0, 50, (4, 1000))  # images independent between seeds: nothing to add
+    alone = Contrast(dict(enumerate(noise.mean(1))))
+    assert contrast(noise).interval().half >= alone.interval().half
+
+
+def test_without_scatter_the_interval_is_a_point():
+    found = Contrast({0: 2.0, 1: 2.0, 2: 2.0})
+    assert found.interval() == Interval(2.0, 0.0, 3)
+    assert (found.p(2.0), found.p(1.0)) == (1.0, 0.0)
+
+
+def test_below_three_seeds_there_is_no_interval():
+    assert math.isnan(Contrast({0: 1.0, 1: 2.0}).interval().half)
+    assert math.isnan(Contrast({0: 1.0, 1: 2.0}).p())
+
+
+LOGIT = {0.0: 0.0, 0.11: 0.69, 0.21: 1.43}
+"""SD of an image's shift of the logit, for each SD over images of the difference of success probabilities."""
+
+
+def simulated(n, interaction, rng, images=1000):
+    """Differences d (n, images) of two arms whose true difference is zero over the population of images.
+
+    Success probabilities Beta(0.53, 0.17), whose logit each arm shifts by an image's own interaction.
+    """
+    p = rng.beta(0.53, 0.17, images).clip(1e-9, 1 - 1e-9)
+    shift = rng.normal(0, LOGIT[interaction], (2, images))
+    chance = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + shift)))
+    right = rng.random((2, n, images)) < chance[:, None]
+    return 100.0 * (right[0].astype(float) - right[1])
+
+
+def test_the_simulation_is_that_of_the_page():
+    """75.6 % correct; two trainings disagree on 15.2 % of images; the interaction has the SD that it is named by."""
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.53, 0.17, 100_000)
+    assert (p.mean(), (2 * p * (1 - p)).mean()) == pytest.approx((0.756, 0.152), abs=0.01)
+    logit = np.log(p.clip(1e-9, 1 - 1e-9) / (1 - p.clip(1e-9, 1 - 1e-9)))
+    for said, sd in LOGIT.items():
+        arms = (1 / (1 + np.exp(-(logit + rng.normal(0, sd, p.size)))) for _ in range(2))
+        assert (next(arms) - next(arms)).std() == pytest.approx(said, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("n", "interaction", "seeds_only", "whole"),
+    [(3, 0.0, 0.96, 0.96), (3, 0.21, 0.90, 0.96), (5, 0.11, 0.92, 0.95), (5, 0.21, 0.83, 0.94), (8, 0.21, 0.75, 0.95)],
+)
+def test_the_interval_covers_the_truth_as_often_as_the_page_says(n, interaction, seeds_only, whole):
+    rng = np.random.default_rng(100 + n)
+    repeats, ours, alone = 600, 0, 0
+    for _ in range(repeats):
+        found = contrast(simulated(n, interaction, rng))
+        ours += abs(found.mean) <= found.interval().half
+        alone += abs(found.mean) <= Contrast(found.differences).interval().half
+    assert ours / repeats == pytest.approx(whole, abs=0.03)  # 600 repetitions: three standard errors are 0.027
+    assert alone / repeats == pytest.approx(seeds_only, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("test", "low", "high", "p", "word"),
+    [
+        (NI, -0.9, 1.4, 0.01, "supported"),
+        (NI, -0.9, 1.4, 0.06, "supported alone"),
+        (NI, -0.9, 0.4, 0.01, "supported, equivalent"),
+        (NI, -0.9, 0.4, 0.05, "supported alone, equivalent"),
+        (NI, -1.0, 0.4, 0.06, "inconclusive"),
+        (NI, -2.0, -1.1, 0.01, "not supported"),
+        (NI, -2.0, -1.1, 0.06, "not supported alone"),
+        (NI, -1.2, 3.0, 0.2, "inconclusive"),
+        (SUP, 0.1, 4.0, 0.01, "supported"),
+        (SUP, 0.1, 0.9, 0.01, "supported, below the margin"),
+        (SUP, -0.2, 0.9, 0.3, "equivalent"),
+        (SUP, -0.2, 1.1, 0.3, "inconclusive"),
+        (SUP, -3.0, -0.1, 0.01, "not supported"),
+        (SUP, -3.0, -0.1, 0.06, "not supported alone"),
+    ],
+)
+def test_words(test, low, high, p, word):
+    assert verdict(test, Interval((low + high) / 2, (high - low) / 2, 5), p) == word
+
+
+def test_inconclusive_is_never_said_of_fewer_than_three_seeds():
+    assert verdict(NI, Interval(0.0, math.nan, 2), math.nan) == "too few seeds"
+    assert verdict(NI, Interval(0.0, math.nan, 1), math.nan) == "too few seeds"
+    assert verdict(NI, Interval(math.nan, math.nan, 0), math.nan) == "not run"
+
+
+def test_a_contrast_without_a_margin_is_never_within_it():
+    assert verdict(Rule(BETTER, math.nan), Interval(0.0, 1.0, 5), 0.9) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("values", "bound", "word"),
+    [
+        ([1, 2, 3, 4, 5], 0, "for"),
+        ([-1, -2, -3, -4, -5], 0, "against"),
+        ([-0.5, -0.2, 0.1, 0.3, 0.2], -1.0, "for"),
+        ([1, 2, -3, 4, 5], 0, "mixed"),
+        ([0, 1, 2, 3, 4], 0, "mixed"),
+        ([1, 2, 3, 4], 0, ""),
+    ],
+)
+def test_points_to(values, bound, word):
+    assert points_to(values, bound) == word
+
+
+def test_points_to_errs_as_often_as_the_page_says():
+    """2 x 0.5^n with the truth at the bound: 6.25 % at n = 5, 0.8 % at n = 8."""
+    for n, said in ((5, 0.0625), (8, 0.0078125)):
+        sides = itertools.product((-1, 1), repeat=n)
+        wrong = sum(points_to(side, 0) != "mixed" for side in sides)
+        assert wrong / 2**n == said
+
+
+def test_the_gate_closes_its_family():
+    good, bad = Contrast({0: 5.0, 1: 6.0, 2: 7.0}), Contrast({0: -1.0, 1: 6.0, 2: 1.0})
+    assert gated(SUP, good, [0.01, 0.04, 0.2]) == (True, holm([0.01, 0.04, 0.2]))
+    passed, adjusted = gated(SUP, bad, [0.01, 0.04])
+    assert not passed
+    assert all(map(math.isnan, adjusted))
+
+
+@pytest.mark.parametrize("at_bound", [True, False])
+def test_the_family_wise_error_is_at_most_five_percent(at_bound):
+    """All true differences at their bounds (0.050 on the page), and with a gate that is always passed (0.050)."""
+    rng = np.random.default_rng(7)
+    repeats, wrong = 700, 0
+    for _ in range(repeats):
+        gate = Contrast(dict(enumerate(rng.normal(0.0 if at_bound else 20.0, 2.0, 5))))
+        others = [Contrast(dict(enumerate(rng.normal(-1.0, 0.4, 8)))) for _ in range(5)]
+        passed, adjusted = gated(SUP, gate, [c.p(-1.0) for c in others])
+        words = [verdict(NI, c.interval(), p) for c, p in zip(others, adjusted, strict=True)]
+        false_gate = at_bound and gate.p(0.0) < 0.05
+        wrong += false_gate or (passed and any(w.split(",")[0] in ("supported", "not supported") for w in words))
+    assert wrong / repeats == pytest.approx(0.05, abs=0.025)  # three standard errors
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "printed", "runs", "word"),
+    [
+        (97.0, 0.05, 97.05, 5, "agrees"),  # |d| 0.05 <= margin 0.1, half 0.07
+        (97.0, 0.05, 97.3, 5, "differs"),  # beyond both
+        (97.0, 0.30, 97.3, 5, "too imprecise to say"),  # half 0.42 > 0.2
+        (97.0, 0.13, 97.15, 5, "agrees"),  # within half 0.18 <= 0.2, beyond the margin
+    ],
+)
+def test_agreement_with_a_printed_value(mean, half, printed, runs, word):
+    assert agreement(Interval(mean, half, 5), printed, 0.1, runs) == word
+    assert agreement(Interval(mean, math.nan, 1), printed, 0.1, runs) == "too few seeds"
+
+
+def test_agreement_is_found_as_often_as_the_page_says():
+    """GEBT: s 0.85, n = 10, m = 3, margin 1.0: agrees .96, .66, .12, .00 at 0, 1, 2 and 3 points; LeNet .89 at 0."""
+    rng = np.random.default_rng(3)
+
+    def share(s, n, m, margin, off, repeats=1500):
+        count = 0
+        for _ in range(repeats):
+            ours = rng.normal(0.0, s, n)
+            half = t.ppf(0.975, n - 1) * ours.std(ddof=1) / math.sqrt(n)
+            printed = off + rng.normal(0.0, s, m).mean()
+            count += agreement(Interval(ours.mean(), half, n), printed, margin, m) == "agrees"
+        return count / repeats
+
+    found = [share(0.85, 10, 3, 1.0, off) for off in (0, 1, 2, 3)]
+    assert found == pytest.approx([0.96, 0.66, 0.12, 0.0], abs=0.035)
+    assert share(0.08, 5, 5, 0.1, 0.0) == pytest.approx(0.89, abs=0.03)

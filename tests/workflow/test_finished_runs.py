@@ -1,0 +1,102 @@
+"""Finished runs survive forced jobs, are forgotten on request, and each results folder has its own figures."""
+
+import os
+
+import pytest
+from snake import ROOT, linked, planned, read, snakemake
+
+from ebreplicate.__main__ import main
+from ebreplicate.plan.plan import Plan, requests
+from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.spec import key
+from ebreplicate.records import Store, figures_root
+
+SEED = {"seeds": [0]}
+ITEM = "fig3_mask_distance"
+RECORD = {
+    "status": "ok",
+    "metrics": {"epochs": 1, "last_accuracy": 50.0, "best_accuracy": 50.0},
+    "cost": {"training_flops": {"authors": 1.0}, "seconds": 1.0},
+    "provenance": {},
+}
+FIGURE = f"figures/smoke/{ITEM}.svg"
+
+
+def finished(results):
+    """Records of every run of Figure 3 at smoke, seed 0, and files where its table, figure and comparison would be."""
+    store, specs = Store(results), list(Plan(requests(load_scale("smoke", SEED), [ITEM])).runs.values())
+    for spec in specs:
+        store.write(spec, RECORD)
+    made = [results / f"tables/smoke/{ITEM}.csv", figures_root(results) / f"smoke/{ITEM}.svg"]
+    made += [results / f"comparison/smoke{end}" for end in (".csv", "_claims.csv", ".md")]
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("made")
+    return store, specs, made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["ok", "damaged"])
+def test_a_forced_job_leaves_the_finished_record_whether_it_ends_well_or_fails(status, tmp_path):
+    store, (spec, *_), _ = finished(tmp_path / "results")
+    store.write(spec, RECORD | {"status": status})
+    record = store.record_path(spec)
+    before = record.read_bytes()
+    target = str(record.relative_to(tmp_path))
+    done = snakemake(linked(tmp_path), "--cores", "1", "-R", "search", "--config", "seeds=[0]", "--", target)
+    assert (done.returncode == 0) == (status == "ok"), done.stdout
+    assert ("already done (to train it again: ebreplicate forget" in done.stdout) == (status == "ok")
+    assert record.read_bytes() == before
+
+
+def test_forgetting_a_run_has_it_and_its_figure_made_again(tmp_path, monkeypatch, capsys):
+    _, specs, made = finished(tmp_path / "results")
+    other = tmp_path / "results/tables/smoke/structural_costs.csv"
+    other.write_text("of no run")
+    monkeypatch.chdir(tmp_path)
+    target = ["-n", "--quiet", "rules", "--cores", "1", FIGURE, "--config", "seeds=[0]"]
+    assert main(["forget", key(specs[0])]) == 0
+    assert capsys.readouterr().out.count("removed") == 6
+    assert not any(path.exists() for path in made)
+    assert other.is_file()
+    assert [Store("results").done(spec) for spec in specs] == [False] + [True] * (len(specs) - 1)
+    assert planned(read(linked(tmp_path), *target).stdout) == {"search": 1, "tabulate": 1, "plot": 1}
+
+
+def test_a_run_that_there_is_not_or_that_is_being_trained_is_not_forgotten(tmp_path, capsys):
+    store, specs, made = finished(tmp_path / "results")
+    names = [key(spec) for spec in specs]
+    assert main(["forget", names[0], names[1] + "x", "--results", str(tmp_path / "results")]) == 2
+    assert f"has none called '{names[1]}x'; did you mean '{names[1]}'?" in capsys.readouterr().err
+    with store.claim(specs[0]):
+        assert main(["forget", names[0], "--results", str(tmp_path / "results")]) == 2
+    assert "another process is training" in capsys.readouterr().err
+    assert all(store.done(spec) for spec in specs)
+    assert all(path.exists() for path in made)
+
+
+def test_figures_of_another_results_folder_are_in_it(tmp_path):
+    (tmp_path / "results").mkdir()
+    project, arguments = linked(tmp_path), ["-n", "--cores", "1", "--quiet", "rules", "--config"]
+    done = read(project, *arguments, "results=OUT/o", "seeds=[0]", "--", f"OUT/o/{FIGURE}")
+    assert planned(done.stdout) == {"search": 2, "tabulate": 1, "plot": 1}
+    assert read(project, *arguments, "results=OUT/o", "seeds=[0]", "--", FIGURE).returncode != 0
+    roots = [str(figures_root(tmp_path / r)) for r in ("results", "other", "OUT/results")]
+    assert roots == [str(tmp_path / f) for f in ("figures", "other/figures", "OUT/figures")]
+
+
+@pytest.mark.slow
+def test_a_home_folder_is_the_users(tmp_path):
+    arguments = ["-n", "-p", "--cores", "1", "--config", "seeds=[0]", "results=~/r", "data=~/d"]
+    target = f"{tmp_path}/home/r/{FIGURE}"
+    done = snakemake(linked(tmp_path), *arguments, "--", target, HOME=str(tmp_path / "home"))
+    assert f"--results {tmp_path}/home/r --data {tmp_path}/home/d" in done.stdout
+    assert not (tmp_path / "~").exists()
+
+
+def test_snakemake_works_in_another_directory(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    arguments = ["-n", "--cores", "1", "--quiet", "rules", "--config", "seeds=[0]", "--", FIGURE]
+    done = read(tmp_path, "--snakefile", os.path.join(ROOT, "Snakefile"), "--directory", str(work), *arguments)
+    assert planned(done.stdout) == {"search": 2, "tabulate": 1, "plot": 1}
