@@ -88,7 +88,7 @@ class Graph:
 
     @property
     def judged(self) -> dict[str, np.ndarray]:
-        """The nodes that accuracies are of."""
+        """The nodes that accuracies are of, int (k,) each, by name."""
         return {"validation": self.validation, "test": self.test}
 
 
@@ -226,7 +226,10 @@ def _from_raw(name: str, root: Path) -> Graph:
 def assemble(
     allx: Any, tx: Any, ally: Any, ty: Any, neighbours: dict[int, list[int]], test: np.ndarray, train: int, nodes: int
 ) -> Graph:
-    """Put Planetoid's parts together. Test nodes lie where `test` says; a node of no part has no features, no label."""
+    """Put Planetoid's parts together; features of shapes (n, F), labels one-hot (n, C).
+
+    Test nodes lie where `test` (k,) says; a node of no part has no features and no label.
+    """
     head = allx.shape[0]
     features = scipy.sparse.lil_matrix((nodes, allx.shape[1]), dtype=np.float32)
     features[:head], features[test] = allx, tx

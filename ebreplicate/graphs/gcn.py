@@ -45,7 +45,7 @@ class Weights:
         return cls(*(torch.cat(same, dim=1 if i == 0 else 0) for i, same in enumerate(parts)))
 
     def parts(self, flat: Tensor) -> list[Tensor]:
-        """A vector of this layout as w1, b1, w2, b2."""
+        """A vector (P,) of this layout as w1, b1, w2, b2, in their shapes."""
         sizes = [math.prod(shape) for shape in self.shapes]
         return [p.view(shape) for p, shape in zip(flat.split(sizes), self.shapes, strict=True)]
 
@@ -64,7 +64,7 @@ class Weights:
         return self.at(self.flat)
 
     def constant(self, layer1: float, bias1: float, layer2: float, bias2: float) -> Tensor:
-        """A vector of this layout with one value for each of w1, b1, w2, b2."""
+        """A vector of this layout, shape (P,), with one value for each of w1, b1, w2, b2."""
         values = (layer1, bias1, layer2, bias2)
         return torch.cat([torch.full((math.prod(s),), v) for s, v in zip(self.shapes, values, strict=True)])
 

@@ -37,7 +37,7 @@ class EdgeSearch:
         self.rounds = 0
 
     def update(self, weights: Weights, dropout: Tensor | None = None, combined: Tensor | None = None) -> None:
-        """One update of the edge weights; `weights` stay."""
+        """One update of the edge weights; `weights` stay. `dropout` (B, 16) and `combined` as `forward` takes them."""
         self.edges.requires_grad_(True)
         values = self.view.structure.values(self.edges)
         adjacency = (self.view.inner, values), (self.view.outer, values)
@@ -55,7 +55,7 @@ class EdgeSearch:
         return keep_edges(self.edges.numpy(), self.ratio, self.seed)
 
     def close_round(self, keep: np.ndarray | None = None) -> np.ndarray:
-        """One ADMM round: Z = prune(a + U), U += a - Z. Returns the mask of Z; `keep` replaces it."""
+        """One ADMM round: Z = prune(a + U), U += a - Z. Returns the mask of Z, shape (M,); `keep` replaces it."""
         total = self.edges + self.dual
         kept = keep_edges(total.numpy(), self.ratio, self.seed) if keep is None else keep
         self.split = total * torch.from_numpy(kept)

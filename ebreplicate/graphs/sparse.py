@@ -68,7 +68,7 @@ class Pattern:
         return _WeightedProduct.apply(self, values[self.index], dense)
 
     def fixed(self, values: Tensor) -> Matrix:
-        """The matrix of `values`, as one that has no gradient."""
+        """The matrix of `values`, in the pattern's shape, as one that has no gradient."""
         entries = values.detach()[self.index].numpy()
         return Matrix(scipy.sparse.csr_matrix((entries, self.col, self.crow), self.shape))
 
@@ -114,7 +114,7 @@ class Structure:
         return torch.cat([w * scale[self.first] * scale[self.second], scale * scale])
 
     def view(self, nodes: np.ndarray, features: scipy.sparse.csr_matrix) -> "View":
-        """What a two-layer network's output at `nodes` depends on."""
+        """What a two-layer network's output at `nodes`, int of shape (S,), depends on; `features` of shape (N, F)."""
         return View(self, nodes, features)
 
 

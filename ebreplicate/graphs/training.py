@@ -110,7 +110,7 @@ def pretrained(graph: Graph, updates: int, generator: torch.Generator) -> Weight
 
 
 def start(arm: str, fresh: Weights, ticket: Weights | None, mask: Tensor | None) -> tuple[Weights, Tensor | None]:
-    """The weights an arm of retraining starts from, and the mask it trains under (None: dense)."""
+    """The weights an arm of retraining starts from, and the mask, bool of shape (P,), it trains under (None: dense)."""
     if arm == "dense-fresh" or ticket is None or mask is None:
         return fresh, None
     own = ticket if arm == "inherit-masked" else fresh

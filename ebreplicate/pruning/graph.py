@@ -66,7 +66,7 @@ def edge_distance(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def tied_share(weights: np.ndarray) -> float:
-    """Fraction of the edges in the largest group of exactly equal weights; 0 where no two are equal."""
+    """Fraction of the edges in the largest group of exactly equal weights, shape (M,); 0 where no two are equal."""
     largest = int(np.unique(np.asarray(weights), return_counts=True)[1].max())
     return largest / len(weights) if largest > 1 else 0.0
 
@@ -134,6 +134,7 @@ class GraphEarlyBird:
         """Take the masks of one more epoch; True if the rule holds at this epoch.
 
         `edges`: edge mask, bool (M,). `weights`: weight mask of every layer, bool, any shape; none for rule "graph".
+        Raises UserError for masks of other shapes than before.
         """
         masks = (np.array(edges, bool), *(np.array(w, bool).ravel() for w in weights))
         if self.masks and [m.shape for m in masks] != [m.shape for m in self.masks[-1]]:
@@ -156,7 +157,7 @@ class GraphEarlyBird:
 
 
 def largest_distance(mask: np.ndarray, before: Sequence[np.ndarray]) -> int:
-    """The largest of the distances of a mask to those before it: entries that differ. The first mask is the graph's."""
+    """The largest of the distances of a mask to those before it, all of one shape: how many entries differ."""
     return max(int(np.count_nonzero(mask != old)) for old in before)
 
 

@@ -110,7 +110,7 @@ def searched(spec: specs.GraphTickets, graph: Graph) -> tuple[list[State], Graph
 
 
 def matrices(state: State) -> list[np.ndarray]:
-    """The masks of both weight matrices, or none."""
+    """The masks of both weight matrices, in their shapes, or none."""
     if state.weights is None or state.mask is None:
         return []
     w1, _, w2, _ = state.weights.parts(state.mask)

@@ -89,7 +89,7 @@ def test_a_number_names_the_records_it_changes_with_and_no_others(item, tmp_path
                 elif not number.startswith(LOOSE) and LOOSE[0] not in number:
                     assert name not in records, (number, name)
             seen += 1
-    assert seen
+    assert seen or not named  # an item may have no number at a scale of stand-ins
 
 
 def test_arithmetic_carries_records_and_leaves_the_value_alone():

@@ -6,12 +6,14 @@ import pytest
 from synthetic import TINY, claims, graph_run, tabulated
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.gebt import arithmetic
+from ebreplicate.experiments.gebt.claims import corrected
 from ebreplicate.experiments.gebt.runs import Grid, grid_of, planned
 from ebreplicate.graphs.costs import training_macs
 from ebreplicate.graphs.names import GRAPHS
 from ebreplicate.plan.scale import load_scale
+from ebreplicate.plan.spec import key
 from ebreplicate.records import Store
 from ebreplicate.report import pipeline
 
@@ -84,6 +86,18 @@ def test_a_detector_that_never_fires_counts_with_the_last_epoch(monkeypatch, tmp
     assert "-14.00" in found["gebt-fires-by-26"].evidence  # 26 - 40 epochs
 
 
+def test_the_six_are_corrected_as_one_family():
+    """p 0.01 and 0.02 of two claims: 0.02 each after Holm; of 0.001, 0.03 and 0.04 the last two come to 0.06."""
+
+    def claim(p):
+        return Claim("a", "s", "s", "r", SUPPORTED, f"d: +1.00 +- 0.10 pp (10 seeds; p = {p})", 10)
+
+    found = corrected([claim(0.01), claim(0.02)])
+    assert [c.evidence.rsplit("; ", 1)[1] for c in found] == ["p 0.02 after Holm over the six"] * 2
+    verdicts = [c.verdict for c in corrected([claim(0.001), claim(0.03), claim(0.04)])]
+    assert verdicts == [SUPPORTED, INCONCLUSIVE, INCONCLUSIVE]
+
+
 def test_a_seed_that_lacks_a_cell_is_left_out(monkeypatch, tmp_path):
     three_seeds(monkeypatch)
     store = Store(tmp_path)
@@ -104,6 +118,22 @@ def test_figures_are_drawn_with_and_without_runs(item, tmp_path):
     assert b"<svg" in pipeline.drawn(item, TINY, tabulated(item, TINY, tmp_path))
     quick = load_scale("quick")
     assert b"<svg" in pipeline.drawn(item, quick, EXPERIMENTS.load(item).table(quick, store))
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_a_cell_names_the_records_behind_it(item, monkeypatch, tmp_path):
+    """On Cora with one seed: every run that is planned stands behind some cell or claim."""
+    grid = Grid(1, ("cora",), ("cora",), ("cora",), ratios=(0.1, 0.5, 0.9), cost_ratios=(0.1, 0.5, 0.9))
+    for module in ("runs", "claims", "cells", "table", "plot"):
+        monkeypatch.setattr(f"ebreplicate.experiments.gebt.{module}.grid_of", lambda scale: grid)
+    store = Store(tmp_path)
+    for spec in planned(TINY):
+        store.write(spec, *graph_run(spec, lambda arm, draw: 70.0))
+    experiment, table = EXPERIMENTS.load(item), tabulated(item, TINY, tmp_path)
+    named = set().union(*(c.measured.records for c in experiment.cells(TINY, table)))
+    kinds = {"gebt": (0.0, 0.5, 0.7, 0.9), "gebt_joint": (0.5, 0.7, 0.9)}.get(item, (0.0, 0.6, 0.9))
+    wanted = [s for s in planned(TINY) if s.p_weight in kinds and (s.p_graph or item == "gebt")]
+    assert named == {key(s) for s in wanted}
 
 
 def test_nothing_run_is_said():
