@@ -205,9 +205,7 @@ def test_agreement_with_one_printed_run():
 def test_a_cell_that_scatters_too_much_can_only_differ(judged):
     def change(run, found):
         if run.arm == "rigl":
-            found["metrics"]["last_accuracy"] += 0.3 * (
-                run.seed - 2
-            )  # seeds far apart, mean as before
+            found["metrics"]["last_accuracy"] += 0.3 * (run.seed - 2)  # seeds far apart, mean as before
         return found
 
     _, cells, _ = judged(change=change)
