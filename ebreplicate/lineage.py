@@ -1,5 +1,6 @@
 """Numbers and sentences that know which records they were computed from, so that a page can link them. No torch."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -43,12 +44,27 @@ class Traced(float):
 
 
 class Evidence(str):
-    """A claim's evidence in words and the keys of the records its numbers come from."""
+    """A claim's evidence in words, the keys of the records its numbers come from, and what was judged: a difference
+    (`stats.Interval`), the bound that it was held against, and its unit."""
 
     records: frozenset[str] = frozenset()
+    difference: Any = None
+    bound: float = math.nan
+    unit: str = ""
 
-    def __new__(cls, text: str, records: Iterable[str] = ()) -> "Evidence":
+    def __new__(
+        cls,
+        text: str,
+        records: Iterable[str] = (),
+        difference: Any = None,
+        bound: float = math.nan,
+        unit: str = "",
+    ) -> "Evidence":
         """`text` about `records`."""
         self = super().__new__(cls, text)
-        self.records = frozenset(records)
+        self.records, self.difference, self.bound, self.unit = frozenset(records), difference, bound, unit
         return self
+
+    def and_also(self, more: str) -> "Evidence":
+        """The same evidence with a further remark."""
+        return Evidence(f"{self}; {more}", self.records, self.difference, self.bound, self.unit)

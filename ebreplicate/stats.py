@@ -11,13 +11,15 @@ from ebreplicate.lineage import records_of
 class Interval:
     """Mean of n values with the half-width of its 95 % t-interval; nan where n does not allow one.
 
-    `records`: keys of the records behind the values, where these are `lineage.Traced`.
+    `records`: keys of the records behind the values, where these are `lineage.Traced`; `seeds`: those of the values,
+    where they are known.
     """
 
     mean: float
     half: float
     n: int
     records: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    seeds: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def low(self) -> float:

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ebreplicate.lineage import Evidence, Traced, records_of
+from ebreplicate.lineage import Evidence, Traced
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, key
 from ebreplicate.stats import Interval, t_interval
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ebreplicate.records import Store
 
+ACCURACY, COST, ARITHMETIC, REMARK = "accuracy", "cost", "arithmetic", "remark"
+"""Kinds of claims: only those about accuracy count as replication."""
 SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN = "supported", "not supported", "inconclusive", "not run"
 
 
@@ -25,7 +27,8 @@ class Cell:
 
     `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale. `context`
     marks a number of another network or dataset, given for orientation and never judged. `imprecise` marks a
-    measurement that scatters too much to agree with anything: it can only differ.
+    measurement that scatters too much to agree with anything: it can only differ. `model` to `method`: where
+    it stands, by the paper's names, as far as the item has them.
     """
 
     cell: str
@@ -39,11 +42,21 @@ class Cell:
     note: str = ""
     context: bool = False
     imprecise: bool = False
+    model: str = ""
+    dataset: str = ""
+    ratio: float = math.nan
+    draw: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper, judged. `rule` says how, before the numbers are seen; `evidence` is the numbers."""
+    """One claim of the paper, judged. `rule` says how, before the numbers are seen; `evidence` is the numbers in words.
+
+    `difference`: what is judged, with its interval; None for counts and arithmetic. `bound`: what it is held against.
+    `p`, `p_holm`: against the bound, alone and after correction over the claim's `family` (nan: no family, or no
+    interval). `points_to`: the side of the bound that all seeds lie on. `kind`: accuracy, cost, arithmetic or remark.
+    """
 
     name: str
     statement: str
@@ -52,6 +65,14 @@ class Claim:
     verdict: str
     evidence: str
     n: int
+    kind: str = ACCURACY
+    difference: Interval | None = None
+    bound: float = math.nan
+    unit: str = "pp"
+    p: float = math.nan
+    p_holm: float = math.nan
+    family: str = ""
+    points_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,7 +206,7 @@ def by_seed(
 
 def interval(values: Mapping[int, float]) -> Interval:
     """t-interval over seeds."""
-    return t_interval(list(values.values()))
+    return replace(t_interval(list(values.values())), seeds=tuple(sorted(values)))
 
 
 def test_images(scale: Scale, dataset: str) -> int:
@@ -194,6 +215,10 @@ def test_images(scale: Scale, dataset: str) -> int:
 
     entry = scale.datasets[dataset]
     return entry.get("test_size") or INFO[entry["name"]].test
+
+
+def _with(evidence: str, reason: str) -> Evidence:
+    return (evidence if isinstance(evidence, Evidence) else Evidence(evidence)).and_also(reason)
 
 
 def confounded(scale: Scale, verdict: str, evidence: str) -> tuple[str, str]:
@@ -208,7 +233,7 @@ def confounded(scale: Scale, verdict: str, evidence: str) -> tuple[str, str]:
         f"{scale.retrain_recipe.epochs}-epoch retrains after a {scale.recipe.epochs}-epoch search: late tickets "
         "inherit more training, so this scale cannot judge it"
     )
-    return INCONCLUSIVE, Evidence(f"{evidence}; {reason}", records_of(evidence))
+    return INCONCLUSIVE, _with(evidence, reason)
 
 
 def cautioned(scale: Scale, verdict: str, evidence: str) -> str:
@@ -219,7 +244,7 @@ def cautioned(scale: Scale, verdict: str, evidence: str) -> str:
         f"with {scale.retrain_recipe.epochs}-epoch retrains part of it may be the longer training that a later ticket "
         "inherits"
     )
-    return Evidence(f"{evidence}; {reason}", records_of(evidence))
+    return _with(evidence, reason)
 
 
 def ticket(search: Search, ratio: float, at: int | str) -> Ticket:

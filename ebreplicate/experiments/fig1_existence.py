@@ -67,6 +67,7 @@ class Fig1(Experiment):
                     "best epoch on test",
                     tolerance,
                     note="" if math.isnan(row.half) else f"printed error bar +-{row.half:g}",
+                    **where,
                 )
             )
         return out

@@ -7,7 +7,6 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments import base
 from ebreplicate.experiments.base import Cell, Claim, Experiment, interval
-from ebreplicate.experiments.verdicts import greater, pooled
 from ebreplicate.lineage import Evidence, Traced
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec, key
@@ -80,8 +79,8 @@ class Fig3(Experiment):
         return [*_emergence_cells(table), *_curve_cells(scale, table)]
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
-        """Masks approach the final mask; the two networks do not share one matrix."""
-        return [_masks_settle(scale, table), _networks_differ(scale, table)]
+        """The two networks do not share one matrix."""
+        return [_networks_differ(scale, table)]
 
 
 def _curves(spec: Any, store: Any, ratio: float, matrix: bool) -> list[dict[str, Any]]:
@@ -163,30 +162,6 @@ def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
                     )
                 )
     return cells
-
-
-def _masks_settle(scale: Scale, table: Any) -> Claim:
-    early, decay = scale.epoch(10), scale.recipe.milestones[0]
-    drops: dict[Any, dict[int, float]] = {}
-    there = table[table.epoch.notna()]
-    for (model, ratio, seed), here in there.groupby(["model", "ratio", "seed"]):
-        first, second = here[here.epoch == early], here[here.epoch == decay]
-        if len(first) and len(second):
-            drop = Traced(first.to_final.mean() - second.to_final.mean(), [*first.key, *second.key])
-            drops.setdefault((model, ratio), {})[int(seed)] = drop
-    difference, series = pooled(drops)
-    text = f"distance to the final mask at epoch {early} minus at epoch {decay}"
-    verdict, evidence, n = greater(difference, text, series, unit="")
-    return Claim(
-        "masks-settle",
-        "Masks approach the final mask while the learning rate is still at its first value.",
-        "paper, Fig. 3",
-        f"mean over networks and ratios of the fall in distance to the final mask between epoch {early} and the first "
-        f"decay (epoch {decay}), t-interval over seeds; supported if above zero",
-        verdict,
-        evidence,
-        n,
-    )
 
 
 def _networks_differ(scale: Scale, table: Any) -> Claim:

@@ -2,10 +2,21 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.stats import ENOUGH, Contrast, Interval, holm
+from ebreplicate.experiments.base import (
+    ACCURACY,
+    ARITHMETIC,
+    COST,
+    INCONCLUSIVE,
+    NOT_RUN,
+    NOT_SUPPORTED,
+    REMARK,
+    SUPPORTED,
+    Claim,
+)
+from ebreplicate.lineage import Evidence
+from ebreplicate.stats import ENOUGH, Contrast, Interval, holm, p_value
 
 NO_WORSE, BETTER = "no worse than", "better than"
 """Tests: against minus the margin, and against 0."""
@@ -83,3 +94,74 @@ def agreement(ours: Interval, printed: float, margin: float, runs: int = 1, read
     if off > half and off > margin:
         return DIFFERS
     return AGREES if half <= 2 * margin else IMPRECISE
+
+
+KINDS = {
+    "table2-flops": ARITHMETIC,
+    "table3-flops": ARITHMETIC,
+    "gebt-inference-costs": ARITHMETIC,
+    "gebt-training-costs": ARITHMETIC,
+    "gebt-printed-savings": ARITHMETIC,
+    "table2-saves-energy": COST,
+    "table2-costs-less": COST,
+    "eb-train-costs-less": COST,
+    "imagenet-eb-train-costs-less": COST,
+    "one-matrix-two-networks": REMARK,
+}
+"""Claims that are not about accuracy."""
+BY_CONSTRUCTION = ("table2-costs-less", "eb-train-costs-less", "imagenet-eb-train-costs-less")
+"""A smaller network for the rest of equal epochs costs less: the ratio is measured, and nothing is judged."""
+NO_VERDICT = "no verdict"
+REPLACED = {
+    "early-birds-exist": "p2-early-as-good-as-final",
+    "emergence-suffices": "p3-early-mask-as-good",
+    "match-dense": "s1-early-matches-dense",
+    "draw-epoch-matters": "p1-draw-epoch-matters",
+    "late-draws-lose": "p2-early-as-good-as-final",
+    "eb-train-matches-dense": "p4-eb-train-matches-dense",
+    "settles-before-decay": "p6-masks-settle-before-decay",
+    "large-rate-helps": "s5-large-rate-better-tickets",
+    "table2-ns": "p5-eb-train-matches-slimming",
+    "table2-reinit": "s3-eb-train-matches-reinit",
+    "table2-snip": "s4-eb-train-matches-weight-pruning",
+    "table2-lottery": "s4-eb-train-matches-weight-pruning",
+    "table2-channels-matter": "s2-channels-matter",
+}
+"""Claims of single figures and tables that a reduced scale judges as one of the analysis plan."""
+
+
+def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
+    """The claims of one item as they are shown: with numbers, kind, p after correction, and the word that n allows.
+
+    At a reduced scale those that the analysis plan replaces are left out, and of the others, those with an interval are
+    exploratory. At the papers' scale those of an item are one family.
+    """
+    kept = [_with_numbers(c) for c in claims if comparable or c.name not in REPLACED]
+    if not comparable:
+        return [_worded(c) if c.family else _exploratory(c) for c in kept]
+    alone = holm([math.nan if c.family else c.p for c in kept])
+    return [c if c.family else replace(_worded(c), p_holm=p) for c, p in zip(kept, alone, strict=True)]
+
+
+def _with_numbers(claim: Claim) -> Claim:
+    claim = replace(claim, kind=KINDS.get(claim.name, claim.kind))
+    if claim.name in BY_CONSTRUCTION and claim.n:
+        claim = replace(claim, verdict=NO_VERDICT)
+    if claim.difference is not None or not isinstance(claim.evidence, Evidence) or claim.evidence.difference is None:
+        return claim
+    i, bound = claim.evidence.difference, claim.evidence.bound
+    p = p_value(i, bound) if i.n >= ENOUGH else math.nan
+    return replace(claim, difference=i, bound=bound, unit=claim.evidence.unit, p=p)
+
+
+def _worded(claim: Claim) -> Claim:
+    """No verdict on fewer than three seeds."""
+    few = claim.difference is not None and 0 < claim.n < ENOUGH
+    return replace(claim, verdict=TOO_FEW) if few else claim
+
+
+def _exploratory(claim: Claim) -> Claim:
+    """A claim outside the families: of the words, those for too few seeds and for nothing run."""
+    claim = _worded(claim)
+    judged = claim.kind == ACCURACY and claim.verdict not in (TOO_FEW, NOT_RUN)
+    return replace(claim, verdict=EXPLORATORY) if judged else claim

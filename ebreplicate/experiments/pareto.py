@@ -57,30 +57,6 @@ def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
     return out
 
 
-def on_front(table: Any) -> Claim:
-    """EB Train is worth its cost: a point of it on every front."""
-    blocks = _blocks(table)
-    shown = {b: [p for p in front(found) if p[0] in EB] for b, found in blocks.items()}
-    n = min((p[3].n for found in blocks.values() for p in found), default=0)
-    there = sum(bool(points) for points in shown.values())
-    verdict = base.NOT_RUN if not blocks else base.SUPPORTED if there == len(blocks) else base.NOT_SUPPORTED
-    if blocks and n < 2:
-        verdict = base.INCONCLUSIVE
-    names = "; ".join(
-        f"{m} {d}: " + (", ".join(f"{p[0]} {p[1]:.0%}" for p in best) or "none") for (d, m), best in shown.items()
-    )
-    return Claim(
-        "pareto-front",
-        "EB Train is on the Pareto front of accuracy against total training FLOPs.",
-        "ours; the paper's Table 2 and abstract imply it",
-        "over the paper's methods, means over seeds: supported if in every block that has run at least one point of EB "
-        "Train, LF or LL is on the front; inconclusive where a point has a single seed",
-        verdict,
-        _about(names, [p for found in blocks.values() for p in found]),
-        n,
-    )
-
-
 def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
     """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
     accuracy is not below by more than the noise margin."""

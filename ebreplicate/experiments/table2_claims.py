@@ -28,7 +28,8 @@ GREATER = {
     "inheriting-helps": (
         EB,
         "Re-init, short schedule",
-        "On EB Train's schedule (the rest of the search's), inheriting the ticket's weights beats re-initialising.",
+        "At the rest of the schedule, inheriting the ticket's weights beats re-initialising them (which trains for "
+        "fewer epochs in all).",
         "ours: the paper inherits, its released code re-initialises (reference audit, section 9)",
     ),
     "channels-matter": (

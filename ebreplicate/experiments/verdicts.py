@@ -1,14 +1,13 @@
 """From differences to verdicts: the rules every claim and cell is judged by. No torch."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
 from ebreplicate.lineage import Evidence
-from ebreplicate.stats import Interval, p_value, t_interval
+from ebreplicate.stats import ENOUGH, Interval, p_value, t_interval
 
 Judged = tuple[str, str, int]
 
@@ -61,16 +60,12 @@ def _scatter(values: list[list[float]]) -> float:
 
 def _evidence(i: Interval, bound: float, what: str, unit: str, groups: int) -> Evidence:
     over = f", over {groups} series" if groups > 1 else ""
-    seeds = "1 seed, no interval" if i.n == 1 else f"{i.n} seeds"
-    half = "" if math.isnan(i.half) else f" +- {i.half:.2f}"
-    p = "" if math.isnan(i.half) else f"; p = {p_value(i, bound):.3g}"
-    return Evidence(f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over}{p})", i.records)
-
-
-def told_p(evidence: str) -> float:
-    """The p-value that a claim's evidence tells, of its difference against its bound; nan where it tells none."""
-    found = re.search(r"; p = ([\d.e+-]+)\)", evidence)
-    return float(found[1]) if found else math.nan
+    if i.n < ENOUGH or math.isnan(i.half):
+        seeds, half, p = f"{i.n} seed{'s' * (i.n > 1)}, no interval", "", ""
+    else:
+        seeds, half, p = f"{i.n} seeds", f" +- {i.half:.2f}", f"; p = {p_value(i, bound):.3g}"
+    text = f"{what}: {i.mean:+.2f}{half} {unit} ({seeds}{over}{p})"
+    return Evidence(text, i.records, i, bound, unit)
 
 
 def told_margin(margin: float) -> str:

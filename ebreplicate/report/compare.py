@@ -1,57 +1,109 @@
 """The paper's numbers and claims beside ours: a table to compute with and a page to read."""
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
-from ebreplicate.experiments.verdicts import cell_verdict, told_p
+from ebreplicate.experiments.base import ACCURACY, NOT_RUN, Cell, Claim
+from ebreplicate.experiments.judgement import DECIDED, EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, settled
+from ebreplicate.experiments.verdicts import cell_verdict
+from ebreplicate.lineage import records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.report.markdown import markdown_table
-from ebreplicate.stats import holm
+from ebreplicate.stats import ENOUGH
 
 LEVEL = 0.05
+PLUMBING = "smoke"
+"""The scale whose numbers mean nothing."""
 SELECTION = "What choosing the best epoch on the test set adds"
 SELECTION_NOTE = (
     "Best minus last epoch's accuracy of our own finished runs: what is in every number whose `selection` is *best "
     "epoch on test*, and in the paper's. Averaged over series within each seed, then Student's t over seeds (`n`)."
 )
 
-CELL_COLUMNS = [
+CELL_COLUMNS = ["item", "cell", "model", "dataset", "ratio", "draw", "method", "trained", "published", "measured"]
+CELL_COLUMNS += ["ci95_half", "n", "seeds", "difference", "tolerance", "unit", "selection", "verdict", "source", "note"]
+CELL_COLUMNS += ["records"]
+CLAIM_COLUMNS = [
     "item",
-    "cell",
-    "published",
-    "measured",
-    "ci95_half",
-    "n",
-    "difference",
-    "tolerance",
-    "unit",
-    "selection",
+    "name",
+    "kind",
+    "statement",
     "verdict",
-    "source",
-    "note",
+    "points_to",
+    "difference",
+    "ci95_half",
+    "bound",
+    "unit",
 ]
+CLAIM_COLUMNS += ["n", "p", "p_holm", "family", "evidence", "rule", "source", "records"]
 
 
 def cell_row(item: str, cell: Cell, scale: Scale) -> dict[str, Any]:
-    """One row of the comparison, with the columns `CELL_COLUMNS`."""
+    """One row of the comparison, with the columns `CELL_COLUMNS`.
+
+    `model` to `method`: the paper's names; `trained`: what ran in their place. The difference is blank where the scale
+    is not comparable with the paper's, and the half-width below three seeds.
+    """
     m = cell.measured
+    compared = scale.comparable or cell.exact
+    enough = cell.exact or m.n >= ENOUGH
     return {
         "item": item,
         "cell": cell.cell,
+        "model": cell.model,
+        "dataset": cell.dataset,
+        "ratio": cell.ratio,
+        "draw": cell.draw,
+        "method": cell.method,
+        "trained": _trained(scale, cell) if m.n and not cell.exact else "",
         "published": cell.published,
         "measured": round(m.mean, 4),
-        "ci95_half": round(m.half, 4),
+        "ci95_half": round(m.half, 4) if enough else math.nan,
         "n": m.n,
-        "difference": round(m.mean - cell.published, 4),
+        "seeds": " ".join(map(str, m.seeds)),
+        "difference": round(m.mean - cell.published, 4) if compared else math.nan,
         "tolerance": round(cell.tolerance, 4),
         "unit": cell.unit,
         "selection": cell.selection,
         "verdict": cell_verdict(cell, scale.comparable),
         "source": cell.source,
         "note": cell.note,
+        "records": " ".join(sorted(m.records)),
+    }
+
+
+def _trained(scale: Scale, cell: Cell) -> str:
+    """The network and data that stand for the paper's at `scale`, of a cell that names its own."""
+    if cell.model not in scale.models or cell.dataset not in scale.datasets:
+        return ""
+    network, data = scale.models[cell.model], scale.datasets[cell.dataset]
+    size = f", {data['train_size']:,} training images" if "train_size" in data else ""
+    return f"{network['name']}, width {network.get('width', 1):g}, on {data['name']}{size}"
+
+
+def claim_row(item: str, claim: Claim) -> dict[str, Any]:
+    """One row of the claims, with the columns `CLAIM_COLUMNS`."""
+    i = claim.difference
+    return {
+        "item": item,
+        "name": claim.name,
+        "kind": claim.kind,
+        "statement": claim.statement,
+        "verdict": claim.verdict,
+        "points_to": claim.points_to,
+        "difference": math.nan if i is None else round(i.mean, 4),
+        "ci95_half": math.nan if i is None or i.n < ENOUGH else round(i.half, 4),
+        "bound": round(claim.bound, 4),
+        "unit": "" if i is None else claim.unit,
+        "n": claim.n,
+        "p": claim.p,
+        "p_holm": claim.p_holm,
+        "family": claim.family,
+        "evidence": str(claim.evidence),
+        "rule": claim.rule,
+        "source": claim.source,
+        "records": " ".join(sorted(records_of(claim.evidence))),
     }
 
 
@@ -63,10 +115,8 @@ def collect(scale: Scale, tables: dict[str, Any]) -> tuple[Any, Any]:
     for item, table in tables.items():
         experiment = EXPERIMENTS.load(item)
         cells += [cell_row(item, cell, scale) for cell in experiment.cells(scale, table)]
-        claims += [{"item": item, **asdict(c), "p": told_p(c.evidence)} for c in experiment.claims(scale, table)]
-    for claim, adjusted in zip(claims, holm([c["p"] for c in claims]), strict=True):
-        claim["p_holm"] = adjusted
-    return pd.DataFrame(cells, columns=CELL_COLUMNS), pd.DataFrame(claims)
+        claims += [claim_row(item, c) for c in settled(experiment.claims(scale, table), scale.comparable)]
+    return pd.DataFrame(cells, columns=CELL_COLUMNS), pd.DataFrame(claims, columns=CLAIM_COLUMNS)
 
 
 def number(value: float, decimals: int = 2) -> str:
@@ -87,21 +137,35 @@ def digits(unit: str) -> int:
     return {"": 3, "epoch": 1}.get(unit, 2)
 
 
+def effect_text(row: Any) -> str:
+    """What a claim's difference is, with its interval and unit; a dash for a claim that has none."""
+    if math.isnan(row.difference):
+        return "-"
+    half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.2f}"
+    return f"{row.difference:+.2f}{half} {row.unit}"
+
+
 def multiplicity(claims: Any) -> str:
-    """How many claims an interval judges, how many of them chance would decide, and what stays after correction."""
-    judged = claims[claims.p.notna()]
-    decided = judged[judged.verdict.isin([SUPPORTED, NOT_SUPPORTED])]
-    stay = int((decided.p_holm < LEVEL).sum())
+    """How many claims about accuracy an interval judges, how many are decided alone and after correction."""
+    judged = claims[(claims.kind == ACCURACY) & claims.p.notna() & (claims.verdict != EXPLORATORY)]
+    words = judged.verdict.map(lambda verdict: verdict.partition(",")[0])
+    after = int(words.isin(DECIDED).sum())
+    alone = after + int(words.isin([SUPPORTED_ALONE, NOT_SUPPORTED_ALONE]).sum())
+    rest = int((claims.verdict == EXPLORATORY).sum())
+    exploratory = (
+        f" {rest} further rows are exploratory: one in twenty of their intervals is wrong by chance." if rest else ""
+    )
     return (
-        f"Each claim is judged on its own at 95 %. {len(judged)} of {len(claims)} claims are judged by an interval; "
-        f"were every true difference exactly at its bound, {LEVEL * len(judged):.1f} of them would still be decided by "
-        f"chance. Decided: {len(decided)}; still decided at 5 % over all {len(judged)} together (Holm's correction, "
-        f"`p Holm` below 0.05): {stay}. `p` is two-sided, of the difference against its bound.\n"
+        f"{len(judged)} claims about accuracy are judged by an interval; {alone} are decided alone, {after} after "
+        f"Holm's correction at 5 %.{exploratory} `p` is two-sided, against the bound. Costs, arithmetic and remarks on "
+        "the paper are not counted.\n"
     )
 
 
 def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
     """The comparison page in markdown; `selected` is the table of what choosing the best epoch adds."""
+    if scale.name == PLUMBING:
+        return _plumbing(scale, cells, claims)
     parts = [f"# Comparison with the paper, scale `{scale.name}`\n", scale.note.strip() + "\n", _reading(scale)]
     parts += _claims(claims)
     for item in EXPERIMENTS:
@@ -138,19 +202,27 @@ def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
     return "\n".join(parts)
 
 
+HEAD = ["item", "claim", "kind", "verdict", "effect (95 % CI)", "bound", "n", "p", "p Holm", "points to", "evidence"]
+
+
+def claim_cells(row: Any) -> list[str]:
+    """A claim's cells after its item and statement, in the order of `HEAD`, without the evidence."""
+    numbers = [effect_text(row), number(row.bound), str(row.n), number(row.p, 3), number(row.p_holm, 3)]
+    return [row.kind, f"**{row.verdict}**", *numbers, row.points_to or "-"]
+
+
 def _claims(claims: Any) -> list[str]:
-    """The ledger: what was judged, with its evidence, and then what nothing has been run for."""
+    """What was judged, with its evidence, and then what nothing has been run for."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in claims.verdict.value_counts().items())
-    parts = [f"## Claims\n\n{len(claims)} claims: {counts}.\n"]
+    parts = [f"## Claims\n\n{len(claims)} claims: {counts}.\n", multiplicity(claims)]
     titles = {item: EXPERIMENTS.load(item).short_title for item in claims["item"]}
     judged, rest = (claims[(claims.verdict == NOT_RUN) == waiting] for waiting in (False, True))
     if len(judged):
         rows = [
-            [titles[c.item], c.statement, f"**{c.verdict}**", c.evidence or "-", number(c.p_holm, 3), c.rule, c.source]
+            [titles[c.item], c.statement, *claim_cells(c), c.evidence or "-", c.rule, c.source]
             for c in judged.itertuples()
         ]
-        parts.append(markdown_table(["item", "claim", "verdict", "evidence", "p Holm", "rule", "source"], rows))
-    parts.append(multiplicity(claims))
+        parts.append(markdown_table([*HEAD, "rule", "source"], rows))
     if len(rest):
         parts.append("### Not run at this scale\n")
         rows = [[titles[c.item], c.statement, c.rule, c.source] for c in rest.itertuples()]
@@ -158,15 +230,28 @@ def _claims(claims: Any) -> list[str]:
     return parts
 
 
-def _reading(scale: Scale) -> str:
-    lines = ["How to read this page: `n` counts seeds; intervals are Student's t over seeds; a dash is a number nobody"]
-    lines.append("has. *agrees*: within the tolerance (two standard errors of the test accuracy, reading error and")
-    lines.append("printed error bar); *differs*: beyond it by more than our interval; *inconclusive*: in between.")
-    lines.append(
-        "`selection` says which epoch's accuracy a number is; claims compare last epochs unless their rule says"
+def _plumbing(scale: Scale, cells: Any, claims: Any) -> str:
+    """The page of a scale whose numbers mean nothing: what was made, and no number."""
+    ran = cells[cells.n > 0]
+    return (
+        f"# Scale `{scale.name}`\n\n{scale.note.strip()}\n\n**No number of this scale means anything about the "
+        f"paper.** It shows that every step runs: {len(list(EXPERIMENTS))} tables and figures were made; {len(ran)} of "
+        f"{len(cells)} printed numbers and {int((claims.n > 0).sum())} of {len(claims)} claims have runs behind them.\n"
     )
-    lines.append("otherwise.")
-    if not scale.comparable:
-        lines.append("\n**At this scale accuracies, epochs and distances are not comparable with the paper's** and are")
-        lines.append("marked so; arithmetic is, and claims about shape are still judged.")
-    return "\n".join(lines) + "\n"
+
+
+READING = (
+    "How to read this page: `n` counts seeds; intervals are at 95 % and start at three seeds; a dash is a number "
+    "nobody has. The words of a verdict are those of [statistics](../../docs/statistics.md#words-of-a-verdict). Cells: "
+    "*agrees*, within the tolerance; *differs*, beyond it by more than our interval; *inconclusive*, in between. "
+    "`selection` says which epoch's accuracy a number is; claims compare last epochs unless their rule says otherwise. "
+    "*points to*: the side of the bound that all seeds lie on, from five seeds on; a hint, no verdict.\n"
+)
+REDUCED = (
+    "\n**At this scale accuracies, epochs and distances are not comparable with the paper's**: no difference is given. "
+    "Effects are judged, and arithmetic is.\n"
+)
+
+
+def _reading(scale: Scale) -> str:
+    return READING if scale.comparable else READING + REDUCED

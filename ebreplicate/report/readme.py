@@ -1,47 +1,54 @@
 """The generated tables of README.md (what was measured, at the largest scale that has been run) and of the docs."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import NOT_RUN
 from ebreplicate.plan.scale import load_scale
 from ebreplicate.records import Store, atomic_write
-from ebreplicate.report import selection
+from ebreplicate.report import compare, selection
 from ebreplicate.report.markdown import between, markdown_table
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 SCALES = ("paper", "quick")
 """Scales a README may quote, the weightier first; smoke says nothing about the paper."""
+NUMBERS = ("difference", "ci95_half", "bound", "n", "p", "p_holm")
+HEAD = [*compare.HEAD[:-1], "scale"]
 
 
-def _claims(results: Path, scale: str) -> dict[str, dict[str, str]]:
+def _claims(results: Path, scale: str) -> Any:
+    """Claims of a scale that has been compared, as a frame with the scale's name; None of any other."""
+    import pandas as pd
+
     path = results / "comparison" / f"{scale}_claims.csv"
     if not path.is_file():
-        return {}
-    with path.open(newline="") as f:
-        return {row["name"]: row for row in csv.DictReader(f)}
+        return None
+    return pd.read_csv(path, keep_default_na=False, na_values={n: [""] for n in NUMBERS}).assign(scale=scale)
 
 
 def results_table(results: Path) -> str:
-    """One row a claim, from the first scale that ran it, and one row an item for its claims that none has."""
-    found = {scale: _claims(results, scale) for scale in SCALES}
-    names = list(dict.fromkeys(name for claims in found.values() for name in claims))
-    rows, waiting = [], Counter[str]()
-    for name in names:
-        known = [(s, c[name]) for s, c in found.items() if name in c]
-        ran = [(s, c) for s, c in known if c["verdict"] != NOT_RUN]
-        if ran:
-            scale, claim = ran[0]
-            measured = f"{claim['evidence']}; scale {scale}"
-            rows.append([_title(claim["item"]), claim["statement"], measured, f"**{claim['verdict']}**"])
-        else:
-            waiting[_title(known[0][1]["item"])] += 1
-    rows += [[title, f"{n} further claim{'s' * (n > 1)}", "-", f"**{NOT_RUN}**"] for title, n in waiting.items()]
-    return markdown_table(["item", "paper", "measured (n, scale)", "verdict"], rows)
+    """One row a claim, from the first scale that ran it, and one row an item for its claims that none has.
+
+    Above it: how many claims of each scale are decided, alone and after correction.
+    """
+    import pandas as pd
+
+    frames = [frame for scale in SCALES if (frame := _claims(results, scale)) is not None]
+    if not frames:
+        return markdown_table(HEAD, [])
+    whole = pd.concat(frames, ignore_index=True)
+    ran = whole[whole.verdict != NOT_RUN].drop_duplicates("name")
+    waiting = Counter(whole[~whole.name.isin(ran.name)].drop_duplicates("name")["item"])
+    rows = [[_title(c.item), c.statement, *compare.claim_cells(c), c.scale] for c in ran.itertuples()]
+    blanks = ["-"] * (len(HEAD) - 4)
+    for item, n in waiting.items():
+        rows.append([_title(item), f"{n} further claim{'s' * (n > 1)}", "-", f"**{NOT_RUN}**", *blanks])
+    counts = [f"Scale `{f.scale.iloc[0]}`: {compare.multiplicity(f)}" for f in frames if (f.verdict != NOT_RUN).any()]
+    return "\n" + "\n".join([*counts, markdown_table(HEAD, rows)])
 
 
 def _title(item: str) -> str:

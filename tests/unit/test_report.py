@@ -56,9 +56,11 @@ def tables():
 def test_collect_has_a_row_a_cell_and_a_row_a_claim(tables):
     cells, claims = compare.collect(COMPARABLE, tables)
     assert list(cells.columns) == compare.CELL_COLUMNS
-    assert set(cells["item"]) == set(claims["item"]) == set(EXPERIMENTS)
+    assert list(claims.columns) == compare.CLAIM_COLUMNS
+    assert set(cells["item"]) | set(claims["item"]) == set(EXPERIMENTS)
     arithmetic = cells[cells["item"] == "structural_costs"]
-    trained = cells[~cells["item"].isin(["structural_costs", "rigl_family", "rigl_imagenet"])]  # those hold arithmetic
+    with_arithmetic = ["structural_costs", "rigl_family", "rigl_imagenet", "rigl_mnist", "gebt_costs"]
+    trained = cells[~cells["item"].isin(with_arithmetic)]
     assert set(trained.verdict) == {"not run"}
     snip = arithmetic[arithmetic.cell == "Table 2, VGG16 CIFAR-10: SNIP, ratio 0.3"].iloc[0]
     assert (snip.published, snip.measured, snip.difference, snip.n) == (302.0, 302.4, 0.4, 1)
@@ -71,14 +73,15 @@ def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_a
         text = compare.page(scale, cells, claims, "what choosing adds")
         ledger = text.split("## Claims")[1].split("\n## ")[0]
         above, below = ledger.split("### Not run at this scale")
-        judged = [(row[1], row[2]) for row in rows_of(above)[2:]]
+        judged = [(row[1], row[3]) for row in rows_of(above)[2:]]
         ran = claims[claims.verdict != "not run"]
         assert judged == [(c.statement, f"**{c.verdict}**") for c in ran.itertuples()]
         assert [row[1] for row in rows_of(below)[2:]] == list(claims[claims.verdict == "not run"].statement)
         folded = len(re.findall("<details>", text))  # an item of which nothing was run
         assert folded == sum(not here.n.any() for _, here in cells.groupby("item"))
         sections = re.findall("^## (.*)$", text, re.M)
-        assert sections == ["Claims", *(EXPERIMENTS.load(i).title for i in EXPERIMENTS), compare.SELECTION]
+        with_cells = [EXPERIMENTS.load(i).title for i in EXPERIMENTS if i in set(cells["item"])]
+        assert sections == ["Claims", *with_cells, compare.SELECTION]
         assert text.endswith("what choosing adds")
         assert ("are not comparable with the paper's**" in text) == (not scale.comparable)
         assert "42 cells: 35 agrees, 7 not run." in text  # FLOPs are arithmetic: comparable at every scale
@@ -247,30 +250,38 @@ def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(counted, tmp_path
 
 
 def claims_file(root, scale, rows):
-    """A comparison's claims as (item, name, verdict, evidence)."""
+    """A comparison's claims as (item, name, verdict, difference and half-width)."""
     path = root / "comparison" / f"{scale}_claims.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as f:
         writer = csv.writer(f)
-        writer.writerow(["item", "name", "statement", "verdict", "evidence"])
-        writer.writerows([item, name, f"It is said that {name}.", verdict, e] for item, name, verdict, e in rows)
+        writer.writerow(compare.CLAIM_COLUMNS)
+        for item, name, verdict, effect in rows:
+            row = dict.fromkeys(compare.CLAIM_COLUMNS, "") | {"item": item, "name": name, "verdict": verdict}
+            row |= {"statement": f"It is said that |{name}|.", "kind": "accuracy"} | effect
+            writer.writerow(row.values())
 
 
 def test_readme_quotes_the_weightiest_scale_that_ran_each_claim(tmp_path):
     item = "fig1_existence"
-    claims_file(tmp_path, "smoke", [(item, "a", "supported", "smoke says nothing")])
-    claims_file(tmp_path, "quick", [(item, "a", "inconclusive", "+1 (2 seeds)"), (item, "b", "supported", "|x|")])
-    claims_file(tmp_path, "paper", [(item, "a", "supported", "+2 (3 seeds)"), (item, "b", "not run", "")])
-    claims_file(tmp_path, "quick_old", [(item, "z", "supported", "")])
-    rows = rows_of(readme.results_table(tmp_path))[2:]
-    assert rows == [
-        ["Figure 1", "It is said that a.", "+2 (3 seeds); scale paper", "**supported**"],
-        ["Figure 1", "It is said that b.", r"\|x\|; scale quick", "**supported**"],
+    two, three = {"difference": 1, "n": 2, "bound": 0, "unit": "pp"}, {"n": 3, "p": 0.011, "p_holm": 0.02, "bound": -1}
+    three |= {"difference": 2, "ci95_half": 0.5, "unit": "pp", "points_to": "for"}
+    claims_file(tmp_path, "smoke", [(item, "a", "supported", three)])
+    claims_file(tmp_path, "quick", [(item, "a", "too few seeds", two), (item, "b", "supported alone", three)])
+    claims_file(tmp_path, "paper", [(item, "a", "supported", three), (item, "b", "not run", {"n": 0})])
+    claims_file(tmp_path, "quick_old", [(item, "z", "supported", three)])
+    text = readme.results_table(tmp_path)
+    numbers = ["+2.00 ± 0.50 pp", "-1.00", "3", "0.011", "0.020", "for"]
+    assert rows_of(text)[2:] == [
+        ["Figure 1", r"It is said that \|a\|.", "accuracy", "**supported**", *numbers, "paper"],
+        ["Figure 1", r"It is said that \|b\|.", "accuracy", "**supported alone**", *numbers, "quick"],
     ]
+    assert "Scale `paper`: 1 claims about accuracy are judged by an interval; 1 are decided alone, 1 after" in text
+    assert "Scale `quick`: 1 claims about accuracy are judged by an interval; 1 are decided alone, 0 after" in text
 
 
 def test_readme_is_changed_between_its_markers_only(tmp_path):
-    claims_file(tmp_path, "quick", [("fig1_existence", "a", "not run", "")])
+    claims_file(tmp_path, "quick", [("fig1_existence", "a", "not run", {"n": 0})])
     path = tmp_path / "README.md"
     path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
     arguments = (path, readme.BEGIN, readme.END, readme.results_table(tmp_path))
@@ -279,10 +290,10 @@ def test_readme_is_changed_between_its_markers_only(tmp_path):
     assert "old" in path.read_text()
     readme.rewrite(*arguments)
     text = path.read_text()
-    assert text.startswith(f"before\n{readme.BEGIN}\n| item |")
+    assert text.startswith(f"before\n{readme.BEGIN}\n\n| item |")
     assert text.endswith(f"{readme.END}\nafter\n")
     assert "old" not in text
-    assert "| - | **not run** |" in text
+    assert "| - | **not run** | - |" in text
     readme.rewrite(*arguments, check=True)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ebreplicate.experiments.base import Experiment
+from ebreplicate.experiments.base import Claim, Experiment
 from ebreplicate.experiments.early_bird import runs
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Spec
@@ -16,7 +16,7 @@ class EarlyBird(Experiment):
         return [run.spec for run in runs.planned(scale)]
 
     def table(self, scale: Scale, store: Any) -> Any:
-        """One row a run."""
+        """One row a run, and one a contrast and seed."""
         from ebreplicate.experiments.early_bird.table import table
 
         return table(scale, store)
@@ -26,6 +26,12 @@ class EarlyBird(Experiment):
         from ebreplicate.experiments.early_bird.plot import figure
 
         return figure(scale, table)
+
+    def claims(self, scale: Scale, table: Any) -> list[Claim]:
+        """The six primary and six secondary claims of the plan."""
+        from ebreplicate.experiments.early_bird.claims import claims
+
+        return claims(scale, table)
 
 
 EXPERIMENT = EarlyBird(

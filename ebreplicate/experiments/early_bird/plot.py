@@ -34,6 +34,7 @@ def differences(table: pd.DataFrame, model: str, ratio: float, arm: str) -> list
 def figure(scale: Scale, table: pd.DataFrame) -> "Figure":
     """One panel a network: a row an arm and ratio, seeds as dots, mean and 95 % interval from three seeds on."""
     style.use()
+    table = table[table.arm.notna()]
     models = [m for m in (MAIN, SECOND) if (table.model == m).any()]
     rows = {m: table[(table.model == m) & (table.arm != DENSE)][["arm", "ratio"]].drop_duplicates() for m in models}
     heights = [max(2, len(rows[m])) for m in models]

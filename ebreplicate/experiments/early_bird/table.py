@@ -1,10 +1,11 @@
-"""Records of the runs behind the claims to a tidy table: one row a run."""
+"""Records of the runs behind the claims to a tidy table: one row a run, then one a contrast and seed."""
 
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ebreplicate.experiments.base import NOT_RUN
+from ebreplicate.experiments.early_bird import contrasts
 from ebreplicate.experiments.early_bird.runs import DATASET, EB_TRAIN, Planned, planned
 from ebreplicate.plan.plan import search_of
 from ebreplicate.plan.scale import Scale
@@ -15,23 +16,27 @@ if TYPE_CHECKING:
 
 COLUMNS = ["model", "dataset", "ratio", "arm", "seed", "status", "unseen_accuracy", "official_accuracy"]
 COLUMNS += ["last_accuracy", "best_accuracy", "epoch", "emergence", "forward_share", "training_flops", "narrowest"]
-COLUMNS += ["empty_layers", "seconds", "key", "search_key"]
+COLUMNS += ["empty_layers", "seconds", "key", "search_key", "draw_key"]
+COLUMNS += ["claim", "part", "images", "difference", "image_count", "products"]
 
 
 def table(scale: Scale, store: "Store") -> pd.DataFrame:
-    """One row a run.
+    """One row a run; then one a contrast, part of it, set of images and seed, with the status "contrast".
 
     Accuracies in percent: of all unseen images, of the whole test set, and (last and best epoch) of the test images of
     the learning curve. `emergence`: where the detector fired, in percent of the search. `forward_share`: forward FLOPs
     over those of the dense network. `narrowest`: channels of the narrowest prunable layer.
+
+    Of a contrast: `difference` in points; `products`, the means over images of its difference times that of each seed
+    of the same contrast, in their order (points squared), from which the interval follows; `key`, those of its runs.
     """
-    return pd.DataFrame([_row(run, store) for run in planned(scale)]).reindex(columns=COLUMNS)
+    rows = [_row(run, store) for run in planned(scale)]
+    return pd.DataFrame([*rows, *contrasts.rows(scale, store, rows)]).reindex(columns=COLUMNS)
 
 
 def _row(run: Planned, store: "Store") -> dict[str, Any]:
     spec, search = run.spec, search_of(run.spec)
     row = {**run._asdict(), "dataset": DATASET, "key": key(spec), "search_key": key(search), "status": NOT_RUN}
-    del row["spec"]
     if isinstance(spec, Retrain):
         row |= _drawn(run, store)
     record = store.read(spec)
@@ -40,6 +45,7 @@ def _row(run: Planned, store: "Store") -> dict[str, Any]:
     metrics, cost = record["metrics"], record["cost"]
     row |= {"status": record["status"], "seconds": cost.get("seconds")}
     row |= {n: metrics.get(n) for n in ("unseen_accuracy", "official_accuracy", "last_accuracy", "best_accuracy")}
+    row |= {n: metrics.get(n) for n in ("unseen_images", "official_images")}
     row["training_flops"] = cost.get("training_flops", {}).get("authors")
     if isinstance(spec, Sparse):
         row["forward_share"] = cost.get("relative_forward", {}).get("authors")
@@ -52,11 +58,12 @@ def _drawn(run: Planned, store: "Store") -> dict[str, Any]:
     """What the draw of a retrain says of its ticket."""
     assert isinstance(run.spec, Retrain)
     ticket = run.spec.ticket
+    draw_key = {"draw_key": key(ticket)}
     drawn, searched = store.read(ticket), store.read(ticket.search)
     if drawn is None or searched is None:
-        return {}
+        return draw_key
     metrics, epochs = drawn["metrics"], ticket.search.recipe.epochs
-    row = {"epoch": metrics["epoch"], "empty_layers": metrics.get("empty_layers")}
+    row = draw_key | {"epoch": metrics["epoch"], "empty_layers": metrics.get("empty_layers")}
     if run.arm == EB_TRAIN and searched["status"] == "ok":
         row["emergence"] = 100 * (epochs if metrics["epoch"] is None else metrics["epoch"]) / epochs
     if "channels" in metrics:

@@ -11,6 +11,7 @@ from typing import Any
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import NOT_RUN, Claim, Experiment
+from ebreplicate.experiments.judgement import settled
 from ebreplicate.lineage import records_of
 from ebreplicate.merging import checked_run, runs_under
 from ebreplicate.plan.plan import Plan, root_of
@@ -172,7 +173,7 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
     for cell in experiment.cells(scale, table):
         row = SimpleNamespace(**cell_row(item.name, cell, scale))
         item.cells.append(Judged(row, f"cell-{slug(cell.cell)}", behind(cell.measured)))
-    claims: list[Claim] = experiment.claims(scale, table)
+    claims: list[Claim] = settled(experiment.claims(scale, table), scale.comparable)
     item.claims += [Judged(c, f"claim-{c.name}", behind(c.evidence)) for c in claims]
     if set(item.verdicts) <= {NOT_RUN} and not any(name in runs for name in item.planned):
         return  # a figure of nothing

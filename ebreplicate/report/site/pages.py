@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ebreplicate.experiments import judgement as rules
 from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.plan.plan import parents
 from ebreplicate.plan.spec import canonical, key
@@ -23,7 +24,26 @@ HERE = Path(__file__).parent
 MARKS = {SUPPORTED: "yes", "agrees": "yes", NOT_SUPPORTED: "no", "differs": "no", INCONCLUSIVE: "open"}
 MARKS |= {"ok": "yes", "diverged": "no", "no-ticket": "open", NOT_RUN: "none"}
 """Shape and colour of a verdict's or status' mark; what is not here (a number not comparable) is "apart"."""
-CLAIM_VERDICTS = (SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN)
+MARKS |= {
+    rules.SUPPORTED_ALONE: "open",
+    rules.NOT_SUPPORTED_ALONE: "open",
+    rules.TOO_FEW: "open",
+    rules.EQUIVALENT: "no",
+}
+CLAIM_VERDICTS = (
+    SUPPORTED,
+    f"{SUPPORTED}, {rules.EQUIVALENT}",
+    f"{SUPPORTED}, {rules.BELOW_MARGIN}",
+    rules.SUPPORTED_ALONE,
+    NOT_SUPPORTED,
+    rules.NOT_SUPPORTED_ALONE,
+    rules.EQUIVALENT,
+    INCONCLUSIVE,
+    rules.EXPLORATORY,
+    rules.TOO_FEW,
+    rules.NO_VERDICT,
+    NOT_RUN,
+)
 
 
 def environment() -> Environment:
@@ -39,7 +59,7 @@ def environment() -> Environment:
         "number": lambda v, unit: words.typeset(compare.number(v, compare.digits(unit))),
         "printed": lambda v: words.typeset(compare.number(v)),
         "measured": lambda row: words.typeset(compare.measured_text(row, compare.digits(row.unit))),
-        "mark": lambda verdict: MARKS.get(verdict, "apart"),
+        "mark": lambda verdict: MARKS.get(verdict.partition(",")[0], "apart"),
         "zip_self": lambda values: [(v, v) for v in values],
         "finite": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v),
         "sortable": lambda v: "" if not isinstance(v, (int, float)) or math.isnan(v) else f"{v:.6g}",

@@ -1,0 +1,173 @@
+"""The claims of the analysis plan, judged by the rules of docs/statistics.md from the contrasts of the table."""
+
+import math
+from collections.abc import Collection, Mapping
+
+import pandas as pd
+
+from ebreplicate.experiments import judgement as rules
+from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, Claim, count
+from ebreplicate.experiments.early_bird.contrasts import (
+    CLAIMS,
+    CURVE,
+    EMERGENCE,
+    OFFICIAL,
+    PRIMARY,
+    UNSEEN,
+    WHOLE,
+    Compared,
+    cells_of,
+)
+from ebreplicate.experiments.early_bird.runs import EB_TRAIN, MAIN
+from ebreplicate.lineage import Evidence
+from ebreplicate.plan.scale import Scale
+from ebreplicate.stats import ENOUGH, Contrast, holm, image_variance
+
+MARGINS = {"paper": 0.3}
+"""Points, by scale: 4 % of the dense network's error on CIFAR-10, to one digit. Reduced scales: 1.0."""
+BROKEN = 2
+"""Channels below which a layer of a network without shortcuts breaks it."""
+MOST_BROKEN = 0.2
+"""Share of an arm's runs beyond which a claim is about broken networks."""
+
+
+def margin_of(scale: Scale) -> float:
+    """Margin of accuracies in points."""
+    return MARGINS.get(scale.name, 1.0)
+
+
+def rule_of(claim: Compared, scale: Scale) -> rules.Rule:
+    """What a claim is held against; emergence has no margin."""
+    return rules.Rule(claim.test, math.nan if claim.name == EMERGENCE else margin_of(scale))
+
+
+def contrast(
+    table: pd.DataFrame, claim: str, images: str, part: str = WHOLE, without: Collection[int] = ()
+) -> Contrast:
+    """A contrast of the table, over the seeds that are there and not in `without`."""
+    mine = (table.claim == claim) & (table.images == images) & (table.part == part)
+    rows = table[mine].sort_values("seed")
+    seeds = [int(seed) for seed in rows.seed]
+    used = [i for i, seed in enumerate(seeds) if seed not in without]
+    differences = {seeds[i]: float(rows.difference.iloc[i]) for i in used}
+    if len(used) < ENOUGH or rows.products.isna().any():
+        return Contrast(differences)
+    products = [[float(v) for v in str(row).split()] for row in rows.products]
+    chosen = [[products[i][j] for j in used] for i in used]
+    return Contrast(differences, image_variance(chosen, [*differences.values()], int(rows.image_count.iloc[0])))
+
+
+def _verdicts(table: pd.DataFrame, scale: Scale, images: str) -> dict[str, tuple[Contrast, float, str]]:
+    """Contrast, p after correction and word of every claim, judged on one set of images."""
+    found = {c.name: contrast(table, c.name, CURVE if c.name == EMERGENCE else images) for c in CLAIMS}
+    held = {c.name: rule_of(c, scale) for c in CLAIMS}
+    p = {name: found[name].p(rule.bound) for name, rule in held.items()}
+    gate, *rest = (c.name for c in CLAIMS if c.family == PRIMARY)
+    others = [c.name for c in CLAIMS if c.family != PRIMARY]
+    passed, adjusted = rules.gated(held[gate], found[gate], [p[name] for name in rest])
+    after = {gate: p[gate]} | dict(zip(rest, adjusted, strict=True))
+    after |= dict(zip(others, holm([p[name] for name in others]), strict=True))
+    words = {name: rules.verdict(held[name], found[name].interval(), after[name]) for name in found}
+    if not passed:
+        words |= {name: rules.EXPLORATORY for name in rest if found[name].n >= ENOUGH}
+    return {name: (found[name], after[name], words[name]) for name in found}
+
+
+def _runs(table: pd.DataFrame, claim: Compared, scale: Scale, seeds: Mapping[int, float]) -> pd.DataFrame:
+    """Rows of the runs that a claim compares: those of its seeds, and those that left it none."""
+    wanted = set(cells_of(claim, scale))
+    here = table[(table.model == claim.model) & table.arm.notna()]
+    cells = pd.Series([(round(r, 6), a) in wanted for r, a in zip(here.ratio, here.arm, strict=True)], here.index)
+    return here[cells & (here.seed.isin(list(seeds)) | (here.status == "diverged"))]
+
+
+def _broken(used: pd.DataFrame) -> pd.DataFrame:
+    """Runs of networks with a layer of fewer than two channels; a layer beside a shortcut breaks nothing."""
+    return used[(used.model == MAIN) & (used.narrowest < BROKEN)]
+
+
+def _text(c: Contrast, unit: str) -> str:
+    i = c.interval()
+    if i.n < ENOUGH:
+        return ", ".join(f"{v:+.2f}" for v in c.differences.values()) + f" {unit} ({count(i.n, 'seed')}, no interval)"
+    return f"{i.mean:+.2f} +- {i.half:.2f} {unit} ({i.n} seeds)"
+
+
+def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: Contrast, word: str) -> list[str]:
+    """What a reader has to know beside the effect: failures, other images, sizes, parts."""
+    i, used, notes = c.interval(), _runs(table, claim, scale, c.differences), []
+    unit = "% of training" if claim.name == EMERGENCE else "pp"
+    if word.startswith((INCONCLUSIVE, rules.EQUIVALENT)) and i.n >= ENOUGH and (i.low > 0 or i.high < 0):
+        notes.append(f"{'higher' if i.mean > 0 else 'lower'} by {abs(i.mean):.2f} +- {i.half:.2f} {unit} than equal")
+    diverged = int((used.status == "diverged").sum())
+    notes += [f"{count(diverged, 'run')} diverged"] * bool(diverged)
+    for what, rows in (
+        ("broken", _broken(used)),
+        ("without a ticket, counted as the final one", used[(used.status == "no-ticket") & (used.arm == EB_TRAIN)]),
+    ):
+        if len(rows):
+            rest = contrast(table, claim.name, images, without=set(rows.seed))
+            told = _text(rest, unit) if rest.n else "no seed"
+            notes.append(f"{count(len(rows), 'network')} {what}; without their seeds {told}")
+    shares = used.groupby("arm").forward_share.mean()
+    if claim.second and shares.reindex([*claim.first, *claim.second]).notna().all():
+        first, second = (shares.reindex(arms).mean() for arms in (claim.first, claim.second))
+        notes.append(f"forward FLOPs {first:.0%} against {second:.0%} of dense")
+    parts = [(name, contrast(table, claim.name, images, name)) for name, *_ in claim.parts(scale) if name != WHOLE]
+    notes += [f"{name}: {_text(part, unit)}" for name, part in parts if part.n >= ENOUGH]
+    return notes
+
+
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
+    """Every claim, in the order of the plan."""
+    images = UNSEEN if (table.images == UNSEEN).any() else CURVE
+    judged, official = _verdicts(table, scale, images), _verdicts(table, scale, OFFICIAL)
+    return [_claim(scale, table, c, images, *judged[c.name], official[c.name]) for c in CLAIMS]
+
+
+def _claim(
+    scale: Scale,
+    table: pd.DataFrame,
+    claim: Compared,
+    images: str,
+    c: Contrast,
+    adjusted: float,
+    word: str,
+    official: tuple[Contrast, float, str],
+) -> Claim:
+    rule, emerged = rule_of(claim, scale), claim.name == EMERGENCE
+    images = CURVE if emerged else images
+    used = _runs(table, claim, scale, c.differences)
+    arms = used.groupby("arm").size()
+    share = (_broken(used).groupby("arm").size() / arms).max() if len(used) else 0.0
+    notes = _notes(table, claim, scale, images, c, word) if c.n else []
+    if (used.status == "diverged").any() and c.n >= ENOUGH:
+        word = INCONCLUSIVE
+    if share > MOST_BROKEN and c.n >= ENOUGH:
+        word, notes = rules.EXPLORATORY, ["tests broken networks", *notes]
+    if images == UNSEEN and official[0].n and official[2] != word:
+        notes.insert(0, f"on the 10,000 test images: {official[2]}, {_text(official[0], 'pp')}")
+    rows = table[(table.claim == claim.name) & (table.images == images) & (table.part == WHOLE)]
+    first, second = " and ".join(claim.first), " and ".join(claim.second)
+    what = "50 % minus emergence" if emerged else f"{first} minus {second}"
+    unit = "% of training" if emerged else "pp"
+    text = "; ".join([f"{what}: {_text(c, unit)}", *notes])
+    return Claim(
+        claim.name,
+        claim.statement,
+        claim.source,
+        f"{claim.test} {rule.bound:g} {unit}, "
+        + ("t over seeds" if emerged or images == CURVE else "interval over seeds and images")
+        + f", mean over the ratios {', '.join(f'{r:g}' for r in claim.ratios(scale))}; Holm's correction in its family "
+        "(docs/statistics.md, the analysis plan)",
+        word if c.n else NOT_RUN,
+        Evidence(text, " ".join(rows.key).split()) if c.n else "",
+        c.n,
+        difference=c.interval(),
+        bound=rule.bound,
+        unit=unit,
+        p=c.p(rule.bound),
+        p_holm=adjusted,
+        family=claim.family,
+        points_to=rules.points_to(list(c.differences.values()), rule.bound),
+    )
