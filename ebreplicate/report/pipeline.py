@@ -6,6 +6,7 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.base import NOT_RUN
 from ebreplicate.plan.scale import Scale
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import compare as comparison
@@ -101,8 +102,20 @@ def compare(scale: Scale, results: Path) -> None:
 
 
 def redraw(scale: Scale, results: Path, figures: Path) -> None:
-    """Tables, figures and comparison of a scale from the records at hand; what has not been run says so."""
+    """Tables, figures and comparison of a scale from the records at hand.
+
+    An item of which nothing has been run has a table and its place in the comparison, and no figure.
+    """
     for item in EXPERIMENTS:
         tabulate(item, scale, results)
-        plot(item, scale, results, figures / scale.name / f"{item}.svg")
+        figure = figures / scale.name / f"{item}.svg"
+        if has_content(read_table(item, scale, results)):
+            plot(item, scale, results, figure)
+        else:
+            figure.unlink(missing_ok=True)
     compare(scale, results)
+
+
+def has_content(table: Any) -> bool:
+    """Whether a table has a row of a finished run, or of arithmetic, which needs none."""
+    return bool(len(table)) and ("status" not in table or bool((table.status != NOT_RUN).any()))
