@@ -332,7 +332,7 @@ def test_code_that_nobody_can_look_up_is_a_problem_except_on_stand_in_data(monke
 
 
 def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypatch):
-    few = {name: pipeline.EXPERIMENTS._targets[name] for name in ("fig1_existence", "table1_schedules")}
+    few = {name: pipeline.EXPERIMENTS._targets[name] for name in ("detector_study", "table1_schedules")}
     monkeypatch.setattr(pipeline.EXPERIMENTS, "_targets", few)
     results, quick = tmp_path / "results", load_scale("quick")
     (results / "runs").mkdir(parents=True)
@@ -350,7 +350,7 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     text = figure.read_text()
     place = text.index("<path d=") + 12
     figure.write_text(text[:place] + "9" + text[place:])
-    for path in (page, results / "tables/quick/fig1_existence.csv", results / "comparison/quick.md"):
+    for path in (page, results / "tables/quick/detector_study.csv", results / "comparison/quick.md"):
         path.write_text(path.read_text().replace("not run", "agrees!", 1))
     sums = tmp_path / "published"
     shutil.copytree(published.FOLDER, sums)
@@ -363,7 +363,7 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     named = (
         "eb_table3_resnet18",
         "invented",
-        "quick/fig1",
+        "quick/detector_study",
         "quick.md",
         "table1_schedules.svg",
         "docs/results.md",
