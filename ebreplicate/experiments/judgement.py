@@ -140,7 +140,14 @@ def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
     if not comparable:
         return [_worded(c) if c.family else _exploratory(c) for c in kept]
     alone = holm([math.nan if c.family else c.p for c in kept])
-    return [c if c.family else replace(_worded(c), p_holm=p) for c, p in zip(kept, alone, strict=True)]
+    return [c if c.family else _after_correction(_worded(c), p) for c, p in zip(kept, alone, strict=True)]
+
+
+def _after_correction(claim: Claim, p_adjusted: float) -> Claim:
+    """The claim with its p-value after correction; a word that the correction takes away becomes that word alone."""
+    words = {SUPPORTED: SUPPORTED_ALONE, NOT_SUPPORTED: NOT_SUPPORTED_ALONE}
+    lost = p_adjusted >= LEVEL and claim.verdict in words  # False for nan, which is no p-value
+    return replace(claim, p_holm=p_adjusted, verdict=words[claim.verdict] if lost else claim.verdict)
 
 
 def _with_numbers(claim: Claim) -> Claim:

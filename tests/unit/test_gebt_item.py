@@ -6,9 +6,8 @@ import pytest
 from synthetic import TINY, claims, graph_run, tabulated
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
+from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.gebt import arithmetic
-from ebreplicate.experiments.gebt.claims import corrected
 from ebreplicate.experiments.gebt.runs import Grid, grid_of, planned
 from ebreplicate.graphs.costs import training_macs
 from ebreplicate.graphs.names import GRAPHS
@@ -84,18 +83,6 @@ def test_a_detector_that_never_fires_counts_with_the_last_epoch(monkeypatch, tmp
     found = judged(monkeypatch, tmp_path, lambda spec, arm, draw: 70.0, emerged=None)
     assert found["gebt-fires-by-26"].verdict == NOT_SUPPORTED
     assert "-14.00" in found["gebt-fires-by-26"].evidence  # 26 - 40 epochs
-
-
-def test_the_six_are_corrected_as_one_family():
-    """p 0.01 and 0.02 of two claims: 0.02 each after Holm; of 0.001, 0.03 and 0.04 the last two come to 0.06."""
-
-    def claim(p):
-        return Claim("a", "s", "s", "r", SUPPORTED, f"d: +1.00 +- 0.10 pp (10 seeds; p = {p})", 10)
-
-    found = corrected([claim(0.01), claim(0.02)])
-    assert [c.evidence.rsplit("; ", 1)[1] for c in found] == ["p 0.02 after Holm over the six"] * 2
-    verdicts = [c.verdict for c in corrected([claim(0.001), claim(0.03), claim(0.04)])]
-    assert verdicts == [SUPPORTED, INCONCLUSIVE, INCONCLUSIVE]
 
 
 def test_a_seed_that_lacks_a_cell_is_left_out(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from ebreplicate.experiments.base import SUPPORTED, Claim
 from ebreplicate.experiments.judgement import (
     BETTER,
     NO_WORSE,
@@ -14,8 +15,10 @@ from ebreplicate.experiments.judgement import (
     agreement,
     gated,
     points_to,
+    settled,
     verdict,
 )
+from ebreplicate.lineage import Evidence
 from ebreplicate.stats import Contrast, Interval, holm, image_variance
 
 NI, SUP = Rule(NO_WORSE, 1.0), Rule(BETTER, 1.0)
@@ -221,3 +224,16 @@ def test_agreement_is_found_as_often_as_the_page_says():
     found = [share(0.85, 10, 3, 1.0, off) for off in (0, 1, 2, 3)]
     assert found == pytest.approx([0.96, 0.66, 0.12, 0.0], abs=0.035)
     assert share(0.08, 5, 5, 0.1, 0.0) == pytest.approx(0.89, abs=0.03)
+
+
+def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
+    """p of 0.001, 0.03 and 0.04: Holm gives 0.003, 0.06 and 0.06, so two are supported alone."""
+
+    def claim(name, mean, half):
+        evidence = Evidence("d", (), Interval(mean, half, 10), 0.0, "pp")
+        return Claim(name, "s", "s", "r", SUPPORTED, evidence, 10)
+
+    halves = [t.ppf(0.975, 9) / t.ppf(1 - p / 2, 9) for p in (0.001, 0.03, 0.04)]
+    found = settled([claim(name, 1.0, half) for name, half in zip("abc", halves, strict=True)], comparable=True)
+    assert [c.p_holm for c in found] == pytest.approx([0.003, 0.06, 0.06], rel=0.01)
+    assert [c.verdict for c in found] == [SUPPORTED, "supported alone", "supported alone"]

@@ -1,16 +1,14 @@
 """The six judged claims of docs/graph-tickets.md. No torch."""
 
-import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
-from ebreplicate.experiments.base import INCONCLUSIVE, Claim, by_seed
+from ebreplicate.experiments.base import Claim, by_seed
 from ebreplicate.experiments.gebt.runs import Grid, grid_of
-from ebreplicate.experiments.verdicts import at_least, greater, told_p
-from ebreplicate.lineage import Evidence, Traced, records_of
+from ebreplicate.experiments.verdicts import at_least, greater
+from ebreplicate.lineage import Traced
 from ebreplicate.plan.scale import Scale
-from ebreplicate.stats import Interval, holm, t_interval
+from ebreplicate.stats import Interval, t_interval
 
 PAPER = "You et al., AAAI 2022"
 LEVEL = 0.05
@@ -105,24 +103,7 @@ def interval(values: BySeed) -> Interval:
 
 
 def claims(scale: Scale, table: Any) -> list[Claim]:
-    """All six, in the order of the protocol, corrected as one family."""
-    return corrected(_each(scale, table))
-
-
-def corrected(found: list[Claim]) -> list[Claim]:
-    """The claims, decided ones at 5 % after Holm's correction over these claims; the others are inconclusive."""
-    out = []
-    for claim, p in zip(found, holm([told_p(c.evidence) for c in found]), strict=True):
-        if math.isnan(p):
-            out.append(claim)
-            continue
-        said = f"{claim.evidence}; p {p:.3g} after Holm over the six"
-        new = replace(claim, evidence=Evidence(said, records_of(claim.evidence)))
-        out.append(new if p < LEVEL else replace(new, verdict=INCONCLUSIVE))
-    return out
-
-
-def _each(scale: Scale, table: Any) -> list[Claim]:
+    """All six, in the order of the protocol. Holm's correction is over the item's claims (`judgement.settled`)."""
     grid = grid_of(scale)
     heaviest = joint_cells(grid, grid.weight_ratios[-1:])
     rule = (
