@@ -32,6 +32,9 @@ onstart:
         print(
             "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
         )
+    left_out = sum(without_images(s) for s in Plan(s for i in EXPERIMENTS for s in ASKED[SCALE, i]).runs.values())
+    if left_out and not (CPU_ONLY and SCALE == "paper"):
+        print(f"no ImageNet in {config['data']}/imagenet: {left_out} of its runs are left out (docs/imagenet.md)")
     manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
 

@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import machine
+from ebreplicate import __version__, machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.locking import BUSY, Busy
 from ebreplicate.training import interruption
@@ -49,8 +49,13 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="ebreplicate", description=__doc__)
-    sub = top.add_subparsers(dest="command", required=True)
+    top = argparse.ArgumentParser(
+        prog="ebreplicate",
+        description="Train, prune and compare: the stages of the early-bird tickets benchmark, one command each. "
+        "`snakemake` runs them all; docs/README.md lists the pages.",
+    )
+    top.add_argument("--version", action="version", version=f"ebreplicate {__version__}")
+    sub = top.add_subparsers(dest="command", metavar="COMMAND")
 
     search = sub.add_parser("search", help="train a dense network and keep what draws need")
     _training_options(search)
@@ -269,7 +274,8 @@ def _spec_text(args: argparse.Namespace) -> str:
         return str(args.spec)
     named = Path(args.results, "runs", args.command, Path(args.spec).name, "spec.json")
     try:
-        return regular_text(named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec))
+        path = named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec)
+        return regular_text(path / "spec.json" if path.is_dir() else path)  # a run's folder stands for its spec
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else e
         known = "neither JSON nor a readable file, nor the key of a run that was begun or planned in --results"
@@ -432,6 +438,9 @@ def main(argv: list[str] | None = None) -> int:
     memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
     at it". A bug is a traceback."""
     args = parser().parse_args(argv)
+    if args.command is None:
+        parser().print_help()
+        return 0
     for name in ("spec", "results", "data", "figures", "output", "other"):
         given = getattr(args, name, None)
         if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are

@@ -28,6 +28,8 @@ def clipped(text: str, length: int = 300) -> str:
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Build the error for a name that is not in `known`, with the nearest spelling first."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1) if isinstance(name, str) and len(name) < 200 else ()
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near: list[str] = []
+    if isinstance(name, str) and 0 < len(name) < 200:
+        near = difflib.get_close_matches(name, names, n=1) or [other for other in names if other.startswith(name)]
+    hint = f"did you mean {' or '.join(map(repr, near[:3]))}? " if near else ""
     return UserError(f"{kind}: unknown name {shown(name)}; {hint}known: {', '.join(names)}")

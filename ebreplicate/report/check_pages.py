@@ -1,19 +1,15 @@
 """What was made of the records: tables, figures, comparison and README, each against one made again."""
 
-import base64
-import io
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from ebreplicate import published
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.records import digest, figures_root
+from ebreplicate.report.drawing import same_drawing
 
 SUMS = "SHA256SUMS"
 
@@ -27,48 +23,6 @@ def published_problems() -> Iterator[str]:
         if name not in files or name not in sums or digest(files[name]) != sums[name]:
             again = f"if it is as printed: cd ebreplicate/published && sha256sum *.csv *.npz > {SUMS}"
             yield f"ebreplicate/published/{name}: not the file whose SHA-256 is in {SUMS}; {again}"
-
-
-IMAGE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]*)")
-HASHED = re.compile(r"(?<=[\"#])(?:[pmh]|C[0-9a-f]+_[0-9a-f]+_)[0-9a-f]{10}(?=[\")])")
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
-POINTS = 0.01
-"""Largest distance, in points (1/72 inch), between two coordinates that are the same to the eye."""
-LEVELS = 1
-"""Likewise of the levels (0 to 255) of two pixels."""
-
-
-def _pixels(payload: str) -> np.ndarray:
-    """Pixels of an embedded PNG, int16 (height, width, 4). How it is compressed depends on the version of zlib."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(base64.b64decode(payload))).convert("RGBA")
-    return np.asarray(image, np.int16)
-
-
-def _parts(svg: str) -> tuple[list[np.ndarray], list[str], np.ndarray]:
-    """Embedded images, the text between numbers, and the numbers. Hashed ids become their order of appearance."""
-    names: dict[str, str] = {}
-    images = [_pixels(payload) for payload in IMAGE.findall(svg)]
-    text = HASHED.sub(lambda found: names.setdefault(found[0], chr(0xE000 + len(names))), IMAGE.sub("", svg))
-    return images, NUMBER.split(text), np.array([float(n) for n in NUMBER.findall(text)])
-
-
-def same_drawing(one: str, other: str) -> bool:
-    """Whether two SVG texts of matplotlib show the same figure.
-
-    The last bits of a float depend on the processor's vector instructions (AVX2, AVX-512). They reach the file as the
-    last digit of a coordinate and as another hash in the id of a clip path or marker. Text, order and style must be
-    equal, coordinates to `POINTS`, pixels of embedded images to `LEVELS`.
-    """
-    if one == other:
-        return True
-    (images, text, numbers), (images2, text2, numbers2) = _parts(one), _parts(other)
-    shapes = [i.shape for i in images] == [i.shape for i in images2]
-    if text != text2 or not shapes:
-        return False
-    near = np.abs(numbers - numbers2) <= POINTS
-    return bool(near.all()) and all(np.abs(a - b).max() <= LEVELS for a, b in zip(images, images2, strict=True))
 
 
 def _scale_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
@@ -123,6 +77,8 @@ def _generated_problems(results: Path) -> Iterator[str]:
                 readme.rewrite(page, begin, end, table(results), check=True)
             except (UserError, ValueError) as e:
                 yield f"{page}: no text ({e})" if isinstance(e, ValueError) else str(e)
+    if checkout and readme.stale_figure(results.parent, results):
+        yield f"{results.parent / readme.FIGURE}: does not follow from the claims; run `python -m ebreplicate readme`"
 
 
 def page_problems(results: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The paper's numbers and claims beside ours: a table to compute with and a page to read."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
@@ -255,3 +256,22 @@ REDUCED = (
 
 def _reading(scale: Scale) -> str:
     return READING if scale.comparable else READING + REDUCED
+
+
+SCALES = ("paper", "quick")
+"""Scales that a first page may quote, the larger first; smoke says nothing about the paper."""
+NUMBERS = ("difference", "ci95_half", "bound", "n", "p", "p_holm")
+
+
+def read_claims(results: Path) -> Any:
+    """Claims of every scale that has been compared, as one frame with a column `scale`, the larger scale first."""
+    import pandas as pd
+
+    blank = {name: [""] for name in NUMBERS}
+    paths = {scale: results / "comparison" / f"{scale}_claims.csv" for scale in SCALES}
+    frames = [
+        pd.read_csv(path, keep_default_na=False, na_values=blank).assign(scale=scale)
+        for scale, path in paths.items()
+        if path.is_file()
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*CLAIM_COLUMNS, "scale"])

@@ -3,31 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import NOT_RUN
 from ebreplicate.plan.scale import load_scale
 from ebreplicate.records import Store, atomic_write
-from ebreplicate.report import compare, selection
+from ebreplicate.report import compare, headline, selection
+from ebreplicate.report.drawing import same_drawing
 from ebreplicate.report.markdown import between, markdown_table
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-SCALES = ("paper", "quick")
-"""Scales a README may quote, the weightier first; smoke says nothing about the paper."""
-NUMBERS = ("difference", "ci95_half", "bound", "n", "p", "p_holm")
 HEAD = [*compare.HEAD[:-1], "scale"]
-
-
-def _claims(results: Path, scale: str) -> Any:
-    """Claims of a scale that has been compared, as a frame with the scale's name; None of any other."""
-    import pandas as pd
-
-    path = results / "comparison" / f"{scale}_claims.csv"
-    if not path.is_file():
-        return None
-    return pd.read_csv(path, keep_default_na=False, na_values={n: [""] for n in NUMBERS}).assign(scale=scale)
 
 
 def results_table(results: Path) -> str:
@@ -35,12 +22,10 @@ def results_table(results: Path) -> str:
 
     Above it: how many claims of each scale are decided, alone and after correction.
     """
-    import pandas as pd
-
-    frames = [frame for scale in SCALES if (frame := _claims(results, scale)) is not None]
-    if not frames:
+    whole = compare.read_claims(results)
+    if whole.empty:
         return markdown_table(HEAD, [])
-    whole = pd.concat(frames, ignore_index=True)
+    frames = [whole[whole.scale == scale] for scale in whole.scale.unique()]
     ran = whole[whole.verdict != NOT_RUN].drop_duplicates("name")
     waiting = Counter(whole[~whole.name.isin(ran.name)].drop_duplicates("name")["item"])
     rows = [[_title(c.item), c.statement, *compare.claim_cells(c), c.scale] for c in ran.itertuples()]
@@ -59,7 +44,7 @@ def _title(item: str) -> str:
 def selection_tables(results: Path) -> str:
     """What choosing the best epoch adds, at every scale of which runs have finished."""
     parts = []
-    for name in SCALES:
+    for name in compare.SCALES:
         scale, store = load_scale(name), Store(results)
         if selection.effects(scale, store):
             parts.append(f"Scale `{name}`:\n\n{selection.table(scale, store)}")
@@ -79,14 +64,35 @@ def rewrite(page: Path, begin: str, end: str, content: str, check: bool = False)
 
 
 GENERATED: tuple[tuple[Path, str, str, Callable[[Path], str]], ...] = (
-    (Path("README.md"), BEGIN, END, results_table),
+    (Path("README.md"), "<!-- status: begin -->", "<!-- status: end -->", headline.status),
+    (Path("README.md"), "<!-- headline: begin -->", "<!-- headline: end -->", headline.table),
+    (Path("docs/results.md"), BEGIN, END, results_table),
     (Path("docs/statistics.md"), selection.BEGIN, selection.END, selection_tables),
 )
 """Pages of a project that hold a generated table: page, markers, and the table of a results folder."""
 
 
+FIGURE = Path("figures/headline.svg")
+"""The figure of the first screen."""
+
+
 def update(project: Path, results: Path, check: bool = False) -> None:
-    """Write the generated tables of a project's pages that are there; with `check`, raise UserError if one is stale."""
+    """Write the generated tables of a project's pages that are there, and the first screen's figure.
+
+    With `check`, raise UserError if one is stale.
+    """
     for page, begin, end, table in GENERATED:
         if (project / page).is_file():
             rewrite(project / page, begin, end, table(results), check)
+    if not (project / "README.md").is_file():
+        return
+    if not check:
+        atomic_write(project / FIGURE, headline.figure(results))
+    elif stale_figure(project, results):
+        raise UserError(f"{project / FIGURE}: does not follow from the claims; run `python -m ebreplicate readme`")
+
+
+def stale_figure(project: Path, results: Path) -> bool:
+    """Whether the first screen's figure is missing or shows other claims than the results have."""
+    path = project / FIGURE
+    return not path.is_file() or not same_drawing(path.read_text(), headline.figure(results).decode())

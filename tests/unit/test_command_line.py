@@ -10,6 +10,7 @@ import torch
 from helpers import TINY, tiny_search
 
 from ebreplicate import __main__ as cli
+from ebreplicate import __version__
 from ebreplicate.errors import UserError
 from ebreplicate.plan import scale
 from ebreplicate.plan.spec import Recipe, Retrain, Ticket, canonical, key
@@ -151,6 +152,28 @@ def test_an_installation_without_the_workflow_says_so(command, tmp_path, monkeyp
     assert err.startswith("error: scale: workflow/config is not beside this package")
     assert err.count("\n") == 1
     assert out == ""
+
+
+def test_without_arguments_there_is_help_and_the_version_can_be_asked_for(capsys):
+    assert cli.main([]) == 0
+    assert "search" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"ebreplicate {__version__}\n"
+
+
+def test_the_beginning_of_a_name_is_recognised(capsys):
+    assert cli.main(["plan", "--items", "fig1"]) == 2
+    assert "unknown name 'fig1'; did you mean 'fig1_existence'?" in capsys.readouterr().err
+
+
+def test_a_runs_folder_stands_for_its_spec(results, tmp_path):
+    folder = tmp_path / "elsewhere" / key(SEARCH)
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text(canonical(SEARCH))
+    assert run(results, "search", str(folder)) == 0
+    assert Store(results).done(SEARCH)
 
 
 def test_an_unknown_command_is_refused(capsys):

@@ -18,8 +18,9 @@ from ebreplicate.plan.keep import Keep
 from ebreplicate.plan.scale import load_scale
 from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
 from ebreplicate.records import Store, digest
-from ebreplicate.report import check_origin, check_pages, pipeline, readme
+from ebreplicate.report import check_origin, pipeline, readme
 from ebreplicate.report.check_pages import page_problems
+from ebreplicate.report.drawing import same_drawing
 from ebreplicate.report.verify import provenance_problems, run_problems, verify
 
 SEARCH = tiny_search()
@@ -331,7 +332,7 @@ def test_code_that_nobody_can_look_up_is_a_problem_except_on_stand_in_data(monke
 
 
 def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypatch):
-    few = {name: pipeline.EXPERIMENTS._targets[name] for name in ("fig1_existence", "table1_schedules")}
+    few = {name: pipeline.EXPERIMENTS._targets[name] for name in ("detector_study", "table1_schedules")}
     monkeypatch.setattr(pipeline.EXPERIMENTS, "_targets", few)
     results, quick = tmp_path / "results", load_scale("quick")
     (results / "runs").mkdir(parents=True)
@@ -340,7 +341,8 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     pipeline.compare(quick, results)
     figure = tmp_path / "figures" / "quick" / "table1_schedules.svg"
     pipeline.plot("table1_schedules", quick, results, figure)
-    page = tmp_path / "README.md"
+    page = tmp_path / "docs" / "results.md"
+    page.parent.mkdir()
     page.write_text(f"# A page\n{readme.BEGIN}\n{readme.END}\n")
     readme.update(tmp_path, results)
     assert list(page_problems(results)) == []
@@ -348,7 +350,7 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     text = figure.read_text()
     place = text.index("<path d=") + 12
     figure.write_text(text[:place] + "9" + text[place:])
-    for path in (page, results / "tables/quick/fig1_existence.csv", results / "comparison/quick.md"):
+    for path in (page, results / "tables/quick/detector_study.csv", results / "comparison/quick.md"):
         path.write_text(path.read_text().replace("not run", "agrees!", 1))
     sums = tmp_path / "published"
     shutil.copytree(published.FOLDER, sums)
@@ -361,10 +363,10 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     named = (
         "eb_table3_resnet18",
         "invented",
-        "quick/fig1",
+        "quick/detector_study",
         "quick.md",
         "table1_schedules.svg",
-        "README.md",
+        "docs/results.md",
         "better.png",
     )
     assert len(found) == len(named), found
@@ -376,9 +378,12 @@ def test_a_project_whose_pages_lost_their_tables_is_caught(tmp_path):
     (tmp_path / "results" / "runs").mkdir(parents=True)
     assert list(page_problems(tmp_path / "results")) == []  # anybody's page, beside anybody's results
     (tmp_path / "ebreplicate" / "published").mkdir(parents=True)
-    readme_lost, docs_lost = page_problems(tmp_path / "results")
-    assert "README.md: the markers" in readme_lost
-    assert "statistics.md: is not here" in docs_lost
+    status, headline, results, docs, figure = page_problems(tmp_path / "results")
+    assert "README.md: the markers <!-- status: begin -->" in status
+    assert "README.md: the markers <!-- headline: begin -->" in headline
+    assert "results.md: is not here" in results
+    assert "statistics.md: is not here" in docs
+    assert "headline.svg: does not follow from the claims" in figure
 
 
 def test_an_embedded_image_is_compared_by_its_pixels():
@@ -391,9 +396,9 @@ def test_an_embedded_image_is_compared_by_its_pixels():
         Image.new("L", (4, 4), colour).save(buffer, "png", compress_level=level)
         return f'<image xlink:href="data:image/png;base64,\n{base64.b64encode(buffer.getvalue()).decode()}"/>'
 
-    assert check_pages.same_drawing(svg(7, 1), svg(7, 9))
-    assert check_pages.same_drawing(svg(7, 1), svg(8, 1))  # a level of 255 is rounding
-    assert not check_pages.same_drawing(svg(7, 1), svg(9, 1))
+    assert same_drawing(svg(7, 1), svg(7, 9))
+    assert same_drawing(svg(7, 1), svg(8, 1))  # a level of 255 is rounding
+    assert not same_drawing(svg(7, 1), svg(9, 1))
 
 
 def drawing(nudge=0.0, y=2.0, label="seeds"):
@@ -415,19 +420,19 @@ def test_the_last_bits_of_another_processor_are_the_same_drawing():
     """Matplotlib names a clip path by a hash of its frame's floats, so their last bit changes ids all over the file."""
     ours, theirs = drawing(), drawing(nudge=1e-13)
     assert re.findall(r"url\(#(p\w+)\)", ours) != re.findall(r"url\(#(p\w+)\)", theirs)
-    assert check_pages.same_drawing(ours, theirs)
+    assert same_drawing(ours, theirs)
 
 
 @pytest.mark.parametrize("change", [{"y": 2.01}, {"label": "runs"}])
 def test_another_value_or_word_is_another_drawing(change):
-    assert not check_pages.same_drawing(drawing(), drawing(**change))
+    assert not same_drawing(drawing(), drawing(**change))
 
 
 def test_ids_are_compared_by_what_they_refer_to():
     clip = '<clipPath id="p0123456789"/><clipPath id="pabcdefabcd"/><path clip-path="url(#{})"/>'
     renamed = '<clipPath id="p1111111111"/><clipPath id="p2222222222"/><path clip-path="url(#{})"/>'
-    assert check_pages.same_drawing(clip.format("p0123456789"), renamed.format("p1111111111"))
-    assert not check_pages.same_drawing(clip.format("p0123456789"), renamed.format("p2222222222"))
+    assert same_drawing(clip.format("p0123456789"), renamed.format("p1111111111"))
+    assert not same_drawing(clip.format("p0123456789"), renamed.format("p2222222222"))
 
 
 def test_what_verify_cannot_see(store):

@@ -94,6 +94,15 @@ def test_a_home_folder_is_the_users(tmp_path):
     assert not (tmp_path / "~").exists()
 
 
+def test_without_imagenet_its_runs_are_left_out_and_the_item_is_made_of_the_rest(tmp_path):
+    arguments = ["-n", "--cores", "1", "--quiet", "rules", "--", "results/tables/paper/table3_imagenet.csv"]
+    assert planned(read(linked(tmp_path), *arguments).stdout) == {"tabulate": 1}
+    (tmp_path / "data" / "imagenet" / "train").mkdir(parents=True)
+    jobs = planned(read(tmp_path, *arguments).stdout)
+    assert jobs["search"] > 0
+    assert jobs["retrain"] > 0
+
+
 def test_snakemake_works_in_another_directory(tmp_path):
     work = tmp_path / "work"
     work.mkdir()

@@ -103,6 +103,13 @@ def needs(stage):
     return inputs
 
 
+def without_images(spec):
+    """Whether a run cannot train here because ImageNet, which nobody can download for it, is not in the data folder.
+    Tables show such runs as not run."""
+    folder = Path(config["data"], "imagenet", "train")
+    return root_of(spec).dataset == "imagenet" and not folder.is_dir() and not Path(record_of(spec)).is_file()
+
+
 def order_of(wildcards):
     """Priority of a training, for a run with a time limit: earlier seeds first, then VGG16, ten classes, and what ends a
     figure before what begins another. Not positive, so that tables and figures are made as soon as they can be."""
@@ -124,7 +131,7 @@ def records_of(wildcards):
     asked = ASKED[scale, item]
     if item in EXPERIMENTS.parts and not asked:
         raise WorkflowError(f"{item}: nothing of it is run at scale {scale!r} (workflow/config/items)")
-    return [record_of(s) for s in Plan(asked).runs.values() if not isinstance(s, Ticket)]
+    return [record_of(s) for s in Plan(asked).runs.values() if not isinstance(s, Ticket) and not without_images(s)]
 
 
 def on_cpu(scale):

@@ -1,0 +1,120 @@
+"""The first screen: the claims that answer "do early-bird tickets replicate?", as a table, a sentence and a figure.
+
+All three are made from the comparisons' claims, so that `verify` can make them again.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ebreplicate.experiments.base import NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.report.compare import read_claims
+from ebreplicate.report.markdown import markdown_table
+from ebreplicate.stats import ENOUGH
+
+CLAIMS = {
+    "p2-early-as-good-as-final": "Early tickets are as good as final ones (VGG16)",
+    "p3-early-mask-as-good": "The early mask is as good as the final mask (VGG16)",
+    "p4-eb-train-matches-dense": "EB Train matches dense training (VGG16)",
+    "p5-eb-train-matches-slimming": "EB Train matches network slimming (VGG16)",
+    "p6-masks-settle-before-decay": "Masks settle before the learning rate falls (VGG16)",
+    "gebt-early-edges": "Graphs pruned early train as well as those pruned late",
+    "gebt-joint-early": "Joint tickets (graph and weights): early ones are as good as late ones",
+    "gebt-90-percent": "90 % of a GCN's weights can go, mask applied",
+    "tickets-beat-reinit": "Winning tickets beat the same masks with random weights",
+    "rigl-mnist-beats-static": "RigL beats a fixed random mask (MNIST)",
+}
+"""Claims by name, in the order they are shown, each with its short form."""
+TITLE_CLAIM = "p2-early-as-good-as-final"
+FAMILIES = (("gebt", "graph tickets"), ("lottery_tickets", "lottery tickets"), ("rigl_mnist", "RigL on MNIST"))
+"""Items whose claims are counted in the second sentence, with what they are called there."""
+HEAD = ["claim", "scale", "effect (95 % CI)", "bound", "n", "verdict"]
+
+
+def chosen(results: Path) -> Any:
+    """The claims of the first screen: a frame with a row for each of `CLAIMS`, from the largest scale that ran it."""
+    import pandas as pd
+
+    whole = read_claims(results)
+    mine = whole[whole.name.isin(CLAIMS)]
+    ran = mine[mine.verdict != NOT_RUN]
+    once = pd.concat([ran, mine]).drop_duplicates("name")
+    return once.sort_values("name", key=lambda names: names.map([*CLAIMS].index), ignore_index=True)
+
+
+def effect_of(row: Any) -> str:
+    """Effect and half-width of its interval, with the unit; a dash where nothing has an interval."""
+    if row.verdict == NOT_RUN or row.n < ENOUGH or row.difference != row.difference:
+        return "-"
+    return f"{row.difference:+.2f} ± {row.ci95_half:.2f} {row.unit}"
+
+
+def table(results: Path) -> str:
+    """One row a claim of the first screen."""
+    rows = []
+    for row in chosen(results).itertuples():
+        bound = "-" if row.bound != row.bound else f"{row.bound:g}"
+        scale = "-" if row.verdict == NOT_RUN else row.scale
+        rows.append([CLAIMS[row.name], scale, effect_of(row), bound, str(row.n or "-"), f"**{row.verdict}**"])
+    return markdown_table(HEAD, rows)
+
+
+def _counted(claims: Any) -> str:
+    """How many claims of an item are supported, not supported, and open."""
+    verdicts = claims.verdict.astype(str)
+    good, bad = verdicts.str.startswith(SUPPORTED).sum(), verdicts.str.startswith(NOT_SUPPORTED).sum()
+    rest = len(claims) - good - bad
+    parts = [(good, "supported"), (bad, "not supported"), (rest, "open")]
+    return ", ".join(f"{n} {word}" for n, word in parts if n)
+
+
+def status(results: Path) -> str:
+    """Two sentences: the title claim on convolutional networks, and what else has been judged."""
+    whole = read_claims(results)
+    title = chosen(results)
+    title = title[title.name == TITLE_CLAIM]
+    open_yet = title.empty or title.verdict.iloc[0] == NOT_RUN
+    if open_yet:
+        first = (
+            "Do early-bird tickets replicate? On convolutional networks this is not decided yet: the rules and runs of "
+            "twelve claims are fixed ([statistics](docs/statistics.md)), and have not been run yet."
+        )
+    else:
+        row = next(title.itertuples())
+        first = (
+            f"Do early-bird tickets replicate? On VGG16 at the reduced scale: early minus final ticket "
+            f"{effect_of(row)} (n = {row.n}), **{row.verdict}**."
+        )
+    ran = whole[whole.verdict != NOT_RUN]
+    found = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
+    told = [f"{name} ({_counted(claims)})" for name, claims in found if len(claims)]
+    second = f" At the papers' own scale, claims judged so far: {'; '.join(told)}." if told else ""
+    return f"\n**Status.** {first}{second}\n\n"
+
+
+def figure(results: Path) -> bytes:
+    """A forest plot of the claims with an interval in points of accuracy: effect, 95 % interval, and bound."""
+    from ebreplicate import style
+
+    plt = style.use()
+    rows = [r for r in chosen(results).itertuples() if r.unit == "pp" and effect_of(r) != "-"]
+    figure, axis = plt.subplots(figsize=(8.4, 0.9 + 0.42 * max(1, len(rows))))
+    colours = {SUPPORTED: style.COLOURS[2], NOT_SUPPORTED: style.COLOURS[1]}
+    for y, row in enumerate(reversed(rows)):
+        colour = next((c for word, c in reversed(colours.items()) if row.verdict.startswith(word)), "0.35")
+        axis.errorbar(row.difference, y, xerr=row.ci95_half, fmt="o", color=colour, capsize=3)
+        axis.plot([row.bound] * 2, [y - 0.3, y + 0.3], color="0.2", lw=1.2, ls="--")
+        note = f"{row.verdict}, n = {row.n}"
+        axis.annotate(
+            note, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize="x-small", color=colour
+        )
+    axis.set_yticks(range(len(rows)), [CLAIMS[r.name] for r in reversed(rows)], fontsize="small")
+    axis.set_ylim(-0.6, max(1, len(rows)) - 0.4)
+    axis.axvline(0, color="0.6", lw=0.8)
+    axis.set_xlabel("difference in test accuracy (percentage points), mean over seeds and 95 % interval; dashed: bound")
+    if not rows:
+        style.not_run(axis)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return buffer.getvalue()
