@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ebreplicate import published
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, Cell, Claim, by_seed, interval
+from ebreplicate.experiments.base import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim, by_seed, interval
 from ebreplicate.experiments.rigl_mnist import costs
+from ebreplicate.experiments.rigl_mnist.runs import DATASET, MODEL
 from ebreplicate.experiments.verdicts import Judged, at_least, greater
 from ebreplicate.lineage import Evidence, records_of
 from ebreplicate.plan.scale import Scale
@@ -123,6 +124,9 @@ def measured_cells(table: Any) -> Iterator[Cell]:
                 judged.tolerance,
                 note=judged.note,
                 imprecise=judged.imprecise,
+                model=MODEL,
+                dataset=DATASET,
+                method=method,
             )
 
 
@@ -166,8 +170,8 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     cheapest = min(printed(m, "inference_flops") for m in RIVALS)
     over = "difference within a seed, t-interval over seeds"
 
-    def claim(name: str, statement: str, rule: str, judged: Judged) -> Claim:
-        return Claim(f"rigl-mnist-{name}", statement, PAPER, rule, *judged)
+    def claim(name: str, statement: str, rule: str, judged: Judged, kind: str = ACCURACY) -> Claim:
+        return Claim(f"rigl-mnist-{name}", statement, PAPER, rule, *judged, kind=kind)
 
     def better(arm: str, what: str) -> Judged:
         difference = _paired(table, (arm, last), ("rigl", last))
@@ -201,6 +205,7 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
             "The network that RigL leaves needs fewer inference FLOPs than the cheapest of SBP, L0 and VIB.",
             "VIB's printed kFLOP minus ours (2 x non-zero weights without dead parts); supported if above zero",
             _at_paper_scale(scale, _careful(table, cheaper, "rigl")),
+            COST,
         ),
         claim(
             "plus-no-worse",
