@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.base import Claim
+from ebreplicate.experiments.rigl_mnist.table import full_sizes
 from ebreplicate.graphs.costs import of_run
 from ebreplicate.graphs.names import ARMS, GRAPHS
+from ebreplicate.models import FULLY_CONNECTED
 from ebreplicate.plan.plan import Plan
 from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import GraphTickets, Recipe, Retrain, Search, Spec, Ticket, Training
+from ebreplicate.plan.spec import GraphTickets, Recipe, Retrain, Search, Sparse, Spec, Ticket, Training
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import pipeline
 
@@ -112,7 +115,25 @@ def write(
         if isinstance(spec, Retrain) and spec.ticket.at in ("eb", "epi") and emergence(spec.ticket) is None:
             outcome = Outcome(None, "no-ticket")
         if outcome is not None:
-            store.write(spec, trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome)))
+            record = trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome))
+            if isinstance(spec, Sparse) and spec.model in FULLY_CONNECTED:
+                record["metrics"] |= compact(spec)
+            store.write(spec, record)
+
+
+def compact(spec: Sparse) -> dict[str, Any]:
+    """Metrics that a fully connected sparse network has besides: a tenth of the weights, none of its units dead."""
+    sizes = full_sizes(spec)
+    weights = sum(a * b // 10 for a, b in pairwise(sizes))
+    counts = {"nnz": weights, "compact_nnz": weights, "stable_nnz": weights, "compact_bytes": 4 * weights}
+    return {
+        **counts,
+        "density": dict.fromkeys("abc", 0.1),
+        "architecture": [*sizes],
+        "stable_architecture": [*sizes],
+        "mask_updates": 3,
+        "input_connections": {"start": [1] * sizes[0], "end": [2] * sizes[0]},
+    }
 
 
 def graph_run(
