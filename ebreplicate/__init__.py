@@ -3,13 +3,11 @@
 `ebreplicate.pruning` is a library for networks of one's own; `load_ticket` gives the networks that finished runs made.
 """
 
-from typing import Any
-
 __version__ = "0.1.0"
 __all__ = ["load_ticket"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "load_ticket":  # not before it is used: planning imports no torch
         from ebreplicate.stages.trained import load_ticket
 

@@ -94,7 +94,7 @@ def test_code_in_somebody_elses_repository_has_no_commit(tmp_path, monkeypatch):
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "theirs")
     copy = copied_checkout(tmp_path / "unpacked" / "ebreplicate")
     monkeypatch.setattr(provenance, "git", copy.git)
-    assert git(copy.ROOT, "rev-parse", "HEAD") != ""  # git itself would answer there
+    assert git(tmp_path / "unpacked", "rev-parse", "HEAD") != ""  # git itself would answer there
     assert provenance.code() == (None, None)
 
 

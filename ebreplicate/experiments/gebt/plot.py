@@ -116,7 +116,9 @@ def existence(scale: Scale, table: Any) -> Any:
 def _published_draws(
     axis: Any, figure: str, graph: str, grid: Grid, ratio: float, colour: str, **where: float
 ) -> list[float]:
-    """Points of a printed figure at the draws of the grid, hollow."""
+    """Points of a printed figure at the draws of the grid, hollow; none of a graph that the paper does not have."""
+    if graph not in PRINTED:
+        return []
     rows = points(figure)
     rows = rows[
         (rows.dataset == PRINTED[graph]) & (rows.metric == "retrain_acc_%") & (abs(rows.p_graph - ratio) < 1e-9)
@@ -253,7 +255,7 @@ def _emergence(axis: Any, scale: Scale, grid: Grid, table: Any, graph: str) -> N
         from ebreplicate.experiments.gebt.arithmetic import figure6
 
         printed = figure6()
-        printed = printed[(printed.dataset == PRINTED[graph]) & printed.derived_emergence_epoch.notna()]
+        printed = printed[(printed.dataset == PRINTED.get(graph)) & printed.derived_emergence_epoch.notna()]
         for weight_ratio, colour in ((0.0, "0.25"), (0.9, style.COLOURS[2])):
             own = printed[abs(printed.p_weight - weight_ratio) < 1e-9]
             axis.plot(own.p_graph, own.derived_emergence_epoch, color=colour, marker="o", **HOLLOW)
@@ -308,7 +310,7 @@ def _published_costs(axis: Any, graph: str, cost: str) -> list[float]:
     from ebreplicate.experiments.gebt.arithmetic import figure6
 
     printed = figure6()
-    printed = printed[(printed.dataset == PRINTED[graph])]
+    printed = printed[(printed.dataset == PRINTED.get(graph))]
     printed = printed[printed.cost_unit == ("G training" if cost == "training_macs" else "M inference")]
     colours = {"random": "0.45", "sgcn": style.COLOURS[3], "geb": style.COLOURS[0], "joint": style.COLOURS[2]}
     for method, theirs in METHODS.items():
