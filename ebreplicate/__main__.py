@@ -31,7 +31,8 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
     )
     parser.add_argument("--results", default="results", help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    device = os.environ.get("EBREPLICATE_DEVICE", "auto")
+    parser.add_argument("--device", default=device, help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this run (default: 1)")
     parser.add_argument(
         "--time-limit",

@@ -79,10 +79,21 @@ shell.prefix("set -euo pipefail; trap '' TERM; ")
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.path.expandvars("$PATH")]))
 
 
+# Settings that change no number are not in the jobs' lines, which would make Snakemake repeat finished jobs.
+if config["data"] != "data":
+    os.environ.update(EBREPLICATE_DATA=config["data"])
+os.environ.update(EBREPLICATE_DEVICE=config["device"])
+
+
 wildcard_constraints:
     run=r"[A-Za-z0-9.\-]+",
     scale=r"[a-z0-9]+",
     item=r"\w+",
+
+
+def results_root(wildcards):
+    """Params function: where the package reads and writes results."""
+    return RESULTS
 
 
 def record_of(spec):

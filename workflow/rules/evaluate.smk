@@ -18,11 +18,12 @@ rule tabulate:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
+        results=results_root,
         title=lambda w: experiment(w).title,
         caption=lambda w: experiment(w).caption,
     shell:
-        "python -m ebreplicate tabulate {wildcards.item} --scale {wildcards.scale} --results {config[results]} "
-        "--data {config[data]:q} {params.overrides} 2> >(tee {log} >&2)"
+        "python -m ebreplicate tabulate {wildcards.item} --scale {wildcards.scale} --results {params.results} "
+        "{params.overrides} 2> >(tee {log} >&2)"
 
 
 rule plot:
@@ -42,10 +43,11 @@ rule plot:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
+        results=results_root,
         title=lambda w: experiment(w).title,
         caption=lambda w: experiment(w).caption,
     shell:
-        "python -m ebreplicate plot {wildcards.item} --scale {wildcards.scale} --results {config[results]} "
+        "python -m ebreplicate plot {wildcards.item} --scale {wildcards.scale} --results {params.results} "
         "{params.overrides} --output {output} 2> >(tee {log} >&2)"
 
 
@@ -72,6 +74,7 @@ rule compare:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
+        results=results_root,
     shell:
-        "python -m ebreplicate compare --scale {wildcards.scale} --results {config[results]} {params.overrides} "
+        "python -m ebreplicate compare --scale {wildcards.scale} --results {params.results} {params.overrides} "
         "2> >(tee {log} >&2)"
