@@ -53,8 +53,9 @@ def table(results: Path) -> str:
     """One row a claim of the first screen."""
     rows = []
     for row in chosen(results).itertuples():
-        bound = "-" if row.bound != row.bound else f"{row.bound:g}"
-        scale = "-" if row.verdict == NOT_RUN else row.scale
+        ran = row.verdict != NOT_RUN
+        bound = f"{row.bound:g}" if ran and row.bound == row.bound else "-"
+        scale = row.scale if ran else "-"
         rows.append([CLAIMS[row.name], scale, effect_of(row), bound, str(row.n or "-"), f"**{row.verdict}**"])
     return markdown_table(HEAD, rows)
 
@@ -111,7 +112,10 @@ def figure(results: Path) -> bytes:
     axis.set_yticks(range(len(rows)), [CLAIMS[r.name] for r in reversed(rows)], fontsize="small")
     axis.set_ylim(-0.6, max(1, len(rows)) - 0.4)
     axis.axvline(0, color="0.6", lw=0.8)
-    axis.set_xlabel("difference in test accuracy (percentage points), mean over seeds and 95 % interval; dashed: bound")
+    axis.set_xlabel("difference in test accuracy (percentage points)", fontsize="small")
+    style.stamp(
+        figure, "mean over seeds and 95 % confidence interval; dashed: the bound that the interval is held against"
+    )
     if not rows:
         style.not_run(axis)
     buffer = io.BytesIO()

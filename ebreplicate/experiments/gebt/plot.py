@@ -285,7 +285,11 @@ def tradeoff(scale: Scale, table: Any) -> Any:
         row[0].set_ylabel("test accuracy (%)")
     _shared_legend(figure, axes.flat, 3)
     hollow = "; hollow: the paper, single runs" if scale.comparable else ""
-    seeds = base.count(grid.seeds, "seed")
+    points_run = table[table.accuracy.notna()].groupby(["graph", "method", "p_graph", "p_weight", "arm"], dropna=False)
+    counts = sorted({int(n) for n in points_run.seed.nunique()})
+    seeds = (
+        f"{counts[0]} to {grid.seeds} seeds" if counts and counts[0] < grid.seeds else base.count(grid.seeds, "seed")
+    )
     style.stamp(
         figure, f"scale {scale.name}, mean over {seeds}, last epoch; a point a fraction of edges removed{hollow}"
     )
