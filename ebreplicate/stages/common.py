@@ -14,16 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate import cost
+from ebreplicate.catalog import INFO
+from ebreplicate.data import arrays as datasets
+from ebreplicate.data.folders import FolderData
 from ebreplicate.errors import UserError
+from ebreplicate.files import atomic_write
 from ebreplicate.models import build
 from ebreplicate.models.common import Network, initialised
-from ebreplicate.plan import spec as specs
-from ebreplicate.records import CHECKPOINT, Store, atomic_write
-from ebreplicate.training import data as datasets
-from ebreplicate.training import distributed, lowprecision, snapshots
+from ebreplicate.specs import spec as specs
+from ebreplicate.store import snapshots
+from ebreplicate.store.store import CHECKPOINT, Store
+from ebreplicate.training import distributed, lowprecision
 from ebreplicate.training.averaging import WeightAverage
-from ebreplicate.training.datasets import INFO
-from ebreplicate.training.folder import FolderData
 from ebreplicate.training.loop import State, StepHook
 from ebreplicate.training.unseen import CORRECT, accuracies, correct_images
 from ebreplicate.training.validation import Validation

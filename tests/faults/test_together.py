@@ -11,7 +11,7 @@ import psutil
 import pytest
 from snake import ROOT, linked, snakemake
 
-from ebreplicate.locking import BUSY
+from ebreplicate.store.locks import BUSY
 from faults.suite import SEARCH, fault, ok, same, training
 from faults.test_kills import undone
 

@@ -18,11 +18,11 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 from ebreplicate import cost, stages
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Search, Ticket, key
 from ebreplicate.pruning import bn_widths, global_mask, shrink
-from ebreplicate.records import Store
-from ebreplicate.stages import common, retraining
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Search, Ticket, key
+from ebreplicate.stages import common, retrain
+from ebreplicate.store.store import Store
 
 # The rate all but vanishes after two epochs, so the masks settle: the ticket emerges at 6, when the empty mask of the
 # untrained network and that of the first epoch have left the queue.
@@ -183,10 +183,9 @@ def test_inherit_starts_from_the_weights_of_the_draw_epoch_and_reinit_from_fresh
     dense.load_state_dict(torch.load(path, weights_only=True))
     ours = shrink(dense, stages.load_mask(ticket, store, N))
 
-    inherited = retraining._ticket_network(Retrain(ticket), store, drawn, 5, NOWHERE, CPU)
+    inherited = retrain._ticket_network(Retrain(ticket), store, drawn, 5, NOWHERE, CPU)
     fresh, again, other = (
-        retraining._ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed, NOWHERE, CPU)
-        for seed in (5, 5, 6)
+        retrain._ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed, NOWHERE, CPU) for seed in (5, 5, 6)
     )
 
     assert same(inherited, ours)
@@ -227,7 +226,7 @@ def test_a_retrain_sees_other_batches_than_its_search(store, monkeypatch):
         seeds.append(seed)
         raise Interrupt
 
-    monkeypatch.setattr("ebreplicate.stages.retraining.fit", fit)
+    monkeypatch.setattr("ebreplicate.stages.retrain.fit", fit)
     ticket, recipe = Ticket(SEARCH, 0.5, 1), replace(TINY, lr=0.2)
     stages.draw(ticket, store)
     for seed in (None, SEARCH.seed, 4):
@@ -245,7 +244,7 @@ def test_best_and_its_epoch_are_trained_once(store, monkeypatch):
     stages.draw(named.ticket, store)
     trained = stages.retrain(numbered, store, NOWHERE, CPU)
 
-    monkeypatch.setattr("ebreplicate.stages.retraining.fit", None)
+    monkeypatch.setattr("ebreplicate.stages.retrain.fit", None)
     record = stages.retrain(named, store, NOWHERE, CPU)
 
     assert record["trained_as"] == store.read(named)["trained_as"] == key(numbered)
@@ -326,8 +325,8 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
     resumed = Store(tmp_path)
     run = functools.partial(stages.search, SEARCH, resumed, NOWHERE, CPU, Keep({1}, {0.5}))
     with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.stages.dense.Progress", interrupting)
-        patch.setattr("ebreplicate.stages.dense.Checkpoint", functools.partial(common.Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.stages.search.Progress", interrupting)
+        patch.setattr("ebreplicate.stages.search.Checkpoint", functools.partial(common.Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             run()
     folder, whole = resumed.folder(SEARCH), store.folder(SEARCH)
@@ -335,7 +334,7 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
     assert not resumed.done(SEARCH)
 
     epochs = []
-    monkeypatch.setattr("ebreplicate.stages.dense.Progress", lambda _: lambda state: epochs.append(state.epoch))
+    monkeypatch.setattr("ebreplicate.stages.search.Progress", lambda _: lambda state: epochs.append(state.epoch))
     record = run()
 
     assert epochs == [5, 6, 7, 8]
