@@ -215,7 +215,7 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, plan
 
     from ebreplicate import stages
     from ebreplicate.specs.keep import Keep
-    from ebreplicate.store.store import ReadOnlyStore
+    from ebreplicate.store.store import Store
     from ebreplicate.training import distributed
     from ebreplicate.training.device import hold, slot, tune_allocator
 
@@ -234,7 +234,7 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, plan
         return
     with slot(args.device) as device, distributed.group(device):
         if not distributed.leads():
-            store = ReadOnlyStore(args.results)
+            store = Store(args.results, writes=False)
         if args.command == "search":
             keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
             stages.search(spec, store, root, device, keep | planned)

@@ -1,8 +1,8 @@
 """The stages of the method, composed from the pieces: search, draw, retrain, sparse. Each leaves one record."""
 
-from ebreplicate.stages.common import load_mask, load_scores, network
 from ebreplicate.stages.draw import draw, have_drawn
 from ebreplicate.stages.graph_tickets import graph_tickets
+from ebreplicate.stages.inputs import load_mask, load_scores, network
 from ebreplicate.stages.retrain import retrain
 from ebreplicate.stages.search import search
 from ebreplicate.stages.sparse import sparse

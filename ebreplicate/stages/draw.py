@@ -19,12 +19,12 @@ from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.pruning.weights import density, pack, split_weights, weight_counts
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.common import load_mask, load_scores, load_taylor, needed, network, save_array, shape
+from ebreplicate.stages.inputs import load_mask, load_scores, load_taylor, needed, network, shape
 from ebreplicate.stages.rebuild import have_taylor, load_weights
+from ebreplicate.stages.record import save_array, save_record
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store
 from ebreplicate.training.device import threads
-from ebreplicate.training.provenance import provenance
 
 
 def draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
@@ -167,14 +167,7 @@ def draw(
         more, ledger = facts(spec, context.dense(), mask, found, epoch)
         metrics |= rescued | more
     ledger["seconds"] = round(time.perf_counter() - began, 3)
-    record = {
-        "status": "ok" if epoch is not None else "no-ticket",
-        "metrics": metrics,
-        "cost": ledger,
-        "provenance": provenance(spec, torch.device("cpu"), started),
-    }
-    store.write(spec, record)
-    return record
+    return save_record(spec, store, "ok" if epoch is not None else "no-ticket", metrics, ledger, started)
 
 
 def have_drawn(spec: specs.Ticket, store: Store, root: Path, device: str = "cpu") -> None:

@@ -21,8 +21,8 @@ from ebreplicate.graphs.training import Dropout, Outcome, Trainer, pretrained, s
 from ebreplicate.interrupt import Interrupted
 from ebreplicate.pruning.graph import GraphEarlyBird, emergence, random_edges, tied_share
 from ebreplicate.specs import spec as specs
+from ebreplicate.stages.record import save_record
 from ebreplicate.store.store import Store
-from ebreplicate.training.provenance import provenance
 
 
 def graph_tickets(spec: specs.GraphTickets, store: Store, root: Path) -> dict[str, Any]:
@@ -33,14 +33,9 @@ def graph_tickets(spec: specs.GraphTickets, store: Store, root: Path) -> dict[st
     started, clock = time.time(), time.perf_counter()
     found = run(spec, load(spec.dataset, root))
     seconds = round(time.perf_counter() - clock, 3)
-    record = {
-        "status": "ok" if found.finite else "diverged",
-        "metrics": found.metrics,
-        "cost": {**costs.of_run(spec, found.metrics["epoch"]), "seconds": seconds},
-        "provenance": provenance(spec, torch.device("cpu"), started),
-    }
-    store.write(spec, record, found.history)
-    return record
+    status = "ok" if found.finite else "diverged"
+    cost = {**costs.of_run(spec, found.metrics["epoch"]), "seconds": seconds}
+    return save_record(spec, store, status, found.metrics, cost, started, history=found.history)
 
 
 @dataclass

@@ -15,8 +15,11 @@ from ebreplicate.models.common import Network
 from ebreplicate.pruning.surgery import prunable_scores
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.common import Checkpoint, hooks_of, load_data, load_scores, needed, network, save_array
+from ebreplicate.stages.checkpoint import Checkpoint
+from ebreplicate.stages.inputs import load_data, load_scores, needed, network
+from ebreplicate.stages.record import save_array
 from ebreplicate.stages.search import fitting, rows_of
+from ebreplicate.stages.training import hooks_of
 from ebreplicate.store import locks, snapshots
 from ebreplicate.store.merging import checked_run
 from ebreplicate.store.store import Store

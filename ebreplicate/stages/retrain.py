@@ -14,28 +14,14 @@ from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.common import (
-    Checkpoint,
-    averaged_metrics,
-    hooks_of,
-    load_data,
-    load_mask,
-    metrics_of,
-    needed,
-    network,
-    seen,
-    status_of,
-    unseen_metrics,
-    validated_metrics,
-    validations,
-)
 from ebreplicate.stages.draw import have_drawn
+from ebreplicate.stages.inputs import load_mask, needed, network
 from ebreplicate.stages.rebuild import load_weights
+from ebreplicate.stages.record import save_record
+from ebreplicate.stages.training import Run, hooks_of, unseen_metrics
 from ebreplicate.store.store import Store
-from ebreplicate.training.loop import fit
 from ebreplicate.training.masking import MaskWeights
-from ebreplicate.training.observers import KeepWeights, Progress
-from ebreplicate.training.provenance import provenance
+from ebreplicate.training.observers import KeepWeights
 
 RETRAIN_SEED = 10_000
 """Added to the seed of a retrain, so that it sees other batches, and `reinit` other weights, than its search."""
@@ -69,7 +55,7 @@ def _starting_weights(spec: specs.Retrain, store: Store, epoch: int, root: Path,
     return load_weights(dense, ticket.search, spec.rewind, store, root, device) if spec.rewind else dense
 
 
-def _ticket_network(
+def ticket_network(
     spec: specs.Retrain, store: Store, drawn: dict[str, Any], seed: int, root: Path, device: torch.device
 ) -> Network:
     """The network a retrain starts from: shrunk by a mask over channels, dense under a mask over weights."""
@@ -82,14 +68,14 @@ def _ticket_network(
     return shrink(dense, load_mask(spec.ticket, store, sum(bn_widths(dense))))
 
 
-def _masking(spec: specs.Retrain, store: Store, model: nn.Module) -> list[MaskWeights]:
+def masking_of(spec: specs.Retrain, store: Store, model: nn.Module) -> list[MaskWeights]:
     """The hook that keeps pruned weights at zero, for a ticket over weights."""
     if not spec.ticket.over_weights:
         return []
     return [MaskWeights(load_mask(spec.ticket, store, sum(weight_counts(model))))]
 
 
-def _check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
+def check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
     """Non-zero prunable weights after training. Raises RuntimeError if a pruned one moved: no result may rest on it."""
     for hook in hooks:
         stray = stray_weights(model, hook.mask)
@@ -98,7 +84,7 @@ def _check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
     return {"nonzero_weights": sum(int(w.count_nonzero()) for w in prunable(model))} if hooks else {}
 
 
-def _twin(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
+def equivalent_run(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
     """Record of the same training asked for by another name ("best", "eb", "epi" against the epoch it is)."""
     if spec.ticket.after is not None:
         return None  # a later round has one name
@@ -115,7 +101,11 @@ def _twin(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | Non
 def retrain(
     spec: specs.Retrain, store: Store, root: Path, device: torch.device, keep: Keep | None = None
 ) -> dict[str, Any]:
-    """Train a drawn ticket; leave accuracy and the whole cost: search, draw and retrain."""
+    """Train a drawn ticket; save accuracy and the whole cost: search, draw and retrain.
+
+    `keep`: the epochs whose weights are saved. Returns the record: of a search that gave no ticket, "no-ticket"; of a
+    training that has been run under another name, that one's results and `trained_as`.
+    """
     started = time.time()
     drawn = needed(spec.ticket, store)
     epoch = drawn["metrics"]["epoch"]
@@ -123,54 +113,36 @@ def retrain(
     if drawn["status"] != "ok" or epoch is None or nothing_left:
         return _without_training(spec, store, started, _final_ticket(spec, store, root, device))
     keep = keep or Keep()
-    # A twin's folder holds its own weights; whoever needs this run's trains it.
-    twin = None if keep.epochs else _twin(spec, store, epoch)
-    if twin is not None:
-        cost_now = _total_cost(spec, twin["cost"]["retrain_flops"], drawn) | _measured(twin["cost"])
-        record = {k: twin[k] for k in ("status", "metrics", "provenance")}
-        record = {**record, "cost": cost_now, "trained_as": twin.get("trained_as", twin["key"])}
-        store.write(spec, record)
-        return record
-    seed = RETRAIN_SEED + (spec.ticket.search.seed if spec.seed is None else spec.seed)
-    data = load_data(spec.ticket.search, root, device)
-    model = _ticket_network(spec, store, drawn, seed, root, device).to(device)
-    masking = _masking(spec, store, model)
-    validating = validations(spec.ticket.search, data, spec.precision)
-    hooks = [*hooks_of(spec.recipe, spec.precision, seed), *masking, *validating]  # masked before they are evaluated
-    checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
-    resume = checkpoint.load()
-    keeper = KeepWeights(store.folder(spec) / "weights", Keep(keep.epochs), [], best=False)
-    with cost.Ledger(device) as ledger:
-        state = fit(
-            model,
-            data,
-            _recipe(spec, store, drawn),
-            seed=seed,
-            start=epoch if spec.schedule == "continue" else 0,
-            precision=spec.precision,
-            observers=[keeper, Progress(specs.key(spec))],
-            hooks=hooks,
-            resume=resume,
-            checkpoint=checkpoint.save,
-        )
-    count, epochs = spec.ticket.search.train_images, len(state.history)
-    forward = drawn["cost"]["forward_flops"]
-    retrained = {c: cost.training_flops(f, count, epochs) for c, f in forward.items()}
-    folder, ok = store.folder(spec), status_of(state) == "ok"
-    unseen = unseen_metrics(spec.ticket.search, model, root, spec.precision, folder) if ok else {}
-    record = {
-        "status": status_of(state),
-        "metrics": {
-            **validated_metrics(metrics_of(state), validating),
-            **unseen,
-            **averaged_metrics(hooks, state, data, seed),
-            **_check_sparse(model, masking),
-        },
-        "cost": _total_cost(spec, retrained, drawn) | seen(ledger, state, resume),
-        "provenance": provenance(spec, device, started),
-    }
-    store.write(spec, record, state.history, evaluations=[row for hook in validating for row in hook.rows])
-    checkpoint.clear()
+    # The folder of an equivalent run holds its own weights; whoever needs this run's trains it.
+    same = None if keep.epochs else equivalent_run(spec, store, epoch)
+    if same is not None:
+        return _under_another_name(spec, store, same, drawn)
+    run = Run(spec, store, root, device)
+    seed = RETRAIN_SEED + (run.search.seed if spec.seed is None else spec.seed)
+    model = ticket_network(spec, store, drawn, seed, root, device).to(device)
+    masking = masking_of(spec, store, model)
+    trained = run.train(
+        model,
+        _recipe(spec, store, drawn),
+        seed,
+        hooks=[*hooks_of(spec.recipe, spec.precision, seed), *masking, *run.validating],  # masked, then evaluated
+        observers=[KeepWeights(run.folder / "weights", Keep(keep.epochs), [], best=False)],
+        resume=run.checkpoint.load(),
+        start=epoch if spec.schedule == "continue" else 0,
+    )
+    count = run.search.train_images
+    flops = {c: cost.training_flops(f, count, trained.epochs) for c, f in drawn["cost"]["forward_flops"].items()}
+    return run.save(trained, check_sparse(model, masking), _total_cost(spec, flops, drawn))
+
+
+def _under_another_name(
+    spec: specs.Retrain, store: Store, same: dict[str, Any], drawn: dict[str, Any]
+) -> dict[str, Any]:
+    """Record a training that the record `same` is of, with the cost of this draw."""
+    total = _total_cost(spec, same["cost"]["retrain_flops"], drawn) | _measured(same["cost"])
+    record = {k: same[k] for k in ("status", "metrics", "provenance")}
+    record = {**record, "cost": total, "trained_as": same.get("trained_as", same["key"])}
+    store.write(spec, record)
     return record
 
 
@@ -205,7 +177,7 @@ def _final_ticket(spec: specs.Retrain, store: Store, root: Path, device: torch.d
         return {}
     final = dataclasses.replace(spec, ticket=dataclasses.replace(ticket, at="final"), schedule="full")
     have_drawn(final.ticket, store, root)
-    model = _ticket_network(final, store, needed(final.ticket, store), seed=0, root=root, device=device).to(device)
+    model = ticket_network(final, store, needed(final.ticket, store), seed=0, root=root, device=device).to(device)
     return unseen_metrics(ticket.search, model, root, spec.precision, store.folder(spec))
 
 
@@ -214,11 +186,5 @@ def _without_training(spec: specs.Retrain, store: Store, started: float, untrain
 
     `untrained`: what was measured of a ticket all the same.
     """
-    record = {
-        "status": "no-ticket",
-        "metrics": {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None, **untrained},
-        "cost": {},
-        "provenance": provenance(spec, torch.device("cpu"), started),
-    }
-    store.write(spec, record)
-    return record
+    metrics = {"epochs": 0, "last_accuracy": None, "best_accuracy": None, "best_epoch": None, **untrained}
+    return save_record(spec, store, "no-ticket", metrics, {}, started)

@@ -1,6 +1,5 @@
 """The search: dense training in which tickets are looked for."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +10,11 @@ from ebreplicate import cost
 from ebreplicate.pruning.surgery import bn_widths
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.common import (
-    Checkpoint,
-    averaged_metrics,
-    hooks_of,
-    load_data,
-    metrics_of,
-    network,
-    save_array,
-    seen,
-    shape,
-    status_of,
-    unseen_metrics,
-    validated_metrics,
-    validations,
-)
+from ebreplicate.stages.inputs import network, shape
+from ebreplicate.stages.record import save_array
+from ebreplicate.stages.training import Run, hooks_of
 from ebreplicate.store.store import Store
-from ebreplicate.training.loop import fit
-from ebreplicate.training.observers import KeepWeights, Progress, Scores
-from ebreplicate.training.provenance import provenance
+from ebreplicate.training.observers import KeepWeights, Scores
 from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
 
@@ -57,58 +42,35 @@ def search(
     device: torch.device,
     keep: Keep | None = None,
 ) -> dict[str, Any]:
-    """Train the dense network; leave its scores at every epoch and its weights where tickets will be drawn."""
-    started, folder = time.time(), store.folder(spec)
+    """Train the dense network; save its scores at every epoch, and its weights where tickets will be drawn.
+
+    `keep`: which weights, and whether Taylor scores. Returns the record.
+    """
     keep = keep or Keep()
-    data = load_data(spec, root, device)
+    run = Run(spec, store, root, device)
     model = network(spec).to(device)
     forward = cost.forward_flops(model, shape(spec))
-    checkpoint = Checkpoint(folder, specs.key(spec))
-    resume = fitting(checkpoint.load(), keep)
+    resume = fitting(run.checkpoint.load(), keep)
     scores = Scores(list(resume["scores"]) if resume else None)
     taylor = Taylor(list(resume["taylor"]) if resume and keep.taylor else None)
     recorded = [taylor] if keep.taylor else []
-    keeper = KeepWeights(folder / "weights", keep, scores.rows, bn_widths(model), taylor.rows)
+    keeper = KeepWeights(run.folder / "weights", keep, scores.rows, bn_widths(model), taylor.rows)
     if resume:
         keeper.restore(resume["history"])
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    validating = validations(spec, data, spec.precision)
-    hooks = [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *validating, *recorded]
-    with cost.Ledger(device) as ledger:
-        state = fit(
-            model,
-            data,
-            spec.recipe,
-            seed=spec.seed,
-            precision=spec.precision,
-            observers=[scores, *recorded, keeper, Progress(specs.key(spec))],
-            hooks=hooks,
-            resume=resume,
-            checkpoint=lambda s, now: keeper.settle(checkpoint.save(s | rows_of(scores, *recorded), now)),
-        )
+    trained = run.train(
+        model,
+        spec.recipe,
+        spec.seed,
+        hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *run.validating, *recorded],
+        observers=[scores, *recorded, keeper],
+        resume=resume,
+        checkpoint=lambda s, now: keeper.settle(run.checkpoint.save(s | rows_of(scores, *recorded), now)),
+    )
     keeper.finish()
     for name, rows in rows_of(scores, *recorded).items():
-        save_array(folder / f"{name}.npy", rows.numpy())
-    count, n = spec.train_images, len(scores.rows[0])
-    unseen = unseen_metrics(spec, model, root, spec.precision, folder) if status_of(state) == "ok" else {}
-    averaged = averaged_metrics(hooks, state, data, spec.seed)
-    record = {
-        "status": status_of(state),
-        "metrics": {
-            **validated_metrics(metrics_of(state), validating),
-            **unseen,
-            **averaged,
-            "bn_channels": n,
-            "bn_widths": bn_widths(model),
-        },
-        "cost": {
-            "precision": spec.precision,
-            "forward_flops": forward,
-            "training_flops": {c: cost.training_flops(f, count, len(state.history)) for c, f in forward.items()},
-            **seen(ledger, state, resume),
-        },
-        "provenance": provenance(spec, device, started),
-    }
-    store.write(spec, record, state.history, evaluations=[row for hook in validating for row in hook.rows])
-    checkpoint.clear()
-    return record
+        save_array(run.folder / f"{name}.npy", rows.numpy())
+    metrics = {"bn_channels": len(scores.rows[0]), "bn_widths": bn_widths(model)}
+    training = {c: cost.training_flops(f, spec.train_images, trained.epochs) for c, f in forward.items()}
+    flops = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}
+    return run.save(trained, metrics, flops)

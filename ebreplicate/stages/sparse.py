@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,10 @@ from ebreplicate.pruning.compaction import compact
 from ebreplicate.pruning.weights import pack
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import need
-from ebreplicate.stages.common import (
-    Checkpoint,
-    load_data,
-    metrics_of,
-    needed,
-    network,
-    save_array,
-    seen,
-    shape,
-    status_of,
-    unseen_metrics,
-    validated_metrics,
-    validations,
-)
+from ebreplicate.stages.inputs import needed, network, shape
+from ebreplicate.stages.record import save_array
+from ebreplicate.stages.training import Run
 from ebreplicate.store.store import Store
-from ebreplicate.training.loop import fit
-from ebreplicate.training.observers import Progress
-from ebreplicate.training.provenance import provenance
 from ebreplicate.training.sparse import SparseHook
 
 
@@ -84,52 +69,23 @@ def alive_facts(masks: list[Tensor], start: Tensor, trained: Network, inputs: in
 
 
 def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -> dict[str, Any]:
-    """Train a sparse network from scratch; leave accuracy, densities and cost relative to the dense network."""
-    started = time.time()
+    """Train a sparse network from scratch; save accuracy, densities and cost relative to the dense network."""
     _check(spec)
-    data = load_data(spec, root, device)
+    run = Run(spec, store, root, device)
     hook: SparseHook = SPARSIFIERS.load(spec.method)(spec)
     width = hook.width()
     dense = network(spec)
     other = spec.compact_of is not None or width != spec.width
-    trained = sparse_network(dataclasses.replace(spec, width=width), store) if other else dense
-    validating = validations(spec, data, spec.precision)
-    checkpoint = Checkpoint(store.folder(spec), specs.key(spec))
-    resume = checkpoint.load()
-    with cost.Ledger(device) as ledger:
-        state = fit(
-            trained.to(device),
-            data,
-            spec.recipe.scaled(spec.multiplier),
-            seed=spec.seed,
-            precision=spec.precision,
-            observers=[Progress(specs.key(spec))],
-            hooks=[hook, *validating],
-            resume=resume,
-            checkpoint=checkpoint.save,
-        )
-    folder, ok = store.folder(spec), status_of(state) == "ok"
-    unseen = unseen_metrics(spec, trained, root, spec.precision, folder) if ok else {}
-    alive = {}
+    model = sparse_network(dataclasses.replace(spec, width=width), store) if other else dense
+    recipe, resume = spec.recipe.scaled(spec.multiplier), run.checkpoint.load()
+    trained = run.train(model.to(device), recipe, spec.seed, hooks=[hook, *run.validating], resume=resume)
+    metrics = _mask_metrics(hook, width)
     if spec.model in FULLY_CONNECTED:
         masks = [mask.cpu() for mask in hook.masks.values()]
         start = hook.initial()[0].view(masks[0].shape).cpu()
-        alive = alive_facts(masks, start, trained, math.prod(shape(spec)))
-        save_array(folder / "mask.npy", pack(torch.cat([m.flatten() for m in masks])))
-    record = {
-        "status": status_of(state),
-        "metrics": {
-            **validated_metrics(metrics_of(state), validating),
-            **unseen,
-            **_mask_metrics(hook, width),
-            **alive,
-        },
-        "cost": {**_flops(spec, hook, dense, trained, len(state.history)), **seen(ledger, state, resume)},
-        "provenance": provenance(spec, device, started),
-    }
-    store.write(spec, record, state.history, evaluations=[row for v in validating for row in v.rows])
-    checkpoint.clear()
-    return record
+        metrics |= alive_facts(masks, start, model, math.prod(shape(spec)))
+        save_array(run.folder / "mask.npy", pack(torch.cat([m.flatten() for m in masks])))
+    return run.save(trained, metrics, _flops(spec, hook, dense, model, trained.epochs))
 
 
 def _check(spec: specs.Sparse) -> None:

@@ -10,7 +10,7 @@ from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import apply_mask, weight_counts
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.common import load_mask, needed, network
+from ebreplicate.stages.inputs import load_mask, needed, network
 from ebreplicate.stages.rebuild import AGAIN, load_weights, threads_of
 from ebreplicate.stages.retrain import retrain
 from ebreplicate.store import locks, snapshots

@@ -43,10 +43,11 @@ class Store:
     """The run folders under one results root.
 
     `patient`: whether what a run needs is waited for while another process is at it; else `locks.Busy` is raised.
+    `writes`: whether records are written; of a training in several processes, only rank 0 writes.
     """
 
-    def __init__(self, results: Path | str = "results", patient: bool = True):
-        self.root, self.patient = Path(results), patient
+    def __init__(self, results: Path | str = "results", patient: bool = True, writes: bool = True):
+        self.root, self.patient, self.writes = Path(results), patient, writes
 
     def folder(self, spec: specs.Spec) -> Path:
         """Folder of the run `spec`."""
@@ -121,6 +122,8 @@ class Store:
         evaluations: Iterable[dict[str, Any]] = (),
     ) -> None:
         """Write spec, history, evaluations on held-out images and, last, the record."""
+        if not self.writes:
+            return
         folder = self.folder(spec)
         atomic_write(folder / "spec.json", specs.canonical(spec) + "\n")
         for name, rows in (("history.csv", list(history)), ("evaluations.csv", list(evaluations))):
@@ -132,19 +135,6 @@ class Store:
         body = {"key": specs.key(spec), "stage": spec.stage, **record}
         body |= {"files": files} if files else {}
         atomic_write(folder / "record.json", json.dumps(body, indent=1, allow_nan=False) + "\n")
-
-
-class ReadOnlyStore(Store):
-    """The store of a process that trains along: it reads what was left, and rank 0 writes."""
-
-    def write(
-        self,
-        spec: specs.Spec,
-        record: dict[str, Any],
-        history: Iterable[dict[str, Any]] = (),
-        evaluations: Iterable[dict[str, Any]] = (),
-    ) -> None:
-        """Nothing."""
 
 
 def read_record(path: Path, key: str) -> dict[str, Any]:

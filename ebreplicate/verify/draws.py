@@ -17,8 +17,8 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
     """Draw again as far as that needs no weights, which are never committed; the rest follows from the mask."""
     from ebreplicate.pruning.surgery import bn_widths
     from ebreplicate.pruning.weights import weight_counts
-    from ebreplicate.stages.common import load_mask, load_scores, load_taylor, network
     from ebreplicate.stages.draw import channel_mask, context_of, detections, draw_epoch, facts
+    from ebreplicate.stages.inputs import load_mask, load_scores, load_taylor, network
 
     found = store.read(spec.after or spec.search)
     if found is None or not store.done(spec.search):

@@ -55,7 +55,7 @@ def read_rows(path: Path) -> list[Row]:
 def dense_forward(spec: Training) -> dict[str, float]:
     """Forward FLOPs of a training's dense network, every convention."""
     from ebreplicate import cost
-    from ebreplicate.stages.common import network, shape
+    from ebreplicate.stages.inputs import network, shape
 
     return cost.forward_flops(network(spec), shape(spec))
 
@@ -109,7 +109,7 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
 
     metrics = record["metrics"]
     state = State(nn.Identity(), recipe, int(rows[-1]["epoch"]), 0, rows)  # only its history is looked at
-    from ebreplicate.stages.common import metrics_of, status_of
+    from ebreplicate.stages.record import metrics_of, status_of
 
     expected, status = metrics_of(state), status_of(state)
     if record["status"] != status:

@@ -35,7 +35,7 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
     """Network, FLOPs and scores of a search."""
     from ebreplicate import cost
     from ebreplicate.pruning.surgery import bn_widths, prunable_scores
-    from ebreplicate.stages.common import load_scores, network
+    from ebreplicate.stages.inputs import load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)
     training = {c: cost.training_flops(f, search_of(spec).train_images, epochs) for c, f in forward.items()}
@@ -107,7 +107,7 @@ def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) ->
     """What is alive of a fully connected network, against the mask that its training left."""
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.pruning.weights import split_weights, weight_counts
-    from ebreplicate.stages.common import load_mask, shape
+    from ebreplicate.stages.inputs import load_mask, shape
     from ebreplicate.stages.sparse import alive_facts
 
     masks = split_weights(trained, load_mask(spec, store, sum(weight_counts(trained))))
@@ -124,7 +124,7 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
     from ebreplicate import cost
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.cost.sparse import layer_costs, sparse_forward
-    from ebreplicate.stages.common import shape
+    from ebreplicate.stages.inputs import shape
     from ebreplicate.stages.sparse import sparse_network
     from ebreplicate.training.sparse import sparse_layers
 

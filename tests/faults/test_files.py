@@ -20,7 +20,7 @@ from ebreplicate.files import TEMPORARY
 from ebreplicate.report import pipeline
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket, canonical, key
-from ebreplicate.stages import common
+from ebreplicate.stages import inputs
 from ebreplicate.store import snapshots
 from ebreplicate.store.merging import merge
 from ebreplicate.store.store import Store
@@ -163,7 +163,7 @@ def foreign(path, store):
 
 
 def of_another_epoch(path, store):
-    snapshots.save(path, common.network(SEARCH).state_dict())
+    snapshots.save(path, inputs.network(SEARCH).state_dict())
 
 
 @fast_fault(

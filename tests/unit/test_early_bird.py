@@ -14,7 +14,7 @@ from ebreplicate.pruning import global_mask, rescue_empty_layers, shrink
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
-from ebreplicate.stages.common import network
+from ebreplicate.stages.inputs import network
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import fit
 

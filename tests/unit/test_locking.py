@@ -16,7 +16,7 @@ from ebreplicate import machine
 from ebreplicate.errors import UserError
 from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
 from ebreplicate.specs.spec import canonical, key
-from ebreplicate.stages.common import checkpoint_seconds
+from ebreplicate.stages.checkpoint import checkpoint_seconds
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store
 

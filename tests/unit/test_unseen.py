@@ -16,7 +16,7 @@ from ebreplicate.models import build
 from ebreplicate.pruning import shrink
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
-from ebreplicate.stages.common import load_mask, network
+from ebreplicate.stages.inputs import load_mask, network
 from ebreplicate.store.merging import merge
 from ebreplicate.store.store import Store
 from ebreplicate.training.unseen import correct_images

@@ -93,7 +93,7 @@ def _indicators(search: Search, store: Any, ratio: float, importance: str) -> tu
     from ebreplicate.pruning.earlybird import emergence_epoch
     from ebreplicate.pruning.indicator import first_firing, indicator, threshold_of
     from ebreplicate.pruning.masks import distance_matrix, epoch_masks
-    from ebreplicate.stages.common import load_scores, load_taylor
+    from ebreplicate.stages.inputs import load_scores, load_taylor
 
     try:
         scores = (load_taylor if importance == "taylor" else load_scores)(search, store)
