@@ -139,17 +139,21 @@ class LotteryTickets(Experiment):
                 for series in ("ticket", "reinit") if model in DEEP else ("ticket", "reinit", "random"):
                     for number in wanted:
                         if (number or series == "ticket") and (series == "ticket" or panel.controlled(number)):
-                            out += _cells(table, model, setting, series, number)
+                            out += _cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
         return out + text.cells(table) + levels.cells(table)
 
     def claims(self, scale: Scale, table: Any) -> list[Claim]:
         """What the paper says of small networks, of the learning rate, and what later work says of rewinding."""
         from ebreplicate.experiments.lottery.claims import claims
 
-        return claims(scale, table)
+        return claims(scale, table, self.models)
 
 
-def _cells(table: Any, model: str, setting: str, series: str, number: int) -> list[Cell]:
+EARLY_STOP = {False: "epoch of minimum test loss", True: "iteration of minimum loss on held-out images"}
+"""Where early stopping reads a small network's accuracy, by whether images are held out for it."""
+
+
+def _cells(table: Any, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
     """One point of one curve: accuracy, and on small networks the iteration of early stopping."""
     where = {"model": model, "setting": setting, "series": series if number else "dense", "round": number}
     name = TITLES[model] + ("" if setting == "plain" else f", {setting}")
@@ -175,7 +179,7 @@ def _cells(table: Any, model: str, setting: str, series: str, number: int) -> li
                 measured,
                 "",
                 source,
-                "last epoch" if model in DEEP else "epoch of minimum test loss",
+                "last epoch" if model in DEEP else early_stop,
                 math.nan if row is None else spread + margin,
                 note="" if row is None else f"trials of the paper: {row.min_of_trials:g} to {row.max_of_trials:g}",
             )
