@@ -3,11 +3,13 @@
 import math
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.panels import PANELS
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
 from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, pooled, told_margin
-from ebreplicate.experiments.fig1.runs import RATIOS
+from ebreplicate.experiments.fig1.runs import RATIOS, printed
 from ebreplicate.specs.scale import Scale
 
 
@@ -118,7 +120,39 @@ def _late_is_worse(scale: Scale, table: Any) -> Claim:
     )
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim of the figure."""
     kinds = (_early_as_good_as_final, _too_early_is_worse, _dense, _late_is_worse)
     return [kind(scale, table) for kind in kinds]
+
+
+SOURCE = "Fig. 1 (ICLR version), digitised"
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """Every published point of the figure: 4 dense baselines, 12 series."""
+    out = []
+    for row in (row for panel in PANELS for row in printed(*panel).itertuples()):
+        where = {"dataset": row.dataset, "model": row.model, "draw": row.draw}
+        if row.draw != "dense":
+            where["ratio"] = float(row.prune_ratio)
+        # The authors select the best epoch on the test set, so that is what their numbers are set beside.
+        measured = interval(by_seed(table, "best_accuracy", **where))
+        reading = f"reading +-{row.uncertainty}, confidence {row.confidence}"
+        bar = row.half if math.isfinite(row.half) else 0.0
+        tolerance = accuracy_margin(row.value, 10_000) + row.uncertainty + bar
+        name = "dense" if row.draw == "dense" else f"ratio {row.prune_ratio:g}, draw {row.draw}"
+        out.append(
+            Cell(
+                f"{TITLES[row.model]} {TITLES[row.dataset]}: {name}",
+                float(row.value),
+                measured,
+                "%",
+                f"{SOURCE}; " + (reading if math.isfinite(row.value) else "hidden behind other points"),
+                "best epoch on test",
+                tolerance,
+                note="" if math.isnan(row.half) else f"printed error bar +-{row.half:g}",
+                **where,
+            )
+        )
+    return out

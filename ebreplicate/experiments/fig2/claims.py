@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
 from ebreplicate.experiments.common.verdicts import at_least, confounded, greater, pooled, told_margin
@@ -99,7 +100,28 @@ def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
     )
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim, format by format."""
     kinds = (_as_good, _early_birds, _same_ticket)
     return [kind(scale, table, p) for p in grid_of(scale).precisions for kind in kinds]
+
+
+NOT_FOUND = "Fig. 2: not found (docs/paper.md)"
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """A cell a point; the printed figure was not found, so the paper's side is blank."""
+    return [
+        Cell(
+            f"{TITLES[model]} {TITLES[dataset]}: {p} search, ratio {ratio:g}, draw {draw}",
+            math.nan,
+            interval(by_seed(table, "best_accuracy", **where_of(dataset, model, p, ratio, draw))),
+            "%",
+            NOT_FOUND,
+            "best epoch on test",
+        )
+        for dataset, model, ratios in grid_of(scale).panels()
+        for p in grid_of(scale).precisions
+        for ratio in ratios
+        for draw in grid_of(scale).draws
+    ]

@@ -217,3 +217,23 @@ def contrasts(scale: Scale, table: Any) -> list[Cell]:
             if own:
                 add(f"{title}, {kind} tickets, mean emergence epoch", emergence_by_seed(grid, table, own), "epoch")
     return out
+
+
+def of_tickets(scale: Scale, table: Any) -> list[Cell]:
+    """Points of Figure 1, the unpruned GCN, and exploratory contrasts."""
+    return [*unpruned(table), *figure1(table), *contrasts(scale, table)]
+
+
+def of_joint(scale: Scale, table: Any) -> list[Cell]:
+    """Points of Figure 4a beside two arms: as shipped, and as the paper says."""
+    return figure4a(table)
+
+
+def of_detector(scale: Scale, table: Any) -> list[Cell]:
+    """The emergence epochs that Figure 6's training costs contain."""
+    return emergence(table)
+
+
+def of_costs(scale: Scale, table: Any) -> list[Cell]:
+    """Accuracies of Figure 6 at three ratios, and the FLOPs of Table 2."""
+    return [*figure6(table), *table2_flops()]

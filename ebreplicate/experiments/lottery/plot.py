@@ -8,7 +8,7 @@ from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, count, interval
 from ebreplicate.experiments.common.stats import Interval
-from ebreplicate.experiments.lottery import ACCURACY, ITERATION, curve
+from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.lottery.runs import DATASET, DEEP, grid_of
 from ebreplicate.specs.scale import Scale
 

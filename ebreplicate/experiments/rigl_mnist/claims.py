@@ -119,7 +119,7 @@ def measured_cells(table: Any) -> Iterator[Cell]:
             )
 
 
-def cells(table: Any) -> list[Cell]:
+def cells(scale: Scale, table: Any) -> list[Cell]:
     """All of Table 2."""
     return [*arithmetic_cells(), *measured_cells(table)]
 

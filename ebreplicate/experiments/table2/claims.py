@@ -8,7 +8,7 @@ from ebreplicate.experiments.common.lineage import Evidence, records_of
 from ebreplicate.experiments.common.rows import by_seed, count, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
 from ebreplicate.experiments.common.verdicts import at_least, greater, pooled, told_margin
-from ebreplicate.experiments.table2.methods import BASELINES, IMPROVEMENT
+from ebreplicate.experiments.table2.runs import BASELINES, IMPROVEMENT
 from ebreplicate.specs.scale import Scale
 
 Contrasts = dict[tuple[str, str, float], dict[int, float]]

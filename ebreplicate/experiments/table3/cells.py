@@ -21,7 +21,7 @@ METHODS = (UNPRUNED, SLIMMING, SFP, EB, REINIT)
 PETA = 1e15
 
 
-def printed_cells(table: Any) -> list[Cell]:
+def cells(scale: Scale, table: Any) -> list[Cell]:
     """Every printed number of the ResNet18 block; the ResNet50 block was not found, and its cells stay blank."""
     out = []
     rows = published.read("eb_table3_resnet18_imagenet")
@@ -183,6 +183,6 @@ def _costs_less(table: Any) -> Claim:
     )
 
 
-def judged_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """EB Train beside the dense network and beside network slimming."""
     return [_beats_unpruned(scale, table), _beats_slimming(table), _costs_less(table)]

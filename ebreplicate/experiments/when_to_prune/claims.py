@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate import published
+from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.lineage import Traced, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import accuracy_margin
+from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
 from ebreplicate.experiments.common.verdicts import at_least, confounded, pooled, told_margin
 from ebreplicate.experiments.when_to_prune.runs import INDICATORS, Series, draws, series, where_of
 from ebreplicate.specs.scale import Scale
@@ -130,7 +131,7 @@ def _gradient(scale: Scale, table: Any) -> Claim:
     )
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim of the item."""
     return [
         _fires_no_later(scale, table),
@@ -138,3 +139,43 @@ def all_claims(scale: Scale, table: Any) -> list[Claim]:
         *(_no_worse_than_distance(scale, table, schedule) for schedule in ("full", "continue")),
         _gradient(scale, table),
     ]
+
+
+POLICIES = ("EPI", "random epoch", "pre-defined (epoch 30)", "at init (FORCE/SNIP)")
+OTHER = "ImageNet, ResNet-50 and another importance by magnitude: for context"
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """EPI's Table 1 for ResNet-50 on ImageNet, for context: another network and dataset."""
+    printed = published.read("epi_table1")
+    printed = printed[printed.model == "ResNet-50"].set_index("method").value
+    label = {"magnitude": "Magnitude", "taylor": "Gradient"}
+    out = []
+    for importance, theirs in label.items():
+        for policy in ("mask distance", *POLICIES):
+            value = float(printed.get(f"{theirs}: {policy}", math.nan))
+            out.append(
+                Cell(
+                    f"absolute gap to oracle, {importance}: {policy}",
+                    value,
+                    _mean_gap(scale, table, importance, policy),
+                    "pp",
+                    "Table 1 of When to Prune? (ResNet-50, ImageNet)" if value == value else "not printed",
+                    "last epoch",
+                    accuracy_margin(75.0, 50_000) if value == value else math.nan,
+                    note=OTHER,
+                    context=True,
+                )
+            )
+    return out
+
+
+def _mean_gap(scale: Scale, table: Any, importance: str, policy: str) -> Interval:
+    """Mean |gap| over series within each seed; of a random epoch, its expectation over the grid."""
+    named = {"EPI": ["epi"], "mask distance": ["eb"], "random epoch": draws(scale, importance)}.get(policy, [])
+    per_seed: dict[int, list[float]] = {}
+    for one in series(scale):
+        for draw in named if one[3] == importance else []:
+            for seed, gap in gaps(scale, table, one, draw).items():
+                per_seed.setdefault(seed, []).append(abs(gap))
+    return t_interval([sum(v) / len(v) for v in per_seed.values()])
