@@ -45,7 +45,7 @@ def test_whoever_waits_gets_the_lock_of_the_folder_that_is_there(tmp_path, capsy
     with locks.held(folder):
         waiter = threading.Thread(target=wait)
         waiter.start()
-        while "another process is at it; waiting" not in capsys.readouterr().err:
+        while "another process is working on it; waiting" not in capsys.readouterr().err:
             time.sleep(0.01)
         shutil.rmtree(folder)
         folder.mkdir()
