@@ -12,7 +12,7 @@ from helpers import tiny_search
 from synthetic import Outcome, trained
 
 from ebreplicate import cli as command_line
-from ebreplicate import machine
+from ebreplicate import files, machine
 from ebreplicate.errors import UserError
 from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
 from ebreplicate.specs.spec import canonical, key
@@ -97,7 +97,7 @@ def test_a_half_that_was_removed_before_it_was_marked_is_begun_again(tmp_path, m
                 remove_abandoned(half)
         return real(file)
 
-    monkeypatch.setattr(locks, "mark", late)
+    monkeypatch.setattr(files, "mark", late)
     atomic_write(tmp_path / "table.csv", "whole")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
 
