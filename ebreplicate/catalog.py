@@ -117,7 +117,7 @@ INFO = {
     ),
     "imagenet": DatasetInfo(1000, 1_281_167, 50_000, "ImageNet (ILSVRC 2012)", 224, files=True, streamed=True),
 }
-HOME = {"mnist": "digits", "folders": "folders", "imagenet": "folders"}
+HOME = {"mnist": "mnist", "folders": "folders", "imagenet": "folders"}
 """Modules of ebreplicate.data that hold loaders; the others are in `arrays`."""
 DATASETS = Registry("dataset", {name: f"ebreplicate.data.{HOME.get(name, 'arrays')}:load_{name}" for name in INFO})
 ON_DISK = tuple(name for name, info in INFO.items() if info.files)

@@ -1,4 +1,4 @@
-"""Reading files that other people may have written: bounded, regular, strict. No torch; nothing is unpickled.
+"""Read untrusted files (size limit, regular files only, strict JSON) and write files atomically. No torch.
 
 These functions raise OSError or ValueError with a reason; the caller knows which file it was and what to do about it.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 TEXT_LIMIT = 64 << 20
-"""Bytes of the largest text that is read; a record of ours has some kilobytes."""
+"""Largest text file that is read, bytes; a record has some kilobytes."""
 
 
 def regular_bytes(path: Path, limit: int) -> bytes:
-    """Content of a regular file of at most `limit` bytes. A pipe or a device would keep its reader for ever."""
+    """Content of a regular file of at most `limit` bytes; pipes and devices, which may never end, are refused."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as f:
         if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
             raise ValueError("not a regular file")
@@ -46,7 +46,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def strict_json(text: str) -> Any:
-    """JSON as its standard has it: no NaN or Infinity, no name twice, no half of a surrogate pair, no deep nesting."""
+    """Parse JSON strictly: no NaN or Infinity, no duplicate name, no lone surrogate, no deep nesting."""
     try:
         value = json.loads(text, object_pairs_hook=_once)
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
@@ -56,7 +56,7 @@ def strict_json(text: str) -> Any:
 
 
 def array(path: Path, axes: int) -> "np.ndarray":
-    """Array of a .npy file, its shape of `axes` axes; nothing is unpickled, no more allocated than the file has."""
+    """Load a .npy file of `axes` dimensions; nothing is unpickled, no more memory allocated than the file holds."""
     import numpy as np  # not while planning
 
     if not path.is_file():
@@ -77,7 +77,7 @@ TEMPORARY, CHECKPOINT = ".part-", "checkpoint.pt"
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the whole new one, never a part."""
+    """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def atomic_write(path: Path, content: str | bytes) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what a killed process left of `path`: a half that a living process writes is marked by its lock."""
+    """Remove temporary files of `path` that killed processes left; those being written are locked."""
     with os.scandir(path.parent) as entries:
         halves = [e.path for e in entries if e.name.startswith(f"{TEMPORARY}{path.name}.")]
     for half in halves:
@@ -118,7 +118,7 @@ def _part_of(path: Path) -> tuple[IO[bytes], str]:
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in a folder survive a power cut, where the file system knows how."""
+    """Flush a folder's entries to disk, where the file system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -134,7 +134,7 @@ def digest(path: Path) -> str:
 
 
 def mark(file: IO[bytes]) -> bool:
-    """Mark a file as being written, until it is closed; False if `remove_abandoned` came before."""
+    """Lock a temporary file until it is closed; False if `remove_abandoned` has removed it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
@@ -143,7 +143,7 @@ def mark(file: IO[bytes]) -> bool:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove a file that `mark` would mark, unless somebody is writing it."""
+    """Remove a temporary file, unless a process holds the lock of `mark`."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Stopping a training so that the next invocation continues it: a time budget, or SIGTERM. No torch.
+"""Stop a training, on SIGTERM or at a time limit, so that the next invocation resumes it. No torch.
 
 A request is only noted here; the loop asks after every epoch, writes its checkpoint and raises `Interrupted`, which the
 command line turns into the exit code CONTINUE.
@@ -18,12 +18,12 @@ class Interrupted(Exception):
 
 
 ECHO_SECONDS = 5.0
-"""A SIGTERM so soon after another is the same one: schedulers signal every process of a job, and some of those pass it
-on to this one."""
+"""A second SIGTERM within this time counts as the same one: schedulers signal every process of a job, and some
+of those forward it."""
 
 _deadline: float | None = None
 _signalled: float | None = None
-"""When this process was first asked to stop."""
+"""Time of the first request to stop."""
 
 
 def request() -> None:

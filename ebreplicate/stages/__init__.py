@@ -1,4 +1,4 @@
-"""The stages of the method, composed from the pieces: search, draw, retrain, sparse. Each leaves one record."""
+"""The stages of the method, composed from the pieces: search, draw, retrain, sparse. Each saves one record."""
 
 from ebreplicate.stages.draw import draw, have_drawn
 from ebreplicate.stages.graph_tickets import graph_tickets

@@ -1,4 +1,4 @@
-"""The draw: from what a training left to a mask, and what its ticket costs to find."""
+"""The draw: from a training's scores and weights to a mask, and the cost of finding its ticket."""
 
 import time
 from functools import partial
@@ -40,7 +40,7 @@ def draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, i
 
 
 def detections(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
-    """When each detector fires on the importance (epochs + 1, N) of channels; None where it does not, or none can."""
+    """Epoch at which each detector fires on the importance (epochs + 1, N) of channels; None where it does not."""
     if len(importance) < 2 or not importance.shape[1] or spec.over_weights:
         return dict.fromkeys((*RULES, "epi"))
     found = {rule: emergence_epoch(importance, spec.ratio, rule) for rule in RULES}
@@ -66,7 +66,7 @@ def context_of(
     epoch: int,
     device: torch.device | str = "cpu",
 ) -> DrawContext:
-    """What the method is given: the dense network has its weights only where the method looks at them.
+    """The inputs of a pruning method; the dense network has its weights only where the method needs them.
 
     `scores`, `taylor`: of the draw epoch, shape (N,). Raises UserError for a method that the network does not take.
     """
@@ -93,7 +93,7 @@ def searched_flops(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dic
 
 
 def channel_mask(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict[str, Any]]:
-    """Mask over channels, bool (N,), and what rescuing emptied layers did to it."""
+    """Mask over channels, bool (N,), and counts of tied channels and of emptied and rescued layers."""
     dense = context.dense()
     mask = METHODS.load(spec.method)(context)
     empty = sum(not m.any() for m in split_mask(dense, mask))
@@ -105,7 +105,7 @@ def channel_mask(spec: specs.Ticket, context: DrawContext) -> tuple[Tensor, dict
 
 
 def channel_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a mask over channels, bool (N,), leaves, and the cost of one image through the smaller network."""
+    """Channels and parameters under a mask over channels, bool (N,), and FLOPs of an image through that network."""
     channels = kept_channels(dense, mask)
     small = network(spec.search, channels=channels)
     metrics = {"channels": channels, "parameters": sum(p.numel() for p in small.parameters())}
@@ -113,7 +113,7 @@ def channel_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[d
 
 
 def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a mask over weights, bool (N,), leaves, and the cost of one image: dense, and with what is kept alone."""
+    """Remaining weights under a mask over weights, bool (N,), and FLOPs of an image: dense, and of kept weights."""
     pieces, size = split_weights(dense, mask), shape(spec.search)
     metrics = {
         "round": spec.round,
@@ -141,7 +141,7 @@ def facts(
 def draw(
     spec: specs.Ticket, store: Store, root: Path = Path("data"), device: torch.device | str = "cpu"
 ) -> dict[str, Any]:
-    """Take a mask from a search, or from the retrain of the round before: leave the mask, what it keeps, its cost.
+    """Draw a ticket from a search, or from the retrain of the previous round; save mask, facts and cost.
 
     On the CPU; a search that must be trained again for it, on `device` or in a slot of the one named so.
 

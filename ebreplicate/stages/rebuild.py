@@ -1,4 +1,4 @@
-"""Weights of a finished search that are not here: they are never committed, so they are grown again when asked for."""
+"""Rebuild missing checkpoints of a finished search by retraining it deterministically; weights are never committed."""
 
 import contextlib
 import shutil
@@ -31,21 +31,21 @@ from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
 
 AGAIN = ".again"
-"""Folder, in a search's, of what it leaves while it is trained again."""
+"""Folder, inside a search's, for the files of its retraining."""
 MOST_THREADS = 1024
-"""That a record may ask for."""
+"""Largest number of CPU threads that a record may name."""
 TOLERANCE = 1e-3
-"""Largest difference of any score at the epoch that is still the same training: rounding, not another trajectory."""
+"""Largest difference of any score at an epoch that counts as rounding, not as another training."""
 
 
 def load_weights(
     model: Network, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device | str
 ) -> Network:
-    """Load into `model` what the finished training `run` was after `epoch` epochs.
+    """Load into `model` the weights of the finished training `run` after `epoch` epochs.
 
-    A search is trained again if its weights are not on disk, on `device` or in a slot of the one named so. Raises
-    UserError where that does not reproduce the scores it left (another kind of device), and for a retrain whose weights
-    are gone.
+    A search whose weights are not on disk is retrained, on `device` (a name takes a slot of that device). Raises
+    UserError where that does not reproduce its recorded scores (another kind of device), and for a retrain whose
+    weights are missing.
     """
     path = store.folder(run) / "weights" / weights_name(epoch)
     _discard_damaged(model, run, epoch, path, store)
@@ -60,19 +60,19 @@ def load_weights(
     return model
 
 
-def _off(model: nn.Module, left: Tensor) -> float:
-    """Largest difference of the model's scores from those that were left, shape (N,)."""
-    return (prunable_scores(model).cpu() - left).abs().max().item() if left.numel() else 0.0
+def _difference(model: nn.Module, recorded: Tensor) -> float:
+    """Largest difference of the model's scores from the recorded ones, shape (N,)."""
+    return (prunable_scores(model).cpu() - recorded).abs().max().item() if recorded.numel() else 0.0
 
 
 def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: int, path: Path, store: Store) -> None:
-    """Remove weights that are not those the run left, saying so: damaged, of another network, or of another epoch.
+    """Remove weights, with a message, that are damaged, of another network, or of another epoch.
 
     Those of a search must have the scores that it recorded at the epoch.
     """
     try:
         model.load_state_dict(snapshots.load(path))
-        if isinstance(run, specs.Search) and _off(model, load_scores(run, store)[epoch]) > TOLERANCE:
+        if isinstance(run, specs.Search) and _difference(model, load_scores(run, store)[epoch]) > TOLERANCE:
             raise snapshots.Damaged("their scores are not those of the epoch")
     except FileNotFoundError:
         return
@@ -82,23 +82,24 @@ def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: i
 
 
 def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device | str) -> None:
-    """Grow the weights of a search unless they are at `path`; of several processes, one."""
+    """Rebuild the weights of a search unless they are at `path`; of several processes, one does."""
     if not path.is_file():
         if distributed.world() > 1:
             raise UserError(
-                f"weights of search {specs.key(spec)} at epoch {epoch} are not here; let one process grow them again: "
+                f"weights of search {specs.key(spec)} at epoch {epoch} are missing; let one process rebuild them: "
                 "run this once without --processes"
             )
         with on(device) as there, _alone(spec, store):
-            if not path.is_file():  # another process may have just grown them
-                _regrow(spec, epoch, store, root, there)
+            if not path.is_file():  # another process may have just rebuilt them
+                _rebuild(spec, epoch, store, root, there)
 
 
 @contextlib.contextmanager
 def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
-    """Be the one process that trains the search again; raises Busy if another is, and we are not to wait.
+    """Hold the lock for retraining the search; raises Busy if another process does and this one must not wait.
 
-    Entered with the device in hand: whoever waited for one in here would wait for those who wait for this, with theirs.
+    Entered with the device already held: waiting for a device in here could deadlock with those who hold one and wait
+    for this lock.
     """
     with locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
         if not mine:
@@ -107,7 +108,7 @@ def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
 
 
 def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
-    """Every epoch that tickets of this search have been drawn at: one training serves all of them."""
+    """Every epoch at which tickets of this search were drawn: one retraining serves all of them."""
     epochs = set()
     for path in (store.root / "runs" / "draw").glob(f"{specs.key(spec).rsplit('-', 1)[0]}-*/spec.json"):
         try:
@@ -121,8 +122,8 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
     return epochs
 
 
-def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
-    """Train the search again beside its weights, and add what is missing once its scores have come out right."""
+def _rebuild(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
+    """Retrain the search in a folder of its own, and move the missing weights over once its scores agree."""
     keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
     with _trained_again(spec, max(keep.epochs), keep, store, root, device) as (beside, _):
         folder.mkdir(exist_ok=True)
@@ -132,7 +133,7 @@ def _regrow(spec: specs.Search, epoch: int, store: Store, root: Path, device: to
 
 
 def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.device | str) -> None:
-    """Have the Taylor scores of a finished search on disk: one that ran without recording them is trained again."""
+    """Make sure that the Taylor scores of a finished search are on disk, by retraining it if need be."""
     path = store.folder(spec) / "taylor.npy"
     if path.is_file():
         return
@@ -147,10 +148,10 @@ def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.devi
 def _trained_again(
     spec: specs.Search, until: int, keep: Keep, store: Store, root: Path, device: torch.device
 ) -> Iterator[tuple[Path, dict[str, Tensor]]]:
-    """Train a finished search again for `until` epochs; the folder of its weights, and rows of scores.
+    """Retrain a finished search for `until` epochs; yields the folder of its weights, and rows of scores.
 
-    It leaves checkpoints in that folder, which goes when the block ends: stopped before, it is continued next time.
-    Raises UserError at the first epoch whose scores do not come out as they were left.
+    Its checkpoints are in that folder, which is removed when the block ends; after an interruption the retraining is
+    resumed from them. Raises UserError at the first epoch whose scores differ from the recorded ones.
     """
     model, beside, name = network(spec).to(device), store.folder(spec) / AGAIN, f"{specs.key(spec)} again"
     checkpoint = Checkpoint(beside, name)
@@ -171,27 +172,27 @@ def _trained_again(
                 seed=spec.seed,
                 precision=spec.precision,
                 hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
-                observers=[_same_as_left(spec, store), scores, *recorded, keeper, Progress(name)],
+                observers=[_same_as_recorded(spec, store), scores, *recorded, keeper, Progress(name)],
                 resume=resume,
                 checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
                 until=until,
             )
-    except UserError:  # nobody can go on from there
+    except UserError:  # it cannot be resumed
         shutil.rmtree(beside, ignore_errors=True)
         raise
     yield beside, rows_of(scores, *recorded)
     shutil.rmtree(beside, ignore_errors=True)
 
 
-def _same_as_left(spec: specs.Search, store: Store) -> Observer:
-    """Raises UserError after an epoch whose scores are not those that the search left."""
-    left = load_scores(spec, store)
+def _same_as_recorded(spec: specs.Search, store: Store) -> Observer:
+    """Return an observer that raises UserError after an epoch whose scores differ from the recorded ones."""
+    recorded = load_scores(spec, store)
 
     def compare(state: State) -> None:
-        off = _off(state.model, left[state.epoch])
+        off = _difference(state.model, recorded[state.epoch])
         if off > TOLERANCE:
             raise UserError(
-                f"search {specs.key(spec)}: training it again here does not give the scores it left (off by {off:.2g} "
+                f"search {specs.key(spec)}: training it again here does not give its recorded scores (off by {off:.2g} "
                 f"at epoch {state.epoch}; another device?), so its tickets cannot be trained here. Run them where the "
                 "search was run, or all of it here: in a results folder of its own (--results FOLDER, of the workflow "
                 f"--config results=FOLDER), or after deleting {store.folder(spec)} and what builds on it"
@@ -201,12 +202,12 @@ def _same_as_left(spec: specs.Search, store: Store) -> Observer:
 
 
 def threads_of(record: dict[str, Any]) -> int:
-    """CPU threads of the run that left the record, if it says so: sums depend on how many share them."""
+    """CPU threads named in a record, on whose number sums depend; else the present number."""
     then = record["provenance"].get("threads")
     return then if type(then) is int and 1 <= then <= MOST_THREADS else torch.get_num_threads()
 
 
 def _usable(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:
-    """The snapshot, if what is to be kept of the epochs before it was kept."""
+    """The snapshot, if the checkpoints wanted from the epochs before it were saved."""
     past = [] if snapshot is None else [e for e in keep.epochs if e <= snapshot["epoch"]]
     return snapshot if all((folder / weights_name(e)).is_file() for e in past) else None

@@ -85,7 +85,7 @@ def check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
 
 
 def equivalent_run(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
-    """Record of the same training asked for by another name ("best", "eb", "epi" against the epoch it is)."""
+    """Record of the same training under another name ("best", "eb" or "epi" against the number of the epoch)."""
     if spec.ticket.after is not None:
         return None  # a later round has one name
     for at in (epoch, "best") if spec.ticket.over_weights else (epoch, "eb", "epi", "best"):

@@ -52,7 +52,7 @@ def input_connections(mask: Tensor, trained: Network, inputs: int) -> list[int]:
 
 
 def alive_facts(masks: list[Tensor], start: Tensor, trained: Network, inputs: int) -> dict[str, Any]:
-    """What is alive of a fully connected network for images of `inputs` pixels, and its connections at each of them.
+    """Sizes of a fully connected network without dead neurons, and its connections at each of `inputs` pixels.
 
     `masks`: of every layer at the end, bool (out, in), on the CPU; `start`: of the first layer before training.
     """
@@ -89,14 +89,14 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
 
 
 def _check(spec: specs.Sparse) -> None:
-    """Raise UserError for what sparse training does not offer, instead of leaving it out in silence."""
+    """Raise UserError for options that sparse training does not offer."""
     need(spec.precision not in specs.LOW_PRECISIONS, "Sparse.precision", f"{spec.precision} is not offered; use fp32")
     averages = spec.recipe.swa_start is not None
     need(not averages, "Sparse.recipe.swa_start", "weights are not averaged over changing masks; leave it out")
 
 
 def _mask_metrics(hook: SparseHook, width: float) -> dict[str, Any]:
-    """Weights that are left, of how many, per layer and in all; how often the mask changed."""
+    """Remaining weights and density, in all and per layer; number of mask updates."""
     sizes = {name: weight.numel() for name, weight in hook.weights.items()}
     return {
         "nnz": sum(hook.nnz.values()),

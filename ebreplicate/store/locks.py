@@ -1,4 +1,4 @@
-"""One process at a time works on a run: an advisory lock in the run's folder, gone with whoever holds it. No torch."""
+"""Per-run advisory file lock, released when the holding process exits. No torch."""
 
 import contextlib
 import errno
@@ -14,18 +14,18 @@ from ebreplicate import interrupt
 
 NAME = ".lock"
 AGAIN = ".regrow.lock"
-"""Name of the lock of a finished search that is trained again."""
+"""Name of the lock of a finished search that is retrained to rebuild its checkpoints."""
 BUSY = 69
 """Exit code of a command that was asked not to wait for another one at the same run (sysexits.h: unavailable)."""
 POLL_SECONDS = 0.05
 
 
 class Busy(Exception):
-    """Another process is at something that is needed here, and we were asked not to wait for it."""
+    """Another process holds a lock that is needed here, and this one was asked not to wait."""
 
 
 def _acquired(lock: IO[str]) -> bool:
-    """True if `lock` is held now; False if another process has it."""
+    """Try to take `lock`; False if another process holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
@@ -37,7 +37,7 @@ def _acquired(lock: IO[str]) -> bool:
 
 
 def _in_place(lock: IO[str], path: Path) -> bool:
-    """False if the folder was replaced while we waited: the lock would be on a file that nobody sees."""
+    """Return False if the folder was replaced during the wait: the lock is then on a deleted file."""
     try:
         return os.path.samestat(os.fstat(lock.fileno()), path.stat())
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def held(folder: Path, wait: bool = False, inherited: bool = False, name: str = 
                 if not wait:
                     yield False
                     return
-                print(f"{folder.name}: another process is at it; waiting", file=sys.stderr, flush=True)
+                print(f"{folder.name}: another process is working on it; waiting", file=sys.stderr, flush=True)
                 _wait_for(lock)
             if not _in_place(lock, folder / name):
                 continue

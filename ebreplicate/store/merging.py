@@ -1,4 +1,7 @@
-"""Results of several machines in one folder: complete runs are taken, conflicting ones refused by name. No torch."""
+"""Merge finished runs from another results directory. No torch.
+
+Incomplete runs are skipped; runs with conflicting results are reported by name and left out.
+"""
 
 import contextlib
 import os
@@ -37,7 +40,7 @@ def checked_run(folder: Path) -> specs.Spec:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file so that it appears whole or not at all, and stays after a power cut."""
+    """Copy a file atomically and flush it to disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.merge")
     try:
@@ -57,7 +60,7 @@ def _staged(source: Path, spec: specs.Spec, wanted: list[Path], whole: Path) -> 
 
 
 def _take(source: Path, spec: specs.Spec, target: Path, staging: Path) -> None:
-    """Copy a run so that it appears whole or not at all; an unfinished one of its name gives way."""
+    """Copy a run atomically; an unfinished run of the same name is replaced."""
     name = target.relative_to(staging.parent)
     whole, old = staging / "new" / name, staging / "old" / name
     _staged(source, spec, parts(source), whole)
@@ -72,7 +75,7 @@ def _take(source: Path, spec: specs.Spec, target: Path, staging: Path) -> None:
 
 
 def _complete(source: Path, spec: specs.Spec, target: Path, staging: Path) -> bool:
-    """Copy what a finished run has there and lacks here (weights, as a rule); True if there was any."""
+    """Copy the files of a finished run that are missing here (usually weights); True if there were any."""
     found = parts(source)
     lacking = [part for part in found if not os.path.lexists(target / part)]
     if lacking:
@@ -84,7 +87,7 @@ def _complete(source: Path, spec: specs.Spec, target: Path, staging: Path) -> bo
 
 
 def _clear(staging: Path) -> None:
-    """Undo what an interrupted merge left: an unfinished run goes back to its place."""
+    """Undo an interrupted merge: move an unfinished run back to its place."""
     for old in (staging / "old").glob("*/*"):
         target = staging.parent / old.relative_to(staging / "old")
         if not target.exists():

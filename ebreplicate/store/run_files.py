@@ -1,4 +1,4 @@
-"""The files of a finished run, as another machine or another person left them: which, whether whole, how they differ.
+"""The files of a finished run from another machine or person: which there are, whether complete, how they differ.
 
 No torch.
 """
@@ -52,7 +52,7 @@ def parts(folder: Path) -> list[Path]:
 
 
 def check_complete(folder: Path, record: dict[str, Any]) -> None:
-    """Raise UserError naming what a run folder lacks of a finished run, as after a copy that was cut short."""
+    """Raise UserError naming what is missing from a run folder, as after an interrupted copy."""
     for name, said in record.get("files", {}).items():
         if name not in TAKEN or not (folder / name).is_file() or digest(folder / name) != said:
             raise UserError(f"{folder}: {shown(name)} is missing, or not what the record says")
@@ -76,19 +76,19 @@ def array(path: Path) -> Any:
 
 
 def _rows(folder: Path, name: str = "history.csv") -> list[dict[str, str]]:
-    """Rows of a run's CSV without what depends on the machine's speed."""
+    """Rows of a run's CSV without the columns of seconds."""
     rows = csv.DictReader(files.regular_text(folder / name).splitlines())
     return [{k: v for k, v in row.items() if k and not k.endswith("_seconds")} for row in rows]
 
 
 def _outcome(record: dict[str, Any]) -> dict[str, Any]:
-    """What of a record does not depend on when, how fast and by what name it was computed."""
+    """The fields of a record that are independent of date, speed and name of the run."""
     flops = {k: v for k, v in record["cost"].items() if k.endswith("flops")}
     return {"status": record["status"], **record["metrics"], **flops}
 
 
 def differences(spec: specs.Spec, ours: Store, theirs: Store) -> list[str]:
-    """In what a finished run differs between two folders that both have it; names of fields and files."""
+    """Names of the fields and files in which a finished run differs between two stores."""
     a, b = (_outcome(store.read(spec) or {}) for store in (ours, theirs))
     found = [name for name in sorted({*a} | {*b}) if a.get(name) != b.get(name)]
     here, there = ours.folder(spec), theirs.folder(spec)

@@ -1,4 +1,4 @@
-"""What the fields of a record may hold, and which it must: an edited one is refused by the field. No torch."""
+"""Types and ranges of a record's fields, and which are required; the first violation is named. No torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -89,7 +89,7 @@ def _first_wrong(found: dict[str, Any], kinds: dict[str, tuple[Check, str]], pre
 
 
 def _missing(record: dict[str, Any]) -> str | None:
-    """The first field that every reader relies on and that is not there."""
+    """The first required field that is missing."""
     metrics, cost = record["metrics"], record["cost"]
     if record["stage"] == "draw":
         if "epoch" not in metrics or (metrics["epoch"] is None) == (record["status"] == "ok"):

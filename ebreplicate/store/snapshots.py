@@ -1,4 +1,4 @@
-"""Weights and checkpoints as files: whole or refused, and never unpickled into anything but tensors and plain values.
+"""Save and load weights and checkpoints: verified by digest, unpickled into tensors and plain values only.
 
 torch does not compare the checksums of its own archives when it reads them, so a flipped bit would become a weight.
 Each file therefore carries the SHA-256 of what torch wrote, as the comment of the zip archive that it is; any torch
@@ -22,7 +22,7 @@ _COMMENT = len(MARK) + 64
 
 
 class Damaged(ValueError):
-    """The file is not what was written; the message says why."""
+    """The file is damaged or not ours; the message says why."""
 
 
 def packed(value: Any) -> bytes:
@@ -56,7 +56,7 @@ def _check(content: bytes) -> None:
 
 
 def load(path: Path) -> Any:
-    """What `save` wrote, tensors on the CPU; raises Damaged for anything else and OSError for no readable file."""
+    """Load what `save` wrote, tensors on the CPU; raises Damaged for anything else, OSError if it is unreadable."""
     try:
         content = regular_bytes(path, LIMIT)
         _check(content)

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its folder, `spec.json`, `record.json`, `history.csv`. No torch.
+"""The store of runs: each has a folder with `spec.json`, `history.csv` and, once finished, `record.json`. No torch.
 
 `record.json` is written last and atomically: a folder without it is an unfinished run, never a broken one.
 """
@@ -21,7 +21,7 @@ from ebreplicate.store.schema import STATUSES, field_problem
 
 FIELDS = {"key", "stage", "status", "metrics", "cost", "provenance"}
 DIGESTED = ("history.csv", "evaluations.csv", "scores.npy", "taylor.npy", "mask.npy", "correct.npy")
-"""What a record vouches for by SHA-256, where it is there when the record is written."""
+"""Files whose SHA-256 goes into the record, where they exist when it is written."""
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -42,7 +42,7 @@ def figures_root(results: Path) -> Path:
 class Store:
     """The run folders under one results root.
 
-    `patient`: whether what a run needs is waited for while another process is at it; else `locks.Busy` is raised.
+    `patient`: whether to wait for a run that another process is working on; otherwise `locks.Busy` is raised.
     `writes`: whether records are written; of a training in several processes, only rank 0 writes.
     """
 
@@ -89,11 +89,11 @@ class Store:
             raise UserError(f"results folder {str(self.root)!r}: not writable ({e.strerror}); choose another") from None
 
     def done(self, spec: specs.Spec) -> bool:
-        """True if the run has left its record."""
+        """True if the run is finished: its record exists."""
         return self.record_path(spec).is_file()
 
     def read(self, spec: specs.Spec) -> dict[str, Any] | None:
-        """Record of the run, or None if it has not been run; raises UserError for a record that is not its own."""
+        """Record of the run, or None if it is not finished; raises UserError for a record of another run."""
         path = self.record_path(spec)
         if not path.is_file():
             return None
@@ -103,7 +103,7 @@ class Store:
         return record
 
     def part(self, spec: specs.Spec, name: str, axes: int) -> Any:
-        """Array `name` that the run left, as its record vouches for it; raises UserError if it is not."""
+        """Array `name` that the run saved; raises UserError if it is unreadable or its digest is not the record's."""
         path, record = self.folder(spec) / name, self.read(spec) or {}
         try:
             said = record.get("files", {}).get(name)

@@ -15,8 +15,7 @@ from torch import nn
 
 from ebreplicate import interrupt
 from ebreplicate.cli import main
-from ebreplicate.data import arrays
-from ebreplicate.data.shares import share
+from ebreplicate.data import arrays, shares
 from ebreplicate.errors import UserError
 from ebreplicate.specs.spec import Recipe, Search, Sparse, canonical
 from ebreplicate.store.store import Store
@@ -101,13 +100,13 @@ def three(monkeypatch):
 
 def test_shares_are_disjoint_and_cover_the_batch(monkeypatch):
     order = list(range(100, 150))
-    shares = []
+    taken = []
     for rank in range(3):
-        monkeypatch.setattr(distributed, "world", lambda: 3)
-        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        shares.append(order[share(10, 21)])
-    assert sorted(i for part in shares for i in part) == list(range(110, 121))
-    assert [len(s) for s in shares] == [4, 4, 3]
+        monkeypatch.setattr(shares, "world", lambda: 3)
+        monkeypatch.setattr(shares, "rank", lambda rank=rank: rank)
+        taken.append(order[shares.share(10, 21)])
+    assert sorted(i for part in taken for i in part) == list(range(110, 121))
+    assert [len(s) for s in taken] == [4, 4, 3]
 
 
 @pytest.mark.usefixtures("three")

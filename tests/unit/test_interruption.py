@@ -49,7 +49,7 @@ def test_sigterm_is_a_request_and_so_is_its_echo():
 
 ASKED = """
 import os, signal, time
-from ebreplicate.training import interruption
+from ebreplicate import interrupt
 interrupt.ECHO_SECONDS = 0.2
 interrupt.install(None)
 os.kill(os.getpid(), signal.SIGTERM)

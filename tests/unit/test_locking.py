@@ -12,7 +12,7 @@ from helpers import tiny_search
 from synthetic import Outcome, trained
 
 from ebreplicate import cli as command_line
-from ebreplicate import machine
+from ebreplicate import files, machine
 from ebreplicate.errors import UserError
 from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
 from ebreplicate.specs.spec import canonical, key
@@ -45,7 +45,7 @@ def test_whoever_waits_gets_the_lock_of_the_folder_that_is_there(tmp_path, capsy
     with locks.held(folder):
         waiter = threading.Thread(target=wait)
         waiter.start()
-        while "another process is at it; waiting" not in capsys.readouterr().err:
+        while "another process is working on it; waiting" not in capsys.readouterr().err:
             time.sleep(0.01)
         shutil.rmtree(folder)
         folder.mkdir()
@@ -97,7 +97,7 @@ def test_a_half_that_was_removed_before_it_was_marked_is_begun_again(tmp_path, m
                 remove_abandoned(half)
         return real(file)
 
-    monkeypatch.setattr(locks, "mark", late)
+    monkeypatch.setattr(files, "mark", late)
     atomic_write(tmp_path / "table.csv", "whole")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
 

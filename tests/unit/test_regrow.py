@@ -115,7 +115,7 @@ def test_another_trajectory_is_told_after_its_first_epoch(bare, epochs):
     shutil.copytree(bare.folder(SEARCH), bare.folder(other))
     record = json.loads(bare.record_path(other).read_text())
     bare.record_path(other).write_text(json.dumps(record | {"key": key(other)}))
-    with pytest.raises(UserError, match=r"not give the scores it left \(off by \S+ at epoch 1; .*--config results="):
+    with pytest.raises(UserError, match=r"not give its recorded scores \(off by \S+ at epoch 1; .*--config results="):
         stages.draw(Ticket(other, 0.5, 3, "taylor"), bare)
     assert epochs == [0]
     assert not (bare.folder(other) / AGAIN).exists()

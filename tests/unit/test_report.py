@@ -129,8 +129,8 @@ ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 @pytest.fixture
 def counted(monkeypatch):
     """A plan of the items counted above alone: a further item changes no count."""
-    items = Registry("experiment", {i: f"ebreplicate.experiments.{i}:EXPERIMENT" for i in COUNTED})
-    for module in ("ebreplicate.report.planning", "ebreplicate.specs.graph"):
+    items = Registry("experiment", {i: EXPERIMENTS._targets[i] for i in COUNTED})
+    for module in ("ebreplicate.report.planning", "ebreplicate.experiments.planner"):
         monkeypatch.setattr(f"{module}.EXPERIMENTS", items)
 
 
