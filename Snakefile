@@ -5,7 +5,7 @@
     snakemake --cores all --config scale=paper             the papers' own scale; without a GPU, what a CPU can train
     snakemake --cores 2 figures/quick/fig1_existence.svg   one figure and what it needs
 
-The stages are those of EB Train: search -> draw -> retrain -> tabulate -> plot / compare; whoever needs a ticket draws it.
+The stages are those of EB Train: search -> draw -> retrain -> evaluate -> compare; whoever needs a ticket draws it.
 """
 
 import os
@@ -32,9 +32,10 @@ onstart:
         print(
             "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
         )
-    left_out = sum(without_images(s) for s in Plan(s for i in EXPERIMENTS for s in ASKED[SCALE, i]).runs.values())
-    if left_out and not (CPU_ONLY and SCALE == "paper"):
-        print(f"no ImageNet in {config['data']}/imagenet: {left_out} of its runs are left out (docs/imagenet.md)")
+    else:
+        runs = Plan(spec for item in EXPERIMENTS for spec in ASKED[SCALE, item]).runs.values()
+        if left_out := len(jobs.without_images(runs, DATA, Path(RESULTS))):
+            print(f"no ImageNet in {DATA}/imagenet: {left_out} of its runs are left out (docs/imagenet.md)")
     manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
 
@@ -47,4 +48,4 @@ rule all:
 
 rule cpu_paper:
     input:
-        on_cpu("paper"),
+        figures("paper", jobs.on_cpu()),

@@ -29,12 +29,12 @@ from ebreplicate.records import Store
 def by_hand(panels, ratios, seeds, draws, apart, of_figure3):
     tickets = panels * ratios * draws * seeds + panels * (4 + apart) * seeds + panels * ratios * seeds
     jobs = {"search": 2 * panels * seeds + of_figure3, "retrain": tickets + panels * ratios * seeds}
-    return jobs | {"tabulate": 5}
+    return jobs | {"evaluate": 5}
 
 
 COUNTS = {
     "smoke": by_hand(panels=2, ratios=1, seeds=2, draws=4, apart=1, of_figure3=2),
-    "quick": {"search": 8 + 5 + 5, "retrain": 5 * 2 * 4 + 8 * 2 + 5 * 2, "tabulate": 5},
+    "quick": {"search": 8 + 5 + 5, "retrain": 5 * 2 * 4 + 8 * 2 + 5 * 2, "evaluate": 5},
     "paper": by_hand(panels=4, ratios=3, seeds=3, draws=13, apart=0, of_figure3=0),
 }
 ITEMS = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
@@ -63,14 +63,14 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
     ("target", "jobs"),
     [
         # 2 networks on CIFAR-100 x 2 seeds, and no draw or retrain.
-        ("figures/smoke/fig3_mask_distance.svg", {"search": 4, "tabulate": 1, "plot": 1}),
+        ("figures/smoke/fig3_mask_distance.svg", {"search": 4, "evaluate": 1}),
         # A path of another scale than the configured one.
-        ("figures/quick/fig3_mask_distance.svg", {"search": 13, "tabulate": 1, "plot": 1}),
+        ("figures/quick/fig3_mask_distance.svg", {"search": 13, "evaluate": 1}),
         # A block of Table 2. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
-        ("figures/smoke/table2_vgg16_cifar10.svg", {"search": 2, "retrain": 12, "sparse": 1, "tabulate": 1, "plot": 1}),
+        ("figures/smoke/table2_vgg16_cifar10.svg", {"search": 2, "retrain": 12, "sparse": 1, "evaluate": 1}),
         # Two networks, each trained densely and softly pruned; slimming, EB Train, new weights at two ratios.
         # The tickets of the two softly pruned networks are not trained on: the table's job draws them.
-        ("figures/smoke/table3_imagenet.svg", {"search": 4, "retrain": 12, "tabulate": 1, "plot": 1}),
+        ("figures/smoke/table3_imagenet.svg", {"search": 4, "retrain": 12, "evaluate": 1}),
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
@@ -79,9 +79,10 @@ def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
 
 
 def test_the_papers_scale_without_a_gpu_is_what_a_cpu_trains(tmp_path):
-    """145 trainings of LeNet's tickets, 25 of RigL on MNIST, 1,130 runs over graphs; no VGG16."""
+    """145 trainings of LeNet's tickets, 25 of RigL on MNIST, a job a graph and seed; no VGG16."""
     asked = ["-n", "--quiet", "rules", "--cores", "1", "--config", "scale=paper"]
-    ours = {"search": 10, "retrain": 140, "sparse": 20, "graph": 1130, "tabulate": 6, "plot": 6, "all": 1}
+    batches = {f"graph_paper_{graph}_s{seed}": 1 for graph in ("cora", "citeseer", "pubmed") for seed in range(10)}
+    ours = {"search": 10, "retrain": 140, "sparse": 20, "evaluate": 6, "all": 1, **batches}
     project = linked(tmp_path)
     assert planned(read(project, *asked, "device=cpu").stdout) == ours
     named = planned(read(project, "cpu_paper", *asked, "device=cuda").stdout)
@@ -100,7 +101,7 @@ def test_overrides_are_of_the_configured_scale_alone(tmp_path):
     done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets, *overrides)
     # Smoke, one seed: 2 panels, 1 ratio, one draw and the best. Paper: 2 networks x 3 seeds.
     ours = {"search": 2 + 6, "retrain": 4}
-    assert planned(done.stdout) == {**ours, "tabulate": 2, "plot": 2}
+    assert planned(done.stdout) == {**ours, "evaluate": 2}
 
 
 def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
@@ -114,7 +115,7 @@ def test_a_clone_makes_figures_of_the_runs_it_came_with(tmp_path):
         path.write_text("{}")
         _touch(path, 2e9 - age)
     arguments = ["-n", "--quiet", "rules", "--cores", "1", target, *overrides, "scale=quick"]
-    assert planned(read(linked(tmp_path), *arguments).stdout) == {"tabulate": 1, "plot": 1}
+    assert planned(read(linked(tmp_path), *arguments).stdout) == {"evaluate": 1}
 
 
 def _touch(path, seconds):
