@@ -93,8 +93,8 @@ def graph_batches(runs: Asked) -> dict[str, list[GraphTickets]]:
 
 
 def priority(spec: Spec) -> int:
-    """Order of trainings, for a workflow with a time limit: earlier seeds first, then VGG16, then ten classes, then what
-    ends a figure before what begins another. Not positive, so that a table is made as soon as its runs are there."""
+    """Order of trainings, for a workflow with a time limit: earlier seeds, then VGG16, then ten classes, then what ends
+    a figure before what begins another. Not positive, so that a table is made as soon as its runs are there."""
     root = root_of(spec)
     later = (not getattr(root, "model", "").startswith("vgg"), root.dataset.endswith("100"), spec.stage != "retrain")
     return -sum(n * late for n, late in zip((8, 4, 2, 1), (root.seed, *later), strict=True))

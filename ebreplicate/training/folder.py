@@ -18,6 +18,7 @@ from torch import Tensor
 from ebreplicate.errors import UserError
 from ebreplicate.training import distributed
 from ebreplicate.training.datasets import INFO
+from ebreplicate.training.digits import scanned_digits
 from ebreplicate.training.pixels import augmented, central
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -230,14 +231,13 @@ def generate(root: Path) -> None:
     """
     if (root / "folders").is_dir():
         return
-    from sklearn.datasets import load_digits
-
-    digits, cut = load_digits(), INFO["folders"].train
+    images, labels = scanned_digits()
+    cut = INFO["folders"].train
     root.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=root, prefix=".folders."))
     temporary.chmod(0o755)
     try:
-        for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
             folder = temporary / SPLITS[number >= cut] / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             gray = np.round(pixels * (255 / 16)).astype(np.uint8).repeat(5, 0).repeat(5, 1)

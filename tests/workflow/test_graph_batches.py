@@ -1,4 +1,4 @@
-"""Runs over a graph share jobs: one a scale, graph and seed. A job trains what is missing, and keeps what it finished."""
+"""Graph runs share jobs, one a scale, graph and seed, which train what is missing and keep what they finished."""
 
 import shutil
 
