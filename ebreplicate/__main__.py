@@ -1,17 +1,9 @@
 """Command line: one subcommand per stage. Parse, call one function, write one record."""
 
-import sys
-
-from ebreplicate import warm
-
-if __name__ == "__main__" and warm.wanted(sys.argv[1:]):  # before this process imports what the warm one has
-    _code = warm.run(sys.argv[1:])
-    if _code is not None:
-        sys.exit(_code)
-
 import argparse
 import contextlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any

@@ -47,7 +47,6 @@ def roots(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def calm(monkeypatch):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
     yield
     interruption.install(None)
 

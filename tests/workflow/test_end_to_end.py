@@ -8,7 +8,7 @@ import shutil
 import xml.etree.ElementTree as ET
 
 from smoke import SMOKE
-from snake import copied, planned, read, snakemake, warmth
+from snake import copied, planned, read, snakemake
 
 from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
 
@@ -29,21 +29,20 @@ def plan(project, *arguments):
     return planned(done.stdout)
 
 
-def ran(project, *arguments, **environment):
+def ran(project, *arguments):
     """Rules of the jobs that ran."""
-    done = snakemake(project, *arguments, **environment)
+    done = snakemake(project, *arguments)
     assert done.returncode == 0, done.stdout
     return sorted(re.findall(r"^(?:local)?rule (\w+):$", done.stdout, re.M))
 
 
 def test_a_figure_and_a_retrain_are_made_once(tmp_path):
     project = copied(tmp_path, SMOKE)
-    with warmth() as environment:
-        assert ran(project, *ONE_SEED, **environment) == ["evaluate", "retrain", "search", "search"]
-        check_what_is_there(project)
-        assert plan(project, *ONE_SEED) == {}
-        (project / FIGURE).unlink()
-        assert ran(project, *ONE_SEED, **environment) == ["evaluate"]
+    assert ran(project, *ONE_SEED) == ["evaluate", "retrain", "search", "search"]
+    check_what_is_there(project)
+    assert plan(project, *ONE_SEED) == {}
+    (project / FIGURE).unlink()
+    assert ran(project, *ONE_SEED) == ["evaluate"]
     assert (project / FIGURE).is_file()
 
     # Edited code and newer records start no training ...
