@@ -28,14 +28,8 @@ include: "workflow/rules/workarounds.smk"
 
 
 onstart:
-    if CPU_ONLY and SCALE == "paper":
-        print(
-            "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
-        )
-    else:
-        runs = Plan(spec for item in EXPERIMENTS for spec in ASKED[SCALE, item]).runs.values()
-        if left_out := len(jobs.without_images(runs, DATA, Path(RESULTS))):
-            print(f"no ImageNet in {DATA}/imagenet: {left_out} of its runs are left out (docs/imagenet.md)")
+    if said := jobs.left_out(config, ASKED):
+        print(said)
     manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
 
@@ -43,7 +37,7 @@ onstart:
 rule all:
     default_target: True
     input:
-        everything(SCALE),
+        everything(),
 
 
 rule cpu_paper:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import requests, root_of
+from ebreplicate.machine import has_gpu
+from ebreplicate.plan.plan import Plan, requests, root_of
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import GraphTickets, Spec, key
 from ebreplicate.records import Store
@@ -100,17 +101,31 @@ def priority(spec: Spec) -> int:
     return -sum(n * late for n, late in zip((8, 4, 2, 1), (root.seed, *later), strict=True))
 
 
-def without_images(specs: Iterable[Spec], data: Path, results: Path) -> list[Spec]:
-    """Unfinished runs on ImageNet, which nobody can download for the user, where it is not in the `data` folder.
-
-    Tables show such runs as not run.
-    """
-    if (data / "imagenet" / "train").is_dir():
-        return []
-    store = Store(results)
-    return [spec for spec in specs if root_of(spec).dataset == "imagenet" and not store.done(spec)]
+def trainable(specs: Iterable[Spec], config: MutableMapping[str, Any]) -> list[Spec]:
+    """All runs but unfinished ones on ImageNet, which nobody can download for the user, where it is not in the data
+    folder. Tables show such runs as not run."""
+    if Path(config["data"], "imagenet", "train").is_dir():
+        return list(specs)
+    store = Store(config["results"])
+    return [spec for spec in specs if root_of(spec).dataset != "imagenet" or store.done(spec)]
 
 
 def on_cpu() -> list[str]:
     """Items that a CPU trains in hours at the papers' own scale."""
     return [item for item in ITEMS if EXPERIMENTS.load(item).trains_on_cpu]
+
+
+def only_on_cpu(config: MutableMapping[str, Any]) -> bool:
+    """Whether only `on_cpu` is asked for: at the papers' own scale, without a GPU."""
+    device = config["device"]
+    return config["scale"] == "paper" and (device == "cpu" or (device == "auto" and not has_gpu()))
+
+
+def left_out(config: MutableMapping[str, Any], runs: Asked) -> str:
+    """What the configured scale leaves out on this machine, in one line; empty if nothing."""
+    if only_on_cpu(config):
+        return "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
+    plan = Plan(spec for item in EXPERIMENTS for spec in runs[config["scale"], item])
+    missing = len(plan.runs) - len(trainable(plan.runs.values(), config))
+    images = f"{config['data']}/imagenet"
+    return f"no ImageNet in {images}: {missing} of its runs are left out (docs/imagenet.md)" if missing else ""

@@ -11,7 +11,7 @@ import pytest
     [
         "ebreplicate.plan.spec, ebreplicate.plan.scale, ebreplicate.plan.plan",
         "ebreplicate.models, ebreplicate.pruning, ebreplicate.pruning.methods, ebreplicate.training.datasets",
-        "ebreplicate.records, ebreplicate.stats, ebreplicate.__main__",
+        "ebreplicate.records, ebreplicate.stats, ebreplicate.__main__, ebreplicate.experiments.jobs",
     ],
 )
 def test_import_leaves_torch_out(modules):

@@ -10,7 +10,6 @@ from snakemake.exceptions import WorkflowError
 from ebreplicate import manifest
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS, jobs
-from ebreplicate.machine import has_gpu
 from ebreplicate.plan.plan import Plan, trainings_before
 from ebreplicate.plan.spec import Ticket, key
 from ebreplicate.records import figures_root
@@ -20,9 +19,8 @@ try:
 except UserError as e:
     raise WorkflowError(str(e)) from None
 PLAN = Plan(spec for specs in ASKED.values() for spec in specs)
-SCALE, RESULTS, DATA = config["scale"], config["results"], Path(config["data"])
+RESULTS = config["results"]
 FIGURES = str(figures_root(Path(RESULTS)))
-CPU_ONLY = config["device"] == "cpu" or (config["device"] == "auto" and not has_gpu())
 OVERRIDES = " ".join(f"--config {n}={shlex.quote(str(v))}" for n, v in jobs.overrides(config).items())
 
 # Settings that change no number are in the environment: in the jobs' lines they would make Snakemake repeat finished
@@ -69,9 +67,8 @@ def records_of(wildcards):
         jobs.check_target(wildcards.scale, wildcards.item, ASKED)
     except UserError as e:
         raise WorkflowError(str(e)) from None
-    runs = [s for s in Plan(ASKED[wildcards.scale, wildcards.item]).runs.values() if not isinstance(s, Ticket)]
-    left_out = jobs.without_images(runs, DATA, Path(RESULTS))
-    return [record_of(spec) for spec in runs if spec not in left_out]
+    runs = Plan(ASKED[wildcards.scale, wildcards.item]).runs.values()
+    return [record_of(spec) for spec in jobs.trainable(runs, config) if not isinstance(spec, Ticket)]
 
 
 def figures(scale, items):
@@ -79,9 +76,10 @@ def figures(scale, items):
     return [f"{FIGURES}/{scale}/{item}.svg" for item in items]
 
 
-def everything(scale):
-    """All targets of a scale; of the papers' own scale, without a GPU, those that a CPU trains."""
-    if CPU_ONLY and scale == "paper":
+def everything():
+    """All targets of the configured scale; of the papers' own scale, without a GPU, those that a CPU trains."""
+    scale = config["scale"]
+    if jobs.only_on_cpu(config):
         return figures(scale, jobs.on_cpu())
     return [*figures(scale, EXPERIMENTS), f"{RESULTS}/comparison/{scale}.csv"]
 
