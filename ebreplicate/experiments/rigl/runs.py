@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ebreplicate.errors import unknown
 from ebreplicate.specs.fields import need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Recipe, Search, Sparse, Spec
@@ -30,6 +31,8 @@ SERIES = (
 )
 """(method, distribution, extended training). Small-dense counts the uniform network's parameters; SNIP has none."""
 
+NAMES = {f"{m} {d}" + " longer" * more: (m, d, more) for m, d, more in SERIES}
+"""Series by the name that they have in the settings."""
 PRINTED = {
     ("small-dense", "uniform", False): "Small-Dense",
     ("static", "uniform", False): "Static",
@@ -55,12 +58,20 @@ class Grid(Spec):
     gmp_interval: int
     longer: float
     recipe: Recipe
+    series: tuple[str, ...] = ()
 
     def _validate(self) -> None:
+        for name in self.series:
+            if name not in NAMES:
+                raise unknown("Grid.series", name, NAMES)
         need(bool(self.models), "Grid.models", "names no network")
         need(bool(self.sparsities), "Grid.sparsities", "is empty")
         need_seeds(self.seeds, "Grid.seeds")
         need(self.longer > 1, "Grid.longer", f"must exceed 1, got {self.longer}")
+
+    def chosen(self) -> tuple[Series, ...]:
+        """The series that this item trains."""
+        return tuple(NAMES[name] for name in self.series) or SERIES
 
 
 def grid_of(scale: Scale) -> Grid:
@@ -76,7 +87,7 @@ def dense_run(scale: Scale, grid: Grid, model: str, seed: int) -> Search:
 def sparse_runs(
     scale: Scale, grid: Grid, model: str, seed: int, sparsity: float, dataset: str = DATASET
 ) -> dict[Series, Sparse]:
-    """One sparse training a series."""
+    """One sparse training a series of `SERIES`, whether or not the item trains it."""
     return {
         (method, distribution, longer): scale.sparse(
             model,
@@ -101,5 +112,6 @@ def runs(scale: Scale) -> list[Spec]:
         for model in grid.models:
             out.append(dense_run(scale, grid, model, seed))
             for sparsity in grid.sparsities:
-                out += sparse_runs(scale, grid, model, seed, sparsity).values()
+                found = sparse_runs(scale, grid, model, seed, sparsity)
+                out += [found[series] for series in grid.chosen()]
     return out

@@ -21,8 +21,10 @@ def table(scale: Scale, store: Any) -> Any:
             more = {"method": "dense", "distribution": "", "longer": False, "sparsity": 0.0}
             rows.append(run_row(dense, store, store.read(dense), **names, **more))
             for sparsity in grid.sparsities:
-                for (method, spread, longer), spec in sparse_runs(scale, grid, model, seed, sparsity).items():
+                found = sparse_runs(scale, grid, model, seed, sparsity)
+                for method, spread, longer in grid.chosen():
                     more = {"method": method, "distribution": spread, "longer": longer, "sparsity": sparsity}
+                    spec = found[method, spread, longer]
                     rows.append(run_row(spec, store, store.read(dense), **names, **more))
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 

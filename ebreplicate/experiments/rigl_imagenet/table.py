@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ebreplicate.experiments.rigl import run_row
+from ebreplicate.experiments.rigl.table import run_row
 from ebreplicate.experiments.rigl_imagenet.runs import DATASET, dense_run, planned
 from ebreplicate.specs.scale import Scale
 

@@ -10,14 +10,9 @@ from ebreplicate.experiments.common.lineage import Evidence, Traced, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
 from ebreplicate.experiments.common.verdicts import at_least, greater, pooled
+from ebreplicate.experiments.table3.runs import DATASET, EB, RATIOS, REINIT, SFP, SFP_RATIO, SLIMMING, UNPRUNED
 from ebreplicate.specs.scale import Scale
 
-DATASET = "imagenet"
-RATIOS = {"resnet18": (0.1, 0.3), "resnet50": (0.3, 0.7)}
-SFP_RATIO = 0.3
-UNPRUNED, SLIMMING, SFP = "Unpruned", "Network Slimming", "SFP"
-EB, REINIT = "EB Train", "EB Train (re-init)"
-METHODS = (UNPRUNED, SLIMMING, SFP, EB, REINIT)
 PETA = 1e15
 
 

@@ -6,8 +6,7 @@ import pandas as pd
 
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
-from ebreplicate.experiments.table3.cells import DATASET, METHODS, RATIOS, UNPRUNED
-from ebreplicate.experiments.table3.runs import grid_of, runs_of
+from ebreplicate.experiments.table3.runs import DATASET, METHODS, RATIOS, UNPRUNED, grid_of, runs_of
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, Search, Ticket, key
 
