@@ -1,14 +1,14 @@
 """What the detector study judges: masks settle early, drawing there suffices, EB Train matches dense for less."""
 
-import math
 from typing import Any
 
 from ebreplicate import published
+from ebreplicate.experiments.common.contrasts import margin, minus, pooled
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
 from ebreplicate.experiments.common.lineage import Evidence, Traced
-from ebreplicate.experiments.common.rows import by_seed, count, interval, test_images
-from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
-from ebreplicate.experiments.common.verdicts import at_least, confounded, pooled, told_margin
+from ebreplicate.experiments.common.rows import by_seed, count
+from ebreplicate.experiments.common.stats import t_interval
+from ebreplicate.experiments.common.verdicts import at_least, confounded, told_margin
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.specs.scale import Scale
 
@@ -35,25 +35,24 @@ def _before_decay(scale: Scale, table: Any) -> Claim:
 
 
 def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
-    contrasts, margins = {}, []
+    contrasts, levels = {}, []
     for (dataset, model), ratios in RATIOS.items():
         for ratio in ratios:
             where = {"dataset": dataset, "model": model, "ratio": ratio}
             at_eb, final = by_seed(table, **where), by_seed(table, "final_draw_accuracy", "final_draw_key", **where)
-            seeds = sorted(set(at_eb) & set(final))
-            if seeds:
-                contrasts[dataset, model, ratio] = {s: at_eb[s] - final[s] for s in seeds}
-                margins.append(accuracy_margin(interval(at_eb).mean, test_images(scale, dataset)))
-    margin = sum(margins) / len(margins) if margins else math.nan
+            if differences := minus(at_eb, final):
+                contrasts[dataset, model, ratio] = differences
+                levels.append((dataset, at_eb))
+    noise = margin(scale, levels)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "at emergence minus final draw", series)
+    verdict, evidence, n = at_least(difference, -noise, "at emergence minus final draw", series)
     verdict, evidence = confounded(scale, verdict, evidence)
     return Claim(
         "emergence-suffices",
         "A ticket drawn where the detector fires retrains as well as one drawn from the fully trained network.",
         "paper, Algorithm 1 and Table 2",
         "mean over panels and ratios where a ticket emerged, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({told_margin(margin)}). The best draw of the grid is not the yardstick: the "
+        f"exceeds minus the noise margin ({told_margin(noise)}). The best draw of the grid is not the yardstick: the "
         "maximum of noisy draws is biased upwards.",
         verdict,
         evidence,
@@ -62,26 +61,25 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
 
 
 def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
-    contrasts, margins = {}, []
+    contrasts, levels = {}, []
     for (dataset, model), ratios in RATIOS.items():
         for ratio in ratios:
             where = {"dataset": dataset, "model": model, "ratio": ratio}
             ours = by_seed(table, "eb_train_accuracy", "eb_train_key", **where)
             dense = by_seed(table, "dense_accuracy", "dense_key", **where)
-            seeds = sorted(set(ours) & set(dense))
-            if seeds:
-                contrasts[dataset, model, ratio] = {s: ours[s] - dense[s] for s in seeds}
-                margins.append(accuracy_margin(interval(dense).mean, test_images(scale, dataset)))
-    margin = sum(margins) / len(margins) if margins else math.nan
+            if differences := minus(ours, dense):
+                contrasts[dataset, model, ratio] = differences
+                levels.append((dataset, dense))
+    noise = margin(scale, levels)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "EB Train minus dense", series)
+    verdict, evidence, n = at_least(difference, -noise, "EB Train minus dense", series)
     return Claim(
         "eb-train-matches-dense",
         "EB Train (search until emergence, then train the small network through the rest of the same schedule) reaches "
         "the accuracy of the dense network.",
         "paper, abstract and Table 2",
         "mean over panels and ratios where a ticket emerged, same number of epochs in total, t-interval over seeds; "
-        f"supported if its lower end exceeds minus the noise margin ({told_margin(margin)})",
+        f"supported if its lower end exceeds minus the noise margin ({told_margin(noise)})",
         verdict,
         evidence,
         n,

@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ebreplicate.experiments.common.contrasts import BySeed, Where, mean_by_seed, paired
+from ebreplicate.experiments.common.contrasts import BySeed, Where, mean_by_seed, paired, pooled
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, Rule, points_to, verdict
 from ebreplicate.experiments.common.lineage import Evidence
 from ebreplicate.experiments.common.rows import count, interval
 from ebreplicate.experiments.common.stats import ENOUGH, Interval, holm, p_value
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater
 from ebreplicate.experiments.lottery.runs import DEEP, SMALL, Panel, grid_of
 from ebreplicate.specs.scale import Scale
 

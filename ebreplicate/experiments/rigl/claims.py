@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ebreplicate import published
+from ebreplicate.experiments.common.contrasts import minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled, told_margin
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, told_margin
 from ebreplicate.experiments.rigl.runs import PRINTED
 from ebreplicate.specs.scale import Scale
 
@@ -36,9 +37,8 @@ def contrasts(table: Any, pairs: list[tuple[str, str]], only: Callable[[float], 
         for sparsity in sorted({s for s in table.sparsity if s > 0 and only(s)}):
             for first, second in pairs:
                 a, b = (_series(table, model, sparsity, name) for name in (first, second))
-                seeds = sorted(set(a) & set(b))
-                if seeds:
-                    out[model, sparsity, first] = {s: a[s] - b[s] for s in seeds}
+                if differences := minus(a, b):
+                    out[model, sparsity, first] = differences
     return out
 
 

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled, told_margin
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, told_margin
 from ebreplicate.experiments.rigl_imagenet import costs
 from ebreplicate.experiments.rigl_imagenet.cells import accuracy_cells, where
 from ebreplicate.experiments.rigl_imagenet.runs import DATASET, NETWORKS, POINTS, Point
@@ -23,9 +24,8 @@ def contrasts(table: Any, first: Callable[[Point], bool], second: Callable[[Poin
     out = {}
     for model in NETWORKS:
         for point in filter(first, POINTS[model]):
-            a, b = (by_seed(table, **where(model, p)) for p in (point, second(point)))
-            if seeds := sorted(set(a) & set(b)):
-                out[model, point] = {s: a[s] - b[s] for s in seeds}
+            if differences := paired(table, "last_accuracy", where(model, point), where(model, second(point))):
+                out[model, point] = differences
     return out
 
 

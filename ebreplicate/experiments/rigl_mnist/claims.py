@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ebreplicate import published
+from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.experiment import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim
 from ebreplicate.experiments.common.judgement import TOO_FEW, reach, tolerance
 from ebreplicate.experiments.common.lineage import Evidence, records_of
@@ -126,8 +127,7 @@ def cells(scale: Scale, table: Any) -> list[Cell]:
 
 def _paired(table: Any, first: tuple[str, str], second: tuple[str, str]) -> Interval:
     """First minus second, (arm, column) each, over the seeds that both have."""
-    a, b = (by_seed(table, column, arm=arm) for arm, column in (first, second))
-    return interval({s: a[s] - b[s] for s in sorted(set(a) & set(b))})
+    return interval(minus(*(by_seed(table, column, arm=arm) for arm, column in (first, second))))
 
 
 def _below(table: Any, value: float, column: str) -> Interval:

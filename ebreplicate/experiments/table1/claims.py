@@ -4,11 +4,12 @@ from typing import Any
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.panels import PANELS
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import greater, pooled
+from ebreplicate.experiments.common.verdicts import greater
 from ebreplicate.experiments.table1.runs import HIGH, LOW
 from ebreplicate.specs.scale import Scale
 
@@ -53,11 +54,9 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     for dataset, model in PANELS:
         for draw in ("10", "20"):
             where = {"dataset": dataset, "model": model, "draw": draw}
-            high = by_seed(table, schedule=HIGH, **where)
-            low = by_seed(table, schedule=LOW, **where)
-            seeds = sorted(set(high) & set(low))
-            if seeds:
-                contrasts[dataset, model, draw] = {s: high[s] - low[s] for s in seeds}
+            high, low = ({**where, "schedule": schedule} for schedule in (HIGH, LOW))
+            if differences := paired(table, "last_accuracy", high, low):
+                contrasts[dataset, model, draw] = differences
     difference, series = pooled(contrasts)
     verdict, evidence, n = greater(difference, "[80,120] minus [0,100]", series)
     return [
