@@ -24,7 +24,7 @@ def bytes_of(gray):
 
 
 def test_the_digits_are_read_without_importing_scikit_learn(source):
-    code = "import sys; from ebreplicate.training import digits; images, _ = digits.scanned_digits(); "
+    code = "import sys; from ebreplicate.data import digits; images, _ = digits.scanned_digits(); "
     code += "print(len(images), 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1797", "False"]
