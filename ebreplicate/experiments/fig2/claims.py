@@ -26,7 +26,7 @@ def _contrasts(scale: Scale, precision: str, pick: Any) -> dict[Any, dict[int, f
 
 def _margin(scale: Scale, table: Any, keys: Any) -> float:
     """Noise margin of full-precision accuracies, averaged over the series in `keys`."""
-    places = [(key[0], where_of(*key[:2], scale.precision, *key[2:])) for key in keys]
+    places = [(data, where_of(data, model, scale.precision, ratio, at)) for data, model, ratio, at in keys]
     return margin(scale, [(dataset, by_seed(table, **where)) for dataset, where in places])
 
 
