@@ -179,7 +179,8 @@ def _legend_of_one(figure: Any, axis: Any) -> None:
     from ebreplicate.experiments.common import style
 
     handles, names = axis.get_legend_handles_labels()
-    handles += [Line2D([], [], color="0.3", ls="--", lw=1), Line2D([], [], color="0.3", marker="o", **style.PUBLISHED)]
+    hollow: dict[str, Any] = {"color": "0.3", "marker": "o", **style.PUBLISHED}
+    handles += [Line2D([], [], color="0.3", ls="--", lw=1), Line2D([], [], **hollow)]
     figure.legend(handles, [*names, "dense", "Frankle & Carbin"], loc="outside upper center", ncols=5, fontsize="small")
 
 
