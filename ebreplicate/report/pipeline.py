@@ -11,6 +11,7 @@ from ebreplicate.plan.scale import Scale
 from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import compare as comparison
 from ebreplicate.report import selection
+from ebreplicate.report.progress import steps
 
 TABULATE = "delete it and run `python -m ebreplicate tabulate`, or snakemake, for"
 
@@ -106,7 +107,7 @@ def redraw(scale: Scale, results: Path, figures: Path) -> None:
 
     An item of which nothing has been run has a table and its place in the comparison, and no figure.
     """
-    for item in EXPERIMENTS:
+    for item in steps(list(EXPERIMENTS), f"tables and figures of {scale.name}"):
         tabulate(item, scale, results)
         figure = figures / scale.name / f"{item}.svg"
         if has_content(read_table(item, scale, results)):

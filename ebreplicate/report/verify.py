@@ -17,6 +17,7 @@ from ebreplicate.report.check_graphs import graph_problems
 from ebreplicate.report.check_origin import fact_problems, provenance_problems
 from ebreplicate.report.check_pages import page_problems
 from ebreplicate.report.check_trainings import training_problems
+from ebreplicate.report.progress import steps
 
 
 def file_problems(folder: Path, record: dict) -> Iterator[str]:
@@ -52,5 +53,9 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
 def verify(results: Path) -> tuple[int, list[str]]:
     """Check a results folder: how many runs were looked at, and every disagreement, one line each."""
     store, folders = Store(results), runs_under(results)
-    found = [f"{f.parent.name}/{f.name}: {problem}" for f in folders for problem in run_problems(f, store)]
+    found = [
+        f"{f.parent.name}/{f.name}: {problem}"
+        for f in steps(folders, "runs checked")
+        for problem in run_problems(f, store)
+    ]
     return len(folders), [*found, *page_problems(results)]
