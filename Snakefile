@@ -28,6 +28,7 @@ include: "workflow/rules/workarounds.smk"
 
 
 onstart:
+    print(expectation())
     if CPU_ONLY and SCALE == "paper":
         print(
             "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
@@ -37,6 +38,13 @@ onstart:
         print(f"no ImageNet in {config['data']}/imagenet: {left_out} of its runs are left out (docs/imagenet.md)")
     manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
+
+
+onsuccess:
+    print(
+        f"done. Figures: {FIGURES}/{SCALE}/   Comparison: {RESULTS}/comparison/{SCALE}.md   All results to browse: "
+        "`python -m ebreplicate site`, then site/index.html"
+    )
 
 
 rule all:

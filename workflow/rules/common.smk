@@ -16,8 +16,11 @@ from ebreplicate.plan.plan import Plan, requests, root_of, trainings_before
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Ticket, key
 from ebreplicate.records import Store, figures_root
+from ebreplicate.report import targets
 
 SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}
+SMOKE_SECONDS = 2
+"""Of a core, for a training at the smallest scale with its share of tables and figures: measured, two cores of 2020."""
 OVERRIDABLE = ("seeds", "draw_epochs", "precision", "compiled")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -50,6 +53,7 @@ def configured():
     overrides = {name: integers(config[name]) for name in OVERRIDABLE if name in config}
     scales = [load_scale(name, overrides if name == config["scale"] else None) for name in SCALES]
     Store(config["results"]).check_writable()
+    targets.check(sys.argv[1:], config["results"], str(figures_root(Path(config["results"]))))
     return {(s.name, item): requests(s, [item]) for s in scales for item in (*EXPERIMENTS, *EXPERIMENTS.parts)}
 
 
@@ -160,6 +164,24 @@ def everything(scale):
         *(f"{FIGURES}/{scale}/{item}.svg" for item in EXPERIMENTS),
         f"{RESULTS}/comparison/{scale}.csv",
     ]
+
+
+def trainings_left(scale):
+    """Trainings of a scale, and how many of them have no record yet."""
+    runs = Plan(s for item in EXPERIMENTS for s in ASKED[scale, item]).runs.values()
+    trained = [record_of(s) for s in runs if not isinstance(s, Ticket) and not without_images(s)]
+    return len(trained), sum(not Path(record).is_file() for record in trained)
+
+
+def expectation():
+    """What is ahead, in one line: trainings left of the scale and how long they take."""
+    planned, left = trainings_left(SCALE)
+    text = f"scale {SCALE}: {left:,} of {planned:,} trainings are still to be run in all"
+    if SCALE == "smoke":
+        cores = workflow.cores
+        minutes = 1 + left * SMOKE_SECONDS // (60 * cores)
+        return f"{text}, about {minutes} minutes on {cores} cores if all are asked for"
+    return f"{text}; `python -m ebreplicate plan --scale {SCALE}` says how long they take"
 
 
 def experiment(wildcards):
