@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ebreplicate.lineage import Evidence, Traced
+from ebreplicate.lineage import Evidence, Traced, records_of
 from ebreplicate.plan.scale import Scale
 from ebreplicate.plan.spec import Retrain, Search, Spec, Ticket, key
 from ebreplicate.stats import Interval, t_interval
@@ -73,6 +73,11 @@ class Claim:
     p_holm: float = math.nan
     family: str = ""
     points_to: str = ""
+
+    @property
+    def records(self) -> frozenset[str]:
+        """Keys of the records behind it."""
+        return records_of(self.evidence, self.difference)
 
 
 @dataclass(frozen=True)
