@@ -47,8 +47,8 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
         type=_duration,
         default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
         metavar="DURATION",
-        help=f"checkpoint and exit with code {CONTINUE} after this long (90s, 30m, 8h; a number: seconds), as on SIGTERM "
-        "(default: no limit)",
+        help=f"checkpoint and exit with code {CONTINUE} after this long (90s, 30m, 8h; a plain number is "
+        "seconds), as on SIGTERM (default: no limit)",
     )
     parser.add_argument(
         "--no-wait",

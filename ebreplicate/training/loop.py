@@ -16,6 +16,7 @@ from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.training import compiling, distributed, graphs, interruption
 from ebreplicate.training.arithmetic import arithmetic
 from ebreplicate.training.data import BatchSource, ImageData
+from ebreplicate.training.device import deterministic
 from ebreplicate.training.gradients import gradients
 
 
@@ -274,7 +275,7 @@ def fit(
     model.to(memory_format=torch.channels_last)
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.deterministic = True  # so that a continued run ends with the bits of one that never stopped
+    deterministic(data.device)
     batches = data.batches(recipe.batch_size, recipe.augment, seed)
     distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))

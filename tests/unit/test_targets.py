@@ -30,5 +30,5 @@ def test_what_rules_make_and_what_is_no_table_or_figure_passes():
     good += ["results/tables/paper/table2.csv", "results/comparison/quick.csv", "elsewhere/graph.svg"]
     check([*good, "--config", "scale=quick", "--report", "out/report.html"], "results", "figures")
     check(["other/figures/smoke/fig1_existence.svg"], "other", "other/figures")
-    with pytest.raises(UserError, match="name it as other/figures/SCALE/fig1_existence.svg"):
+    with pytest.raises(UserError, match=r"name it as other/figures/SCALE/fig1_existence\.svg"):
         check(["other/figures/fig1_existence.svg"], "other", "other/figures")

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from ebreplicate import manifest
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.machine import has_gpu
+from ebreplicate.machine import gpus, has_gpu
 from ebreplicate.plan.plan import Plan, requests, root_of, trainings_before
 from ebreplicate.plan.scale import SCALES, load_scale
 from ebreplicate.plan.spec import Ticket, key
@@ -64,6 +64,8 @@ except UserError as e:
 PLAN = Plan(spec for specs in ASKED.values() for spec in specs)
 SCALE, RESULTS = config["scale"], config["results"]
 CPU_ONLY = config["device"] == "cpu" or (config["device"] == "auto" and not has_gpu())
+# GPUs that a training takes; profiles/default has a total of one, so that plain `snakemake` starts no crowd for one GPU.
+USES_GPU = int(config["device"] == "cuda" or (config["device"] == "auto" and gpus() > 0))
 FIGURES = str(figures_root(Path(RESULTS)))
 OVERRIDES = " ".join(
     f"--config {name}={shlex.quote(str(integers(config[name])))}" for name in OVERRIDABLE if name in config

@@ -19,6 +19,7 @@ rule search:
     threads: config["threads"]
     resources:
         tmpdir=tempfile.gettempdir(),  # Snakemake's default is an expression, evaluated for every job
+        gpu=USES_GPU,
     params:
         stage="search",
         results=results_root,
@@ -58,6 +59,9 @@ use rule search as graph with:
         update(f"{RESULTS}/runs/graph/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/graph/{{run}}.log",
+    resources:
+        tmpdir=tempfile.gettempdir(),
+        gpu=0,  # on the CPU
     params:
         stage="graph",
         results=results_root,
