@@ -181,14 +181,14 @@ def _preload() -> None:
         warnings.simplefilter("ignore")
         for name in PRELOADED:
             import_module(name)
-        import_module("ebreplicate.training.data").digit_arrays()  # smoke's dataset, in numpy on this thread
+        import_module("ebreplicate.data.arrays").digit_arrays()  # smoke's dataset, in numpy on this thread
 
 
 def _child(connection: socket.socket, fds: list[int], request: bytes) -> None:
     """Work in a forked child; never returns."""
     import threading
 
-    from ebreplicate.__main__ import main
+    from ebreplicate.cli import main
 
     for target, fd in enumerate(fds):
         os.dup2(fd, target)

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.scale import SCALES
+from ebreplicate.specs.scale import SCALES
 
 PICTURES = (".svg", ".png", ".pdf")
 

@@ -2,12 +2,8 @@
 
 import pytest
 
+from ebreplicate.catalog import DATASETS, METHODS, MODELS, SPARSIFIERS, Registry
 from ebreplicate.errors import UserError
-from ebreplicate.models import MODELS
-from ebreplicate.pruning.methods import METHODS
-from ebreplicate.registry import Registry
-from ebreplicate.training.datasets import DATASETS
-from ebreplicate.training.sparsifiers import SPARSIFIERS
 
 REGISTRIES = {
     "model": (MODELS, "vvgg16"),

@@ -5,8 +5,8 @@ import pytest
 from helpers import NOWHERE, digits
 from sklearn.datasets import load_digits
 
+from ebreplicate.data.arrays import Batches, load
 from ebreplicate.errors import UserError
-from ebreplicate.training.data import Batches, load
 
 
 @pytest.fixture(scope="module")

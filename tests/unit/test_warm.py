@@ -15,8 +15,8 @@ import torch
 from snake import ROOT, servers, warmth
 
 from ebreplicate import warm
-from ebreplicate.plan.spec import Recipe, Search, canonical
-from ebreplicate.records import Store
+from ebreplicate.specs.spec import Recipe, Search, canonical
+from ebreplicate.store.store import Store
 
 BAD = ["tabulate", "fig1_existance", "--scale", "smoke"]
 ENDLESS = Recipe(epochs=100_000, batch_size=20, milestones=(), augment="none")

@@ -7,9 +7,10 @@ import sys
 import pytest
 from snake import ROOT, linked, planned, read
 
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.records import Store
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.store.store import Store
 
 # P panels, each with R ratios (the paper has 2 datasets x 2 networks, 3 ratios). S seeds, D draw epochs.
 #   searches   P x 2 learning-rate schedules x S, and those of Figure 3 that are in no panel

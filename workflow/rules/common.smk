@@ -8,15 +8,16 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ebreplicate import manifest
+from ebreplicate.store import manifest
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.machine import gpus, has_gpu
-from ebreplicate.plan.plan import Plan, requests, root_of, trainings_before
-from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Ticket, key
-from ebreplicate.records import Store, figures_root
 from ebreplicate.report import targets
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan, root_of, trainings_before
+from ebreplicate.specs.scale import SCALES, load_scale
+from ebreplicate.specs.spec import Ticket, key
+from ebreplicate.store.store import Store, figures_root
 
 SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}
 SMOKE_SECONDS = 2

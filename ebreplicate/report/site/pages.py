@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ebreplicate.experiments import judgement as rules
-from ebreplicate.experiments.base import (
+from ebreplicate.experiments.common import judgement as rules
+from ebreplicate.experiments.common.experiment import (
     ACCURACY,
     ARITHMETIC,
     COST,
@@ -21,14 +21,14 @@ from ebreplicate.experiments.base import (
     REMARK,
     SUPPORTED,
 )
-from ebreplicate.plan.plan import parents
-from ebreplicate.plan.spec import canonical, key
 from ebreplicate.report import compare, headline
 from ebreplicate.report.progress import steps
 from ebreplicate.report.site import words
 from ebreplicate.report.site.charts import Row, charts, kept_by_layer
 from ebreplicate.report.site.contents import Item, Run, Site
 from ebreplicate.report.site.notes import Note, notes, sentence
+from ebreplicate.specs.graph import parents
+from ebreplicate.specs.spec import canonical, key
 
 HERE = Path(__file__).parent
 MARKS = {SUPPORTED: "yes", "agrees": "yes", NOT_SUPPORTED: "no", "differs": "no", INCONCLUSIVE: "open"}
