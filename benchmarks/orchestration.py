@@ -2,11 +2,10 @@
 
     python benchmarks/orchestration.py [--jobs 2] [--targets figures/smoke/fig1_existence.svg ...]
 
-Runs the workflow in a folder of its own, with a warm process of its own. Training is the epochs, evaluation of each
-included, as `history.csv` has them; everything else is orchestration: Snakemake, the start of every job, loading and
-building, counting FLOPs, drawing masks, tables, figures. Both are CPU seconds: a module that every Python process of
-the run imports at its start (`sitecustomize`) has `history.csv` count the CPU time of its process, and leaves that of
-the warm process and its children in a file, which no parent of theirs waits for.
+Runs the workflow in a folder of its own. Training is the epochs, evaluation of each included, as `history.csv` has
+them; everything else is orchestration: Snakemake, the start of every job, loading and building, counting FLOPs, drawing
+masks, tables, figures. Both are CPU seconds: a module that every Python process of the run imports at its start
+(`sitecustomize`) has `history.csv` count the CPU time of its process.
 """
 
 import argparse
@@ -18,25 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OBSERVER = """\
-import atexit, os, sys, time
-time.perf_counter = time.process_time
-_exit = os._exit
-def note():
-    with open(os.environ["ORCHESTRATION_LOG"], "a") as f:
-        what = sys.argv[1] if sys.argv[0] == "ebreplicate" else "warm process"
-        f.write(f"{what}\\t{time.process_time()}\\n")
-def leave(code):
-    note()
-    _exit(code)
-if sys.orig_argv[1:3] == ["-m", "ebreplicate.warm"]:
-    os._exit = leave
-    atexit.register(note)
-"""
+OBSERVER = "import time; time.perf_counter = time.process_time\n"
 
 
 def project(folder: Path) -> None:
@@ -67,31 +51,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="eb", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         project(folder)
-        environment = os.environ | {
-            "PYTHONPATH": name,
-            "TMPDIR": name,
-            "EBREPLICATE_WARM": "1",
-            "ORCHESTRATION_LOG": str(folder / "cpu.tsv"),
-        }
+        environment = os.environ | {"PYTHONPATH": name, "TMPDIR": name}
         began = time.time()
         command = [sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", args.jobs, *args.targets]
         subprocess.run(command, cwd=folder, env=environment, check=True)
         wall = time.time() - began
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        while list(folder.glob("ebreplicate-*/*.sock")):  # the warm process ends when idle, and says what it used
-            time.sleep(1)
-        served = defaultdict(list)
-        for line in (folder / "cpu.tsv").read_text().splitlines():
-            what, seconds = line.split("\t")
-            served[what].append(float(seconds))
         training, runs = trained(folder)
-    outside = used.ru_utime + used.ru_stime
-    total = outside + sum(map(sum, served.values()))
-    print(f"snakemake, shells and clients   {outside:8.1f} CPU s")
-    for what, seconds in sorted(served.items()):
-        print(f"{what:24} {len(seconds):5}  {sum(seconds):8.1f} CPU s")
-    print(f"training inside it       {runs:5}  {training:8.1f} CPU s")
-    print(f"orchestration: {1 - training / total:.1%} of {total:.0f} CPU s; wall {wall:.0f} s")
+    total = used.ru_utime + used.ru_stime
+    print(
+        f"{runs} trainings: {training:.1f} of {total:.1f} CPU s; the rest, {1 - training / total:.1%}, is orchestration"
+    )
+    print(f"training: {training:.1f} of {total:.1f} CPU s, {runs} runs; orchestration: {1 - training / total:.1%}")
+    print(f"wall: {wall:.0f} s")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from ebreplicate import __version__, interrupt, machine
 from ebreplicate.errors import UserError, shown
 from ebreplicate.interrupt import CONTINUE, Interrupted
 from ebreplicate.store.locks import BUSY, Busy
+
+RESULTS = os.environ.get("EBREPLICATE_RESULTS", "results")
+"""Results root of the commands that the workflow runs, unless they are given one."""
 
 
 def _duration(text: str) -> float:
@@ -28,7 +32,7 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
         help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
         "(manifest.jsonl, which Snakemake writes) or begun in --results",
     )
-    parser.add_argument("--results", default="results", help="results root (default: results)")
+    parser.add_argument("--results", default=RESULTS, help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
     device = os.environ.get("EBREPLICATE_DEVICE", "auto")
     parser.add_argument("--device", default=device, help="auto, cpu or cuda (default: auto)")
@@ -79,14 +83,20 @@ def parser() -> argparse.ArgumentParser:
             "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
         )
 
-    for name, text in (("tabulate", "records to table"), ("plot", "table to figure"), ("compare", "tables to report")):
+    evaluations = {
+        "evaluate": "records to table and figure",
+        "tabulate": "records to table",
+        "plot": "table to figure",
+        "compare": "tables to report",
+    }
+    for name, text in evaluations.items():
         command = sub.add_parser(name, help=text)
         if name != "compare":
             command.add_argument("item", help="experiment, for example fig1_existence")
         command.add_argument("--scale", required=True, help="smoke, quick or paper")
-        command.add_argument("--results", default="results")
+        command.add_argument("--results", default=RESULTS)
         command.add_argument("--config", action="append", default=[], help="overrides of the scale, KEY=VALUE (YAML)")
-        if name == "tabulate":
+        if name in ("evaluate", "tabulate"):
             command.add_argument(
                 "--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)"
             )
@@ -196,8 +206,10 @@ def _graph(args: argparse.Namespace) -> int:
 
         for name in needed:
             load(name, Path(args.data))
-    code = 0
+    code, started = 0, time.monotonic()
     for run in runs:
+        if args.time_limit is not None:  # of all runs together
+            run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
         code = max(code, _stage(run))
         if interrupt.wanted() and run is not runs[-1]:
             raise Interrupted("stopped between two runs")
@@ -286,15 +298,19 @@ def _spec_text(args: argparse.Namespace) -> str:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from ebreplicate.report import pipeline
+    from ebreplicate.store.store import figures_root
 
     scale = _scale(args)
-    if args.command == "tabulate":
+    results = Path(args.results)
+    if args.command in ("evaluate", "tabulate"):
         _draw_tickets(args, scale)
-        pipeline.tabulate(args.item, scale, Path(args.results))
+        pipeline.tabulate(args.item, scale, results)
+    if args.command == "evaluate":
+        pipeline.plot(args.item, scale, results, figures_root(results) / scale.name / f"{args.item}.svg")
     elif args.command == "plot":
-        pipeline.plot(args.item, scale, Path(args.results), Path(args.output))
-    else:
-        pipeline.compare(scale, Path(args.results))
+        pipeline.plot(args.item, scale, results, Path(args.output))
+    elif args.command == "compare":
+        pipeline.compare(scale, results)
 
 
 def _draw_tickets(args: argparse.Namespace, scale: Any) -> None:
@@ -423,6 +439,7 @@ COMMANDS = {
     "retrain": _stage,
     "sparse": _stage,
     "graph": _graph,
+    "evaluate": _evaluate,
     "tabulate": _evaluate,
     "plot": _evaluate,
     "compare": _evaluate,

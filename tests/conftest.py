@@ -14,7 +14,7 @@ settings.load_profile("suite")
 COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
 
 
-LONGEST = ("test_end_to_end.py", "test_warm.py", "test_site_in_a_browser.py")
+LONGEST = ("test_end_to_end.py", "test_site_in_a_browser.py")
 
 
 def pytest_collection_modifyitems(items):

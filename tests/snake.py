@@ -1,6 +1,5 @@
-"""Running the workflow in a folder of its own, and warm processes that end with the test."""
+"""Running the workflow in a folder of its own."""
 
-import contextlib
 import multiprocessing
 import os
 import re
@@ -8,10 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import psutil
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,12 +66,11 @@ def _command(folder: str, arguments: tuple[str, ...], output: str) -> None:
 
 def _environment(folder: object, **more: str) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if k != "EBREPLICATE_DATA"}
-    return environment | {"EBREPLICATE_WARM": "0", "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT))), **more}
+    return environment | {"PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT))), **more}
 
 
 def python(folder: Path, *arguments: str, seconds: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run Python at `folder`, whose package comes first; stdout and stderr in one. Jobs run without a warm process,
-    unless the caller asks for one and ends it."""
+    """Run Python at `folder`, whose package comes first; stdout and stderr in one."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
@@ -96,30 +91,3 @@ def planned(output: str) -> dict[str, int]:
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)}
     assert sum(jobs.values()) == int(table[2])
     return jobs
-
-
-def servers(folder: str) -> list[psutil.Process]:
-    """Warm processes whose socket lies in `folder`; their forked children look alike, but have one for a parent."""
-    found = {}
-    for process in psutil.process_iter(["cmdline", "ppid"]):
-        if any(part.startswith(folder) and part.endswith(".sock") for part in process.info["cmdline"] or ()):
-            found[process.pid] = process
-    return [p for p in found.values() if p.info["ppid"] not in found]
-
-
-@contextlib.contextmanager
-def warmth() -> Iterator[dict[str, str]]:
-    """Environment for a warm process that is this test's alone, and killed at the end.
-
-    Its temporary folder is not pytest's, because a socket's path must be short.
-    """
-    with tempfile.TemporaryDirectory(prefix="eb", ignore_cleanup_errors=True) as folder:
-        try:
-            yield {"TMPDIR": folder, "EBREPLICATE_WARM": "1"}
-        finally:
-            for server in servers(folder):
-                for process in [*server.children(recursive=True), server]:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        process.kill()
-                        process.wait(10)
-            assert not servers(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ebreplicate.catalog import FULLY_CONNECTED, GRAPH_ARMS, GRAPHS
 from ebreplicate.experiments import EXPERIMENTS
@@ -50,6 +51,7 @@ TINY = Scale(
         **{name: {"name": name, "width": 0.0625} for name in ("conv2", "conv4", "conv6", "vgg19")},
         "preresnet20": {"name": "preresnet20", "width": 0.25},
     },
+    items=yaml.safe_load((Path(__file__).parent / "items.yaml").read_text()),
 )
 """Draws 1, 20 and 160 are epochs 1, 3 and 8 here; 10 and 40 are 2 and 4, and the first decay is after 5."""
 FULL = replace(TINY, retrain_recipe=SEARCH)

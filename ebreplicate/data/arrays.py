@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ebreplicate.catalog import DATASETS, INFO
 from ebreplicate.data import shares
+from ebreplicate.data.digits import scanned_digits
 from ebreplicate.errors import UserError
 from ebreplicate.files import regular_bytes
 
@@ -326,11 +327,8 @@ def _rgb(gray: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def digit_arrays() -> dict[str, tuple[Arrays, Arrays]]:
-    """Training and test images of `digits` and `digits100`. Smoke runs are short: a warm process has them made."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()  # 1,797 in their own order: float (n, 8, 8) in [0, 16]
-    images, labels = digits.images, digits.target.astype(np.int64)
+    """Training and test images of `digits` and `digits100`."""
+    images, labels = scanned_digits()
     cut, pairs = INFO["digits"].train, INFO["digits100"]
     blocks = _rgb(images.repeat(4, 1).repeat(4, 2))
     rng = np.random.default_rng(0)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ebreplicate.catalog import INFO
 from ebreplicate.data import shares
+from ebreplicate.data.digits import scanned_digits
 from ebreplicate.data.pixels import augmented, central
 from ebreplicate.errors import UserError
 
@@ -230,14 +231,13 @@ def generate(root: Path) -> None:
     """
     if (root / "folders").is_dir():
         return
-    from sklearn.datasets import load_digits
-
-    digits, cut = load_digits(), INFO["folders"].train
+    images, labels = scanned_digits()
+    cut = INFO["folders"].train
     root.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=root, prefix=".folders."))
     temporary.chmod(0o755)
     try:
-        for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
+        for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
             folder = temporary / SPLITS[number >= cut] / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             gray = np.round(pixels * (255 / 16)).astype(np.uint8).repeat(5, 0).repeat(5, 1)

@@ -59,6 +59,10 @@ class Scale:
     """Panels of the paper's figures that are run, as model_dataset by the paper's names; none named: all."""
     ratios: tuple[float, ...] = ()
     """Of the paper's pruning ratios, those that are run; none named: all."""
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Settings of items, by name, in place of those in workflow/config/items: a scale made in code may have its own."""
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Specs and settings made so far: planning asks for the same searches over and over."""
 
     def runs_panel(self, model: str, dataset: str) -> bool:
         """Whether the panel of the paper's `model` on `dataset` is run."""
@@ -98,7 +102,11 @@ class Scale:
         names = {"model": net.pop("name"), "dataset": data.pop("name"), "recipe": recipe or self.recipe, "seed": seed}
         if recipe is not None:  # an item with a recipe of its own names its evaluation, where that is not "test"
             data.pop("evaluation", None)
-        return kind(**{**names, "precision": self.precision, **net, **data, **more})
+        asked = {**names, "precision": self.precision, **net, **data, **more}
+        same = (kind, *asked.items())
+        if same not in self._made:
+            self._made[same] = kind(**asked)
+        return self._made[same]
 
     def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None, **more: Any) -> Search:
         """The search that stands for the paper's `model` on `dataset`; `more` are further fields of the spec."""
@@ -114,7 +122,11 @@ class Scale:
         `kind` is the item's own dataclass of settings, checked like every spec. A scale of another name (a test's)
         takes smoke's section. Raises UserError naming field and fix.
         """
-        return _grid(item, self.name, kind, self.compiled)
+        if item not in self.items:
+            return _grid(item, self.name, kind, self.compiled)
+        if (item, kind) not in self._made:
+            self._made[item, kind] = from_dict(kind, _recipes_with(self.compiled, self.items[item]))
+        return self._made[item, kind]
 
     def low_lr(self, recipe: Recipe) -> Recipe:
         """Table 1's [0, 100] schedule: a tenth of the rate from the first epoch, a hundredth from epoch 100."""

@@ -22,7 +22,7 @@ from ebreplicate.errors import UserError
 def launch(argv: list[str], processes: int, environment: dict[str, str]) -> None:
     """Replace this process by torch.distributed.run with `processes` of the command line `argv`; does not return."""
     runner = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "ebreplicate"]
-    os.execve(sys.executable, [sys.executable, *runner, *argv], os.environ | {"EBREPLICATE_WARM": "0"} | environment)
+    os.execve(sys.executable, [sys.executable, *runner, *argv], os.environ | environment)
 
 
 def launched() -> bool:

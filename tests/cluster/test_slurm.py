@@ -100,10 +100,8 @@ def test_a_figure_and_a_retrain_are_made_by_jobs_that_ask_for_gpus(slurm, tmp_pa
     training, other = ("gres:gpu:1", "12:00:00", "16000M", "1"), ("", "01:00:00", "4000M", "1")
     assert asked == {
         "rule_search": [training] * 2,
-        "rule_draw": [other],
         "rule_retrain": [training],
-        "rule_tabulate": [other],
-        "rule_plot": [other],
+        "rule_evaluate": [other],
     }
 
 
@@ -126,7 +124,7 @@ def undisturbed(results, search):
     """A search as a process of its own, never stopped."""
     results.mkdir()
     command = [sys.executable, "-m", "ebreplicate", "search", canonical(search), "--results", str(results)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "EBREPLICATE_WARM": "0"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with started(command, results, environment, results / "output") as process:
         yield process
 

@@ -47,7 +47,7 @@ def environment(project):
     """What a reader's shell has after the quick start's first step, and nothing of ours besides."""
     ours = {k: v for k, v in os.environ.items() if not k.startswith(("EBREPLICATE_", "PYTEST_", "PYTHON"))}
     path = os.pathsep.join([str(project / ".venv/bin"), os.environ["PATH"]])
-    return {**ours, "PATH": path, "PYTHONPATH": str(project), "EBREPLICATE_WARM": "0", "OMP_NUM_THREADS": "1"}
+    return {**ours, "PATH": path, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
 
 
 def follow(project, page):

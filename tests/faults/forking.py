@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 import traceback
+import warnings
+from importlib import import_module
 from pathlib import Path
 
 COUNTED = ("open", "fsync", "replace", "rename", "unlink", "mkdir", "rmdir")
@@ -52,12 +54,29 @@ def kill_first_child():
         time.sleep(0.01)
 
 
+PRELOADED = (
+    "fvcore.nn",
+    "scipy.stats",
+    "seaborn",
+    "torch._dynamo",  # optimisers and the FLOP counter import it at their first call, which takes seconds
+    "torch.utils.flop_counter",
+    "ebreplicate.report.pipeline",
+    "ebreplicate.stages",
+)
+
+
+def preload():
+    """Import what commands need. Torch computes nothing here, so no thread pool exists when children are forked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in PRELOADED:
+            import_module(name)
+
+
 def prepare(job):
     """Bring about the fault that a job asks for, in its child."""
     # Without git, records name no commit: one made while the tests run would tell two runs apart.
-    os.environ.update(
-        {"EBREPLICATE_WARM": "0", "GIT_DIR": os.devnull, "EBREPLICATE_CHECKPOINT_SECONDS": "0", **job.get("env", {})}
-    )
+    os.environ.update({"GIT_DIR": os.devnull, "EBREPLICATE_CHECKPOINT_SECONDS": "0", **job.get("env", {})})
     os.chdir(job["cwd"])
     for name, value in job.get("limits", {}).items():
         resource.setrlimit(getattr(resource, name), (value, value))
@@ -143,9 +162,7 @@ if __name__ == "__main__":
     from contextlib import redirect_stdout
 
     with redirect_stdout(sys.stderr):
-        from ebreplicate.warm import _preload
-
-        _preload()
+        preload()
         gc.freeze()
     for line in sys.stdin:
         answer = finish([start(job) for job in json.loads(line)])

@@ -84,7 +84,7 @@ def test_the_first_round_at_table_2s_ratio_is_its_one_shot_ticket():
 
 
 def test_sparse_trainings_of_rigl_family_are_shared_and_further_blocks_follow():
-    scale = load_scale("smoke")
+    scale = SMOKE
     family = {key(s) for s in EXPERIMENTS.load("rigl_family").runs(scale)}
     runs = sparse_trainings(scale)
     shared = {(r.dataset, r.model) for r in runs if key(r.spec) in family}

@@ -19,11 +19,6 @@ SEARCH = tiny_search(Recipe(epochs=1, batch_size=20, milestones=(), augment="non
 TICKET = Ticket(SEARCH, 0.5, 1)
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    monkeypatch.delenv("EBREPLICATE_WARM", raising=False)
-
-
 @pytest.fixture
 def results(tmp_path):
     return tmp_path / "results"

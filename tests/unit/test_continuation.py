@@ -46,7 +46,6 @@ def roots(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def calm(monkeypatch):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
     yield
     interrupt.install(None)
 

@@ -1,11 +1,15 @@
 """The two datasets that need no files."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers import NOWHERE, digits
 from sklearn.datasets import load_digits
 
 from ebreplicate.data.arrays import Batches, load
+from ebreplicate.data.digits import scanned_digits
 from ebreplicate.errors import UserError
 
 
@@ -17,6 +21,23 @@ def source():
 def bytes_of(gray):
     """Gray levels 0..16 as the nearest of 0..255."""
     return np.rint(gray * 255 / 16).astype(np.uint8)
+
+
+def test_the_digits_are_read_without_importing_scikit_learn(source):
+    code = "import sys; from ebreplicate.data import digits; images, _ = digits.scanned_digits(); "
+    code += "print(len(images), 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1797", "False"]
+    images, labels = scanned_digits()
+    assert (images == source.images).all()
+    assert (labels == source.target).all()
+
+
+def test_a_missing_file_of_digits_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("ebreplicate.data.digits.find_spec", lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^digits: not found in scikit-learn .*; reinstall it"):
+        scanned_digits()
 
 
 def test_digits_are_scikit_learns_with_every_pixel_a_block_in_three_equal_channels(source):

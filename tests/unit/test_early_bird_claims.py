@@ -19,6 +19,7 @@ DIGITS = {"name": "digits", "train_size": 60, "test_size": 200, "evaluation": "u
 SCALE = replace(
     COMPARABLE,
     name="quick",
+    items={},
     comparable=False,
     seeds=(2, 3, 4, 5, 6),
     draw_epochs=(1, 20, 40, 160),

@@ -26,7 +26,6 @@ def calm():
 
 
 def test_a_time_limit_exits_with_continue_me_until_the_run_is_whole(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
     cut, whole = Store(tmp_path / "cut"), Store(tmp_path / "whole")
     stages.search(SEARCH, whole, tmp_path, torch.device("cpu"), Keep())
     argv = ["search", canonical(SEARCH), "--results", str(cut.root), "--device", "cpu", "--time-limit", "0"]

@@ -66,7 +66,6 @@ def test_a_file_system_without_locks_is_told_of_and_worked_on(tmp_path, monkeypa
 
 
 def test_a_command_that_is_not_to_wait_leaves_with_its_own_code(tmp_path, monkeypatch):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
     store = Store(tmp_path)
     argv = ["search", canonical(SPEC), "--results", str(tmp_path), "--device", "cpu", "--no-wait"]
     with locks.held(store.folder(SPEC)):

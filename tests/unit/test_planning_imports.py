@@ -10,8 +10,8 @@ import pytest
     "modules",
     [
         "ebreplicate.specs.spec, ebreplicate.specs.scale, ebreplicate.specs.graph",
-        "ebreplicate.models, ebreplicate.pruning, ebreplicate.pruning.methods, ebreplicate.training.datasets",
-        "ebreplicate.store.store, ebreplicate.experiments.common.stats, ebreplicate.cli",
+        "ebreplicate.models, ebreplicate.pruning, ebreplicate.pruning.methods, ebreplicate.catalog",
+        "ebreplicate.store.store, ebreplicate.experiments.common.stats, ebreplicate.cli, ebreplicate.experiments.jobs",
     ],
 )
 def test_import_leaves_torch_out(modules):

@@ -156,7 +156,6 @@ def test_a_draw_trains_on_the_device_it_is_given_before_it_keeps_others_waiting(
 
 
 def test_whoever_is_not_to_wait_leaves_while_another_process_does_it(bare, monkeypatch):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
     ticket = Ticket(SEARCH, 0.5, 1, "taylor")
     argv = ["draw", canonical(ticket), "--results", str(bare.root), "--data", str(NOWHERE), "--no-wait"]
     with locks.held(bare.folder(SEARCH), name=locks.AGAIN):
@@ -192,7 +191,6 @@ def test_who_waits_for_another_process_can_be_stopped(tmp_path, monkeypatch, cap
 
 
 def test_a_draw_that_trains_keeps_to_its_time_limit(bare, epochs, monkeypatch, capsys):
-    monkeypatch.setenv("EBREPLICATE_WARM", "0")
     argv = ["draw", canonical(Ticket(SEARCH, 0.5, 1, "taylor")), "--results", str(bare.root), "--data", str(NOWHERE)]
     assert command_line.main([*argv, "--time-limit", "1e-6"]) == interrupt.CONTINUE
     assert "run the same command again" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from ebreplicate.store.store import Store
 
 ITEM = "rigl_mnist"
 PAPER = replace(
-    COMPARABLE, name="paper", datasets={"mnist": {"name": "mnist"}}, models={"lenet300": {"name": "lenet300"}}
+    COMPARABLE, name="paper", items={}, datasets={"mnist": {"name": "mnist"}}, models={"lenet300": {"name": "lenet300"}}
 )
 """The paper's grid and networks. Nothing is trained: outcomes are written."""
 ERRORS = {"rigl": 1.45, "rigl-plus": 1.5, "set": 1.8, "static": 2.2, "dense": 1.4}

@@ -3,7 +3,7 @@
 import pytest
 
 from ebreplicate.errors import UserError
-from ebreplicate.report.targets import check
+from ebreplicate.experiments.targets import check
 
 
 @pytest.mark.parametrize(

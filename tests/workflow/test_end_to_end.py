@@ -8,7 +8,7 @@ import shutil
 import xml.etree.ElementTree as ET
 
 from smoke import SMOKE
-from snake import copied, planned, read, snakemake, warmth
+from snake import copied, planned, read, snakemake
 
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, key
 
@@ -29,21 +29,20 @@ def plan(project, *arguments):
     return planned(done.stdout)
 
 
-def ran(project, *arguments, **environment):
+def ran(project, *arguments):
     """Rules of the jobs that ran."""
-    done = snakemake(project, *arguments, **environment)
+    done = snakemake(project, *arguments)
     assert done.returncode == 0, done.stdout
     return sorted(re.findall(r"^(?:local)?rule (\w+):$", done.stdout, re.M))
 
 
 def test_a_figure_and_a_retrain_are_made_once(tmp_path):
     project = copied(tmp_path, SMOKE)
-    with warmth() as environment:
-        assert ran(project, *ONE_SEED, **environment) == ["plot", "retrain", "search", "search", "tabulate"]
-        check_what_is_there(project)
-        assert plan(project, *ONE_SEED) == {}
-        (project / FIGURE).unlink()
-        assert ran(project, *ONE_SEED, **environment) == ["plot"]
+    assert ran(project, *ONE_SEED) == ["evaluate", "retrain", "search", "search"]
+    check_what_is_there(project)
+    assert plan(project, *ONE_SEED) == {}
+    (project / FIGURE).unlink()
+    assert ran(project, *ONE_SEED) == ["evaluate"]
     assert (project / FIGURE).is_file()
 
     # Edited code and newer records start no training ...
@@ -51,12 +50,12 @@ def test_a_figure_and_a_retrain_are_made_once(tmp_path):
         f.write("# edited\n")
     search = project / f"results/runs/search/{key(SEARCH)}/record.json"
     search.write_text(search.read_text() + "\n")  # by content, snakemake knows a touched file from a changed one
-    assert plan(project, *ONE_SEED) == {"tabulate": 1, "plot": 1}
+    assert plan(project, *ONE_SEED) == {"evaluate": 1}
     # ... nor do they where nothing is known of earlier runs; and more seeds add their own runs to those that are there.
     shutil.rmtree(project / ".snakemake")
     for number, path in enumerate((project / TABLE, project / RECORD, search)):
         os.utime(path, (2e9 + number, 2e9 + number))
-    assert plan(project, *ONE_SEED[:-2]) == {"search": 2, "tabulate": 1, "plot": 1}
+    assert plan(project, *ONE_SEED[:-2]) == {"search": 2, "evaluate": 1}
 
 
 def check_what_is_there(project):
@@ -73,5 +72,5 @@ def check_what_is_there(project):
     assert key(SEARCH) in {row["key"] for row in rows}
     assert ET.parse(project / FIGURE).getroot().tag.endswith("svg")
     logs = {str(p.relative_to(project / "results/logs")) for p in (project / "results/logs").rglob("*.log")}
-    assert {f"search/{key(SEARCH)}.log", f"retrain/{key(RETRAIN)}.log", "plot/smoke/fig3_mask_distance.log"} <= logs
+    assert {f"search/{key(SEARCH)}.log", f"retrain/{key(RETRAIN)}.log", "evaluate/smoke/fig3_mask_distance.log"} <= logs
     assert "epoch 3/3" in (project / f"results/logs/search/{key(SEARCH)}.log").read_text()

@@ -61,7 +61,7 @@ def test_forgetting_a_run_has_it_and_its_figure_made_again(tmp_path, monkeypatch
     assert not any(path.exists() for path in made)
     assert other.is_file()
     assert [Store("results").done(spec) for spec in specs] == [False] + [True] * (len(specs) - 1)
-    assert planned(read(linked(tmp_path), *target).stdout) == {"search": 1, "tabulate": 1, "plot": 1}
+    assert planned(read(linked(tmp_path), *target).stdout) == {"search": 1, "evaluate": 1}
 
 
 def test_a_run_that_there_is_not_or_that_is_being_trained_is_not_forgotten(tmp_path, capsys):
@@ -80,7 +80,7 @@ def test_figures_of_another_results_folder_are_in_it(tmp_path):
     (tmp_path / "results").mkdir()
     project, arguments = linked(tmp_path), ["-n", "--cores", "1", "--quiet", "rules", "--config"]
     done = read(project, *arguments, "results=OUT/o", "seeds=[0]", "--", f"OUT/o/{FIGURE}")
-    assert planned(done.stdout) == {"search": 2, "tabulate": 1, "plot": 1}
+    assert planned(done.stdout) == {"search": 2, "evaluate": 1}
     assert read(project, *arguments, "results=OUT/o", "seeds=[0]", "--", FIGURE).returncode != 0
     roots = [str(figures_root(tmp_path / r)) for r in ("results", "other", "OUT/results")]
     assert roots == [str(tmp_path / f) for f in ("figures", "other/figures", "OUT/figures")]
@@ -91,13 +91,13 @@ def test_a_home_folder_is_the_users(tmp_path):
     arguments = ["-n", "-p", "--cores", "1", "--config", "seeds=[0]", "results=~/r", "data=~/d"]
     target = f"{tmp_path}/home/r/{FIGURE}"
     done = snakemake(linked(tmp_path), *arguments, "--", target, HOME=str(tmp_path / "home"))
-    assert f"--results {tmp_path}/home/r " in done.stdout
+    assert f"tee {tmp_path}/home/r/logs/search/" in done.stdout
     assert not (tmp_path / "~").exists()
 
 
 def test_without_imagenet_its_runs_are_left_out_and_the_item_is_made_of_the_rest(tmp_path):
     arguments = ["-n", "--cores", "1", "--quiet", "rules", "--", "results/tables/paper/table3_imagenet.csv"]
-    assert planned(read(linked(tmp_path), *arguments).stdout) == {"tabulate": 1}
+    assert planned(read(linked(tmp_path), *arguments).stdout) == {"evaluate": 1}
     (tmp_path / "data" / "imagenet" / "train").mkdir(parents=True)
     jobs = planned(read(tmp_path, *arguments).stdout)
     assert jobs["search"] > 0
@@ -109,4 +109,4 @@ def test_snakemake_works_in_another_directory(tmp_path):
     work.mkdir()
     arguments = ["-n", "--cores", "1", "--quiet", "rules", "--config", "seeds=[0]", "--", FIGURE]
     done = read(tmp_path, "--snakefile", os.path.join(ROOT, "Snakefile"), "--directory", str(work), *arguments)
-    assert planned(done.stdout) == {"search": 2, "tabulate": 1, "plot": 1}
+    assert planned(done.stdout) == {"search": 2, "evaluate": 1}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import left
 from smoke import SMOKE
-from snake import copied, snakemake, warmth
+from snake import copied, snakemake
 from test_end_to_end import FIGURE, ONE_SEED, RECORD
 
 pytestmark = pytest.mark.slow
@@ -31,31 +31,30 @@ def folder(tmp_path, name, smoke):
 
 def test_snakemake_takes_jobs_up_where_a_time_limit_stopped_them(tmp_path):
     cut, whole = (folder(tmp_path, name, SMOKE) for name in ("cut", "whole"))
-    with warmth() as environment:
-        done = snakemake(whole, *ONE_SEED, **environment)
-        assert done.returncode == 0, done.stdout
-        stops = 0
-        while True:
-            done = snakemake(cut, "--keep-going", *ONE_SEED, EBREPLICATE_TIME_LIMIT="0", **environment)
-            if done.returncode == 0:
-                break
-            assert "run the same command again to continue" in done.stdout, done.stdout
-            assert not (cut / RECORD).exists()
-            stops += 1
-            assert stops < 5
+    done = snakemake(whole, *ONE_SEED)
+    assert done.returncode == 0, done.stdout
+    stops = 0
+    while True:
+        done = snakemake(cut, "--keep-going", *ONE_SEED, EBREPLICATE_TIME_LIMIT="0")
+        if done.returncode == 0:
+            break
+        assert "run the same command again to continue" in done.stdout, done.stdout
+        assert not (cut / RECORD).exists()
+        stops += 1
+        assert stops < 5
     assert stops == 2  # searches of 3 epochs; the retrain has one
     assert (cut / FIGURE).read_bytes() == (whole / FIGURE).read_bytes()
     assert len(runs(whole)) == 4
     assert runs(cut) == runs(whole)
 
 
-def within_a_budget(project, environment):
+def within_a_budget(project):
     """Snakemake in a process group of its own, as `timeout` starts it."""
     arguments = ["--cores", "2", "--keep-going", FIGURE, "--config", "seeds=[0]"]
     return subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=project,
-        env=os.environ | environment | {"PYTHONPATH": str(project)},
+        env=os.environ | {"PYTHONPATH": str(project)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -70,28 +69,27 @@ def searching(project: Path) -> bool:
 
 def test_snakemake_stopped_twice_by_sigterm_goes_on_to_the_same_bits(tmp_path):
     cut, whole = (folder(tmp_path, name, LONG) for name in ("cut", "whole"))
-    with warmth() as environment:
-        with within_a_budget(whole, environment) as process:
-            process.communicate(timeout=500)
-            assert process.returncode == 0
-        for _ in range(2):
-            for lock in cut.glob("results/runs/search/*/.lock"):  # of the call before: nobody holds them
-                lock.unlink()
-            with within_a_budget(cut, environment) as process:
-                deadline = time.monotonic() + 200
-                while not searching(cut) and time.monotonic() < deadline:
-                    time.sleep(0.05)
-                time.sleep(1.0)
-                os.killpg(process.pid, signal.SIGTERM)
-                told, _ = process.communicate(timeout=200)
-                assert process.returncode != 0
-                assert told.count("run the same command again to continue") == 2, told
-            assert runs(cut) == {}
-            assert not list(cut.glob(".snakemake/locks/*"))
-        assert list(cut.glob("results/runs/search/*/checkpoint.pt"))
-        with within_a_budget(cut, environment) as process:
-            process.communicate(timeout=500)
-            assert process.returncode == 0
+    with within_a_budget(whole) as process:
+        process.communicate(timeout=500)
+        assert process.returncode == 0
+    for _ in range(2):
+        for lock in cut.glob("results/runs/search/*/.lock"):  # of the call before: nobody holds them
+            lock.unlink()
+        with within_a_budget(cut) as process:
+            deadline = time.monotonic() + 200
+            while not searching(cut) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(1.0)
+            os.killpg(process.pid, signal.SIGTERM)
+            told, _ = process.communicate(timeout=200)
+            assert process.returncode != 0
+            assert told.count("run the same command again to continue") == 2, told
+        assert runs(cut) == {}
+        assert not list(cut.glob(".snakemake/locks/*"))
+    assert list(cut.glob("results/runs/search/*/checkpoint.pt"))
+    with within_a_budget(cut) as process:
+        process.communicate(timeout=500)
+        assert process.returncode == 0
     assert len(runs(whole)) == 2
     assert runs(cut) == runs(whole)
 

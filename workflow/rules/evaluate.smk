@@ -1,7 +1,7 @@
 # From records to tables, figures and the comparison with the paper.
 
 
-rule tabulate:
+rule evaluate:
     input:
         records_of,
     output:
@@ -12,24 +12,6 @@ rule tabulate:
             subcategory=lambda w: experiment(w).title,
             labels=lambda w: {"scale": w.scale, "what": "table"},
         ),
-    log:
-        f"{RESULTS}/logs/tabulate/{{scale}}/{{item}}.log",
-    conda:
-        "../../environment.yml"
-    params:
-        overrides=OVERRIDES,
-        results=results_root,
-        title=lambda w: experiment(w).title,
-        caption=lambda w: experiment(w).caption,
-    shell:
-        "python -m ebreplicate tabulate {wildcards.item} --scale {wildcards.scale} --results {params.results} "
-        "{params.overrides} 2> >(tee {log} >&2)"
-
-
-rule plot:
-    input:
-        f"{RESULTS}/tables/{{scale}}/{{item}}.csv",
-    output:
         report(
             f"{FIGURES}/{{scale}}/{{item}}.svg",
             caption="../report/figure.rst",
@@ -38,17 +20,16 @@ rule plot:
             labels=lambda w: {"scale": w.scale, "what": "figure"},
         ),
     log:
-        f"{RESULTS}/logs/plot/{{scale}}/{{item}}.log",
+        f"{RESULTS}/logs/evaluate/{{scale}}/{{item}}.log",
     conda:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
-        results=results_root,
         title=lambda w: experiment(w).title,
         caption=lambda w: experiment(w).caption,
     shell:
-        "python -m ebreplicate plot {wildcards.item} --scale {wildcards.scale} --results {params.results} "
-        "{params.overrides} --output {output} 2> >(tee {log} >&2)"
+        "python -m ebreplicate evaluate {wildcards.item} --scale {wildcards.scale} {params.overrides} "
+        "2> >(tee {log} >&2)"
 
 
 rule compare:
@@ -74,7 +55,5 @@ rule compare:
         "../../environment.yml"
     params:
         overrides=OVERRIDES,
-        results=results_root,
     shell:
-        "python -m ebreplicate compare --scale {wildcards.scale} --results {params.results} {params.overrides} "
-        "2> >(tee {log} >&2)"
+        "python -m ebreplicate compare --scale {wildcards.scale} {params.overrides} 2> >(tee {log} >&2)"

@@ -1,6 +1,6 @@
 # Training stages. One shell line, the same for every run: an edited line, or one with a setting in it, would make
 # Snakemake train finished runs again. What a key means is in the manifest, which Snakemake writes when it starts.
-# Where the datasets are and which device trains is in the environment (common.smk).
+# Where datasets and results are and which device trains is in the environment (common.smk).
 # A run fetches its dataset itself: a dataset that were an input, made by a job, would have Snakemake run finished
 # (committed) searches again, because "an input was updated by another job".
 # update(): Snakemake deletes other outputs before a job, and a finished record must survive a forced job that fails.
@@ -13,19 +13,17 @@ rule search:
         update(f"{RESULTS}/runs/search/{{run}}/record.json"),
     log:
         f"{RESULTS}/logs/search/{{run}}.log",
-    priority: order_of
+    priority: lambda w: jobs.priority(PLAN.runs[w.run])
     conda:
         "../../environment.yml"
     threads: config["threads"]
     resources:
         tmpdir=tempfile.gettempdir(),  # Snakemake's default is an expression, evaluated for every job
-        gpu=USES_GPU,
+        gpu=jobs.gpus_of_a_training(config),
     params:
         stage="search",
-        results=results_root,
     shell:
-        "python -m ebreplicate {params.stage} {wildcards.run} --results {params.results} --threads {threads} "
-        "2> >(tee {log} >&2)"
+        "python -m ebreplicate {params.stage} {wildcards.run} --threads {threads} 2> >(tee {log} >&2)"
 
 
 use rule search as retrain with:
@@ -37,7 +35,6 @@ use rule search as retrain with:
         f"{RESULTS}/logs/retrain/{{run}}.log",
     params:
         stage="retrain",
-        results=results_root,
 
 
 use rule search as sparse with:
@@ -49,19 +46,23 @@ use rule search as sparse with:
         f"{RESULTS}/logs/sparse/{{run}}.log",
     params:
         stage="sparse",
-        results=results_root,
 
 
-use rule search as graph with:
-    input:
-        needs("graph"),
-    output:
-        update(f"{RESULTS}/runs/graph/{{run}}/record.json"),
-    log:
-        f"{RESULTS}/logs/graph/{{run}}.log",
-    resources:
-        tmpdir=tempfile.gettempdir(),
-        gpu=0,  # on the CPU
-    params:
-        stage="graph",
-        results=results_root,
+# Runs over a graph take seconds each: one job trains those of a graph and seed. The command leaves finished ones alone.
+for batch, runs in jobs.graph_batches(ASKED).items():
+
+    rule:
+        name:
+            f"graph_{batch}"
+        output:
+            update([record_of(run) for run in runs]),
+        log:
+            f"{RESULTS}/logs/graph/{batch}.log",
+        priority: jobs.priority(runs[0])
+        conda:
+            "../../environment.yml"
+        threads: config["threads"]
+        params:
+            runs=[key(run) for run in runs],
+        shell:
+            "python -m ebreplicate graph {params.runs} --threads {threads} 2> >(tee {log} >&2)"

@@ -273,7 +273,9 @@ def tradeoff(scale: Scale, table: Any) -> Any:
             seen = []
             for name, rows, look in _methods(grid, table[table.graph == graph]):
                 means = rows.groupby("p_graph")[["accuracy", cost]].mean().dropna()
-                axis.plot(factor * means[cost], means.accuracy, label=name, lw=1.2, ms=3.5, **look)
+                # Training cost is not monotonic in the ratio (a detector may never fire): lines would cross the panel.
+                line = "" if cost == "training_macs" else "-"
+                axis.plot(factor * means[cost], means.accuracy, label=name, ls=line, lw=1.2, ms=3.5, **look)
                 seen += list(means.accuracy)
             if scale.comparable:
                 seen += _published_costs(axis, graph, cost)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
+from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.experiment import NOT_RUN, Cell, Claim, Experiment
 from ebreplicate.experiments.common.rows import accuracies, by_seed, interval
 from ebreplicate.experiments.common.stats import accuracy_margin
@@ -34,6 +35,8 @@ SERIES = (
     ("rigl", "erk-kernel", True),
 )
 """(method, distribution, extended training). Small-dense counts the uniform network's parameters; SNIP has none."""
+NAMES = {f"{m} {d}" + " longer" * more: (m, d, more) for m, d, more in SERIES}
+"""Series by the name that they have in the settings."""
 PRINTED = {
     ("small-dense", "uniform", False): "Small-Dense",
     ("static", "uniform", False): "Static",
@@ -59,12 +62,20 @@ class Grid(Spec):
     gmp_interval: int
     longer: float
     recipe: Recipe
+    series: tuple[str, ...] = ()
 
     def _validate(self) -> None:
+        for name in self.series:
+            if name not in NAMES:
+                raise unknown("Grid.series", name, NAMES)
         need(bool(self.models), "Grid.models", "names no network")
         need(bool(self.sparsities), "Grid.sparsities", "is empty")
         need_seeds(self.seeds, "Grid.seeds")
         need(self.longer > 1, "Grid.longer", f"must exceed 1, got {self.longer}")
+
+    def chosen(self) -> tuple[Series, ...]:
+        """The series that this item trains."""
+        return tuple(NAMES[name] for name in self.series) or SERIES
 
 
 def grid_of(scale: Scale) -> Grid:
@@ -80,7 +91,7 @@ def dense_run(scale: Scale, grid: Grid, model: str, seed: int) -> Search:
 def sparse_runs(
     scale: Scale, grid: Grid, model: str, seed: int, sparsity: float, dataset: str = DATASET
 ) -> dict[Series, Sparse]:
-    """One sparse training a series."""
+    """One sparse training a series of `SERIES`, whether or not the item trains it."""
     return {
         (method, distribution, longer): scale.sparse(
             model,
@@ -108,7 +119,8 @@ class RigLFamily(Experiment):
             for model in grid.models:
                 out.append(dense_run(scale, grid, model, seed))
                 for sparsity in grid.sparsities:
-                    out += sparse_runs(scale, grid, model, seed, sparsity).values()
+                    found = sparse_runs(scale, grid, model, seed, sparsity)
+                    out += [found[series] for series in grid.chosen()]
         return out
 
     def table(self, scale: Scale, store: Any) -> Any:
@@ -123,8 +135,10 @@ class RigLFamily(Experiment):
                 more = {"method": "dense", "distribution": "", "longer": False, "sparsity": 0.0}
                 rows.append(run_row(dense, store, store.read(dense), **names, **more))
                 for sparsity in grid.sparsities:
-                    for (method, spread, longer), spec in sparse_runs(scale, grid, model, seed, sparsity).items():
+                    found = sparse_runs(scale, grid, model, seed, sparsity)
+                    for method, spread, longer in grid.chosen():
                         more = {"method": method, "distribution": spread, "longer": longer, "sparsity": sparsity}
+                        spec = found[method, spread, longer]
                         rows.append(run_row(spec, store, store.read(dense), **names, **more))
         return pd.DataFrame(rows).reindex(columns=COLUMNS)
 

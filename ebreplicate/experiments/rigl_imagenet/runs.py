@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
 
+from ebreplicate.errors import unknown
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Recipe, Search, Sparse
@@ -60,15 +61,25 @@ POINTS = {"resnet50": tuple(dict.fromkeys(_resnet50())), "mobilenet": tuple(dict
 
 @dataclass(frozen=True)
 class Network(Spec):
-    """One network: the recipe of all its trainings, and which sparsities and lengths of `POINTS` are run."""
+    """One network: the recipe of all its trainings, and which sparsities and lengths of `POINTS` are run, by which
+    methods (none named: all)."""
 
     recipe: Recipe
     sparsities: tuple[float, ...]
     multipliers: tuple[float, ...]
+    methods: tuple[str, ...] = ()
 
     def _validate(self) -> None:
         need(bool(self.sparsities), "Network.sparsities", "is empty")
         need(bool(self.multipliers), "Network.multipliers", "is empty")
+        for method in self.methods:
+            if method not in METHODS:
+                raise unknown("Network.methods", method, METHODS)
+
+    def runs(self, point: Point) -> bool:
+        """Whether a printed point is run."""
+        length, chosen = point.multiplier in self.multipliers, point.method in (self.methods or METHODS)
+        return point.sparsity in self.sparsities and length and chosen
 
 
 @dataclass(frozen=True)
@@ -97,8 +108,7 @@ class Grid(Spec):
 
     def points(self, model: str) -> list[Point]:
         """The printed points of a network that are run at this scale."""
-        here = self.network(model)
-        return [p for p in POINTS[model] if p.sparsity in here.sparsities and p.multiplier in here.multipliers]
+        return [point for point in POINTS[model] if self.network(model).runs(point)]
 
 
 Grid.nested = dict.fromkeys(NETWORKS, Network)

@@ -18,7 +18,7 @@ from ebreplicate.experiments.table3.cells import (
     judged_claims,
     printed_cells,
 )
-from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, key
 
@@ -29,14 +29,24 @@ COLUMNS += ["energy_measured_kj", "energy_source", "seconds", "key"]
 
 @dataclass(frozen=True)
 class Grid(Spec):
-    """Recipe and precision of every training; how many of the scale's seeds."""
+    """Recipe and precision of every training; how many of the scale's seeds; the ratios of each network."""
 
     recipe: Recipe
     seeds: Seeds
     precision: str = "fp32"
+    resnet18: tuple[float, ...] = RATIOS["resnet18"]
+    resnet50: tuple[float, ...] = RATIOS["resnet50"]
 
     def _validate(self) -> None:
         need_seeds(self.seeds, "Grid.seeds")
+        for model, printed in RATIOS.items():
+            for ratio in self.ratios(model):
+                need(ratio in printed, f"Grid.{model}", f"the paper has {list(printed)}, got {ratio}")
+
+    def ratios(self, model: str) -> tuple[float, ...]:
+        """Pruning ratios of a network that are run."""
+        found: tuple[float, ...] = getattr(self, model)
+        return found
 
 
 def grid_of(scale: Scale) -> Grid:
@@ -53,13 +63,14 @@ def runs_of(scale: Scale, model: str, seed: int) -> dict[tuple[str, float], Sear
     recipe = plain if model == "resnet50" else grid.recipe
     soft = replace(search, recipe=plain, soft_ratio=SFP_RATIO)
     out: dict[tuple[str, float], Search | Retrain | Ticket] = {(UNPRUNED, 0.0): search}
-    for ratio in RATIOS[model]:
+    for ratio in grid.ratios(model):
         late, early = ticket(search, ratio, "final"), ticket(search, ratio, "eb")
         how: dict[str, Any] = {"recipe": recipe, "precision": grid.precision}
         out[SLIMMING, ratio] = Retrain(late, **how)
         out[EB, ratio] = Retrain(early, schedule="continue", **how)
         out[REINIT, ratio] = Retrain(early, init="reinit", **how)
-    out[SFP, SFP_RATIO] = Ticket(soft, SFP_RATIO, "final", "soft")
+    if grid.ratios(model):
+        out[SFP, SFP_RATIO] = Ticket(soft, SFP_RATIO, "final", "soft")
     return out
 
 

@@ -1,0 +1,148 @@
+"""What the workflow runs: its checked settings, every item's runs at every scale, and which come first. No torch."""
+
+import os
+import re
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from ebreplicate.errors import UserError, unknown
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.planner import requests
+from ebreplicate.machine import gpus, has_gpu
+from ebreplicate.specs.graph import Plan, root_of
+from ebreplicate.specs.scale import SCALES, load_scale
+from ebreplicate.specs.spec import GraphTickets, Spec, Ticket, key
+from ebreplicate.store.store import Store
+
+SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}
+"""Settings of workflow/config/config.yaml and their types."""
+OVERRIDABLE = ("seeds", "draw_epochs", "precision", "compiled")
+"""Fields of the scale that a setting of the same name replaces."""
+DEVICES = ("auto", "cpu", "cuda")
+ITEMS = (*EXPERIMENTS, *EXPERIMENTS.parts)
+Asked = dict[tuple[str, str], list[Spec]]
+"""Runs that are asked for, by scale and item."""
+
+
+def overrides(config: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The settings that replace fields of the scale.
+
+    The items of --config seeds=[0,1] arrive as the strings "0" and "1"; anything else is left for the schema.
+    """
+    found = {name: config[name] for name in OVERRIDABLE if name in config}
+    return {n: [_integer(v) for v in value] if isinstance(value, list) else value for n, value in found.items()}
+
+
+def _integer(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def check(config: MutableMapping[str, Any]) -> None:
+    """Raise UserError, naming setting and fix, for a configuration that cannot be run; expand "~" in its folders."""
+    for name in config:
+        if name not in (*SETTINGS, *OVERRIDABLE):
+            raise unknown("--config", name, (*SETTINGS, *OVERRIDABLE))
+    for name, kind in SETTINGS.items():
+        if not isinstance(config[name], kind):
+            raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
+        if kind is int and config[name] < 1:
+            raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
+    config.update({name: os.path.expanduser(config[name]) for name in ("results", "data")})
+    if config["scale"] not in SCALES:
+        raise unknown("--config scale", config["scale"], SCALES)
+    if not re.fullmatch(r"[\w.,+=@%^/][\w.,+=@%^/-]*", config["results"]):
+        problem = "takes no space and nothing that means something to a shell or to Snakemake"
+        raise UserError(f"--config results: a folder's name here {problem}, got {config['results']!r}")
+    if config["device"] not in DEVICES:
+        raise unknown("--config device", config["device"], DEVICES)
+
+
+def asked(config: MutableMapping[str, Any]) -> Asked:
+    """Check the configuration and enumerate every item's runs; overrides are of the configured scale alone.
+
+    Raises UserError for bad input, and where results cannot be written, before anything runs.
+    """
+    check(config)
+    given = overrides(config)
+    scales = [load_scale(name, given if name == config["scale"] else None) for name in SCALES]
+    Store(config["results"]).check_writable()
+    return {(scale.name, item): requests(scale, [item]) for scale in scales for item in ITEMS}
+
+
+def check_target(scale: str, item: str, runs: Asked) -> None:
+    """Raise UserError for a scale or item that there is not, or for a part of which the scale runs nothing."""
+    for kind, name, names in (("scale", scale, SCALES), ("figure or table", item, ITEMS)):
+        if name not in names:
+            raise unknown(kind, name, names)
+    if item in EXPERIMENTS.parts and not runs[scale, item]:
+        raise UserError(f"{item}: nothing of it is run at scale {scale!r} (workflow/config/items)")
+
+
+def graph_batches(runs: Asked) -> dict[str, list[GraphTickets]]:
+    """Runs over a graph, by scale, graph and seed: they take seconds each, and one job trains those of a batch.
+
+    A run that two scales ask for is in the first one's batch.
+    """
+    batches: dict[str, list[GraphTickets]] = {}
+    known = set[str]()
+    for (scale, _), specs in runs.items():
+        for spec in specs:
+            if isinstance(spec, GraphTickets) and key(spec) not in known:
+                known.add(key(spec))
+                batches.setdefault(f"{scale}_{spec.dataset}_s{spec.seed}", []).append(spec)
+    return batches
+
+
+def priority(spec: Spec) -> int:
+    """Order of trainings, for a workflow with a time limit: earlier seeds, then VGG16, then ten classes, then what ends
+    a figure before what begins another. Not positive, so that a table is made as soon as its runs are there."""
+    root = root_of(spec)
+    later = (not getattr(root, "model", "").startswith("vgg"), root.dataset.endswith("100"), spec.stage != "retrain")
+    return -sum(n * late for n, late in zip((8, 4, 2, 1), (root.seed, *later), strict=True))
+
+
+def trainable(specs: Iterable[Spec], config: MutableMapping[str, Any]) -> list[Spec]:
+    """All runs but unfinished ones on ImageNet, which nobody can download for the user, where it is not in the data
+    folder. Tables show such runs as not run."""
+    if Path(config["data"], "imagenet", "train").is_dir():
+        return list(specs)
+    store = Store(config["results"])
+    return [spec for spec in specs if root_of(spec).dataset != "imagenet" or store.done(spec)]
+
+
+def on_cpu() -> list[str]:
+    """Items that a CPU trains in hours at the papers' own scale."""
+    return [item for item in ITEMS if EXPERIMENTS.load(item).trains_on_cpu]
+
+
+def only_on_cpu(config: MutableMapping[str, Any]) -> bool:
+    """Whether only `on_cpu` is asked for: at the papers' own scale, without a GPU."""
+    device = config["device"]
+    return config["scale"] == "paper" and (device == "cpu" or (device == "auto" and not has_gpu()))
+
+
+def gpus_of_a_training(config: MutableMapping[str, Any]) -> int:
+    """GPUs that Snakemake counts for a training, of which profiles/default has one in all: 0 where it uses the CPU."""
+    device = config["device"]
+    return int(device == "cuda" or (device == "auto" and gpus() > 0))
+
+
+def ahead(config: MutableMapping[str, Any], runs: Asked) -> str:
+    """How many trainings of the configured scale are left, in one line, and where to learn how long they take."""
+    name, store = config["scale"], Store(config["results"])
+    planned = Plan(spec for item in EXPERIMENTS for spec in runs[name, item]).runs.values()
+    trained = [spec for spec in trainable(planned, config) if not isinstance(spec, Ticket)]
+    left = sum(not store.record_path(spec).is_file() for spec in trained)
+    estimate = f"`python -m ebreplicate plan --scale {name}` estimates the time"
+    return f"scale {name}: {left:,} of its {len(trained):,} trainings are left if everything is asked for; {estimate}"
+
+
+def left_out(config: MutableMapping[str, Any], runs: Asked) -> str:
+    """What the configured scale leaves out on this machine, in one line; empty if nothing."""
+    if only_on_cpu(config):
+        return "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
+    plan = Plan(spec for item in EXPERIMENTS for spec in runs[config["scale"], item])
+    missing = len(plan.runs) - len(trainable(plan.runs.values(), config))
+    images = f"{config['data']}/imagenet"
+    return f"no ImageNet in {images}: {missing} of its runs are left out (docs/imagenet.md)" if missing else ""
