@@ -18,7 +18,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.stats import Interval
-from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report import site
 from ebreplicate.report.compare import claim_row, collect
