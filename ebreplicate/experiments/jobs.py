@@ -131,7 +131,8 @@ def gpus_of_a_training(config: MutableMapping[str, Any]) -> int:
 def ahead(config: MutableMapping[str, Any], runs: Asked) -> str:
     """How many trainings of the configured scale are left, in one line, and where to learn how long they take."""
     name, store = config["scale"], Store(config["results"])
-    planned = Plan(spec for item in EXPERIMENTS for spec in runs[name, item]).runs.values()
+    items = on_cpu() if only_on_cpu(config) else EXPERIMENTS
+    planned = Plan(spec for item in items for spec in runs[name, item]).runs.values()
     trained = [spec for spec in trainable(planned, config) if not isinstance(spec, Ticket)]
     left = sum(not store.record_path(spec).is_file() for spec in trained)
     estimate = f"`python -m ebreplicate plan --scale {name}` estimates the time"
