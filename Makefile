@@ -55,7 +55,7 @@ lint: venv ## formatting, lint, types, spelling, and generated files up to date
 docs: venv ## build/docs: the API reference, from the docstrings
 	$(BIN)/python workflow/scripts/apidocs.py
 
-docs-test: venv ## run the documentation's commands, in a copy of this folder
+docs-test: cluster ## run the documentation's commands, in a copy of this folder
 	$(ACTIVE) $(BIN)/python -m pytest -m docs tests/docs
 
 report: smoke ## report.zip: the self-contained report of what has been run

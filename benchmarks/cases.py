@@ -11,9 +11,9 @@ from benchmarks.alone import Alone
 from benchmarks.plain import Plain
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.timing import Elapsed
-from ebreplicate.plan.spec import Recipe
+from ebreplicate.data.arrays import Data
 from ebreplicate.pruning import shrink
-from ebreplicate.training.data import Data
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import State, Trainer, fit
 
 TUNED = "plain, this allocator"

@@ -10,9 +10,9 @@ from benchmarks.plain import Plain
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import Row, row
 from benchmarks.timing import Spread, interleave, ratios, repeated
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.masks import distance_matrix, epoch_masks
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import State, Trainer
 from ebreplicate.training.observers import KeepWeights, Scores
 

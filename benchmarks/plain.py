@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from ebreplicate.data.arrays import Data
 from ebreplicate.models.common import ChannelSelection
-from ebreplicate.training.data import Data
 
 
 class AuthorsSelection(nn.Module):

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ebreplicate.data import arrays as datasets
+from ebreplicate.data.arrays import Data, Split
 from ebreplicate.models import build
-from ebreplicate.training import data as datasets
-from ebreplicate.training.data import Data, Split
 
 CLASSES = 10
 

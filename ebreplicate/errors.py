@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""Errors whose message is meant for the user."""
 
 import difflib
 import reprlib
@@ -16,12 +16,12 @@ _SHORT.maxlong, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxtuple = 60, 8, 12, 12
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it: its repr, of bounded length whatever the value is."""
+    """repr of a value for a message, shortened."""
     return _SHORT.repr(value)
 
 
 def clipped(text: str, length: int = 300) -> str:
-    """A text that a message quotes, of bounded length."""
+    """A text for a message, shortened."""
     return text if len(text) <= length else f"{text[:length]} ..."
 
 

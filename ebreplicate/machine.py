@@ -1,4 +1,4 @@
-"""The machine: whether it has a GPU, and which exceptions mean that it, not the program, failed. No torch."""
+"""The machine: whether it has a GPU, and errors of its resources (disk full, out of memory). No torch."""
 
 import errno
 import shutil
@@ -22,12 +22,12 @@ OUT_OF_MEMORY = (
     *("could not create a primitive", "could not execute a primitive"),
     *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
 )
-"""What torch says, in a RuntimeError, when the system or a GPU refuses memory, or has ended a decoding process. The
-last four are all that its libraries of convolutions and products say of it."""
+"""Parts of torch's RuntimeErrors for memory refused by the system or a GPU, or a killed worker process. The last four
+are all that its convolution and matrix libraries report."""
 
 
 def gave_out(error: BaseException) -> str | None:
-    """One line that says what gave out and what to do; None for every other error."""
+    """One line naming the exhausted resource and the fix; None for every other error."""
     if isinstance(error, OSError) and error.errno in REMEDIES:
         what = f"{error.filename}: " if error.filename else ""
         return f"{what}{error.strerror}; {REMEDIES[error.errno]}"

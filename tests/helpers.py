@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ebreplicate.data import arrays
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Recipe, Search
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training import data
+from ebreplicate.specs.spec import Recipe, Search
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nonexistent")
@@ -26,9 +26,9 @@ def tiny_search(recipe: Recipe = TINY, seed: int = 0, width: float = 0.0625) -> 
     return Search("vgg16", "digits", recipe, seed, width, train_size=60, test_size=40)
 
 
-def digits(train: int = 60, test: int = 40) -> data.Data:
+def digits(train: int = 60, test: int = 40) -> arrays.Data:
     """Class-balanced handwritten digits."""
-    return data.load("digits", NOWHERE, train, test)
+    return arrays.load("digits", NOWHERE, train, test)
 
 
 def random_network(name: str, width: float, seed: int, classes: int = 10) -> nn.Module:

@@ -8,11 +8,13 @@ import pytest
 from synthetic import FULL, Outcome, write
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.fig1_existence import retrains
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.spec import Ticket, key
-from ebreplicate.records import Store, atomic_write
+from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.experiments.planner import requests
+from ebreplicate.files import atomic_write
 from ebreplicate.report import site
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.spec import Ticket, key
+from ebreplicate.store.store import Store
 
 ITEMS = ("fig1_existence", "fig2_low_precision", "table1_schedules", "detector_study")
 SCALE = FULL

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ebreplicate.catalog import FULLY_CONNECTED, GRAPH_ARMS, GRAPHS
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import Claim
+from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.rigl_mnist.table import full_sizes
+from ebreplicate.files import atomic_write
 from ebreplicate.graphs.costs import of_run
-from ebreplicate.graphs.names import ARMS, GRAPHS
-from ebreplicate.models import FULLY_CONNECTED
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import GraphTickets, Recipe, Retrain, Search, Sparse, Spec, Ticket, Training
-from ebreplicate.records import Store, atomic_write
 from ebreplicate.report import pipeline
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import GraphTickets, Recipe, Retrain, Search, Sparse, Spec, Ticket, Training
+from ebreplicate.store.store import Store
 
 SEARCH = Recipe(epochs=8, batch_size=20, milestones=(5, 7), augment="none")
 RETRAIN = Recipe(epochs=3, batch_size=20, milestones=(2,), augment="none")
@@ -147,7 +147,7 @@ def graph_run(
     if not spec.p_graph:
         arms, emerged = {"unpruned": [accuracy("unpruned", 0)]}, None
     else:
-        arms = {a: [accuracy(a, d) for d in draws] for a in (ARMS if spec.p_weight else ARMS[:1])}
+        arms = {a: [accuracy(a, d) for d in draws] for a in (GRAPH_ARMS if spec.p_weight else GRAPH_ARMS[:1])}
         arms |= (
             {"random-edges": [accuracy("random-edges", n) for n in range(spec.random_graphs)]}
             if spec.random_graphs

@@ -8,11 +8,12 @@ from typing import Any
 
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.planner import requests
 from ebreplicate.machine import has_gpu
-from ebreplicate.plan.plan import Plan, requests, root_of
-from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import GraphTickets, Spec, key
-from ebreplicate.records import Store
+from ebreplicate.specs.graph import Plan, root_of
+from ebreplicate.specs.scale import SCALES, load_scale
+from ebreplicate.specs.spec import GraphTickets, Spec, key
+from ebreplicate.store.store import Store
 
 SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}
 """Settings of workflow/config/config.yaml and their types."""

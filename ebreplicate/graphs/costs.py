@@ -4,8 +4,8 @@ The paper prints the totals and no formula; these reproduce every point of its F
 and detector are free, and an epoch of the graph search costs as much as an update of the weights.
 """
 
-from ebreplicate.graphs.names import GRAPHS, GraphInfo
-from ebreplicate.plan.spec import GraphTickets
+from ebreplicate.catalog import GRAPHS, GraphInfo
+from ebreplicate.specs.spec import GraphTickets
 
 EPOCHS = 100
 

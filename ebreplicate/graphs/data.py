@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from ebreplicate.catalog import GRAPH_FOLDER, GRAPHS
 from ebreplicate.errors import UserError, unknown
-from ebreplicate.graphs.names import FOLDER, GRAPHS
+from ebreplicate.files import atomic_write, regular_bytes
 from ebreplicate.pruning.graph import checked_edges
-from ebreplicate.reading import regular_bytes
-from ebreplicate.records import atomic_write
 
 LIMIT = 64 << 20
 """Bytes of the largest file; PubMed's features have 8 million."""
@@ -126,14 +125,14 @@ def load(name: str, root: Path) -> Graph:
         raise unknown("dataset", name, GRAPHS)
     if name == "blocks":
         return blocks()
-    packed = root / FOLDER / f"{name}.npz"
+    packed = root / GRAPH_FOLDER / f"{name}.npz"
     return _from_npz(name, packed) if packed.is_file() else _from_raw(name, root)
 
 
 def prepare(name: str, root: Path) -> None:
     """Verify a graph's files, or download the raw ones where none is there. Raises UserError if that fails."""
     raw = raw_folder(name, root)
-    if not (root / FOLDER / f"{name}.npz").is_file() and not raw.is_dir():
+    if not (root / GRAPH_FOLDER / f"{name}.npz").is_file() and not raw.is_dir():
         _download(name, raw)
     load(name, root)
 
@@ -212,7 +211,7 @@ def _from_raw(name: str, root: Path) -> Graph:
     """Assemble a graph from the raw files, as torch_geometric's Planetoid does."""
     folder = raw_folder(name, root)
     if not folder.is_dir():
-        packed = root / FOLDER / f"{name}.npz"
+        packed = root / GRAPH_FOLDER / f"{name}.npz"
         raise UserError(
             f"{name}: neither {packed} (SHA-256 {NPZ_SHA256[name]}) nor {folder}/ind.{name}.* is here; "
             f"`python -m ebreplicate data {name}` downloads {ORIGIN}ind.{name}.*"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ebreplicate.graphs.names import HIDDEN
+from ebreplicate.catalog import GCN_HIDDEN
 from ebreplicate.graphs.sparse import Matrix, Pattern, View
 
 RATE, DECAY = 0.01, 5e-4
@@ -35,8 +35,8 @@ class Weights:
         def glorot(rows: int, cols: int) -> Tensor:
             return (torch.rand(rows, cols, generator=generator) * 2 - 1) * math.sqrt(6 / (rows + cols))
 
-        w1, w2 = glorot(features, HIDDEN), glorot(HIDDEN, classes)
-        return cls(w1[:, None], torch.zeros(1, HIDDEN), w2[None], torch.zeros(1, classes))
+        w1, w2 = glorot(features, GCN_HIDDEN), glorot(GCN_HIDDEN, classes)
+        return cls(w1[:, None], torch.zeros(1, GCN_HIDDEN), w2[None], torch.zeros(1, classes))
 
     @classmethod
     def beside(cls, networks: Sequence["Weights"]) -> "Weights":

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ebreplicate.catalog import GCN_HIDDEN, GRAPH_SEARCH_ROUNDS
 from ebreplicate.graphs.gcn import Adam, Weights, dropout_factors, fixed, forward, weight_adam, weight_gradient
-from ebreplicate.graphs.names import HIDDEN, SEARCH_ROUNDS
 from ebreplicate.graphs.sparse import View
 from ebreplicate.pruning.graph import keep_edges, percent_of
 
@@ -88,14 +88,14 @@ class State:
 def graph_search(search: EdgeSearch, weights: Weights, epochs: int, dropout: torch.Generator | None) -> Iterator[State]:
     """Search edges on frozen weights: four ADMM rounds of a quarter of the epochs. Yields the state after 0, 1, ...
     epochs. `dropout`: its generator, or none."""
-    shape = (len(search.view.hidden), HIDDEN)
+    shape = (len(search.view.hidden), GCN_HIDDEN)
     combined = search.view.features @ weights.parts(weights.flat)[0].flatten(1)
     yield State(0, search.edges.clone(), search.keep())
     for epoch in range(1, epochs + 1):
         search.update(weights, dropout_factors(shape, dropout) if dropout else None, combined)
         keep = search.keep()
         yield State(epoch, search.edges.clone(), keep)
-        if epoch % (epochs // SEARCH_ROUNDS) == 0:
+        if epoch % (epochs // GRAPH_SEARCH_ROUNDS) == 0:
             search.close_round()
 
 
@@ -105,7 +105,7 @@ def joint_search(
     """Search edges and weights together, from untrained `weights`, which change in place: each epoch one update of the
     weights, their global mask applied in place, one update of the edges, one ADMM round. Yields the state after 0, 1,
     ... epochs."""
-    shape = (len(search.view.hidden), HIDDEN)
+    shape = (len(search.view.hidden), GCN_HIDDEN)
     adam = weight_adam(weights)
 
     def factors() -> Tensor | None:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ebreplicate.catalog import GCN_HIDDEN
 from ebreplicate.graphs.data import Graph
 from ebreplicate.graphs.gcn import Adam, Weights, dropout_factors, fixed, forward, weight_adam, weight_gradient
-from ebreplicate.graphs.names import HIDDEN
 from ebreplicate.graphs.sparse import Structure
 
 
@@ -29,7 +29,7 @@ class Dropout:
     """The dropout of a training of `updates` updates, kept as bits: trainings on different edges share it."""
 
     def __init__(self, updates: int, nodes: int, generator: torch.Generator):
-        self.kept = torch.randint(0, 2, (updates, nodes, HIDDEN), generator=generator, dtype=torch.uint8)
+        self.kept = torch.randint(0, 2, (updates, nodes, GCN_HIDDEN), generator=generator, dtype=torch.uint8)
 
     def factors(self, update: int, nodes: Tensor) -> Tensor:
         """Factors (B, 16), 0 or 2, of the hidden units of `nodes` (B,) at the 0-based `update`."""
@@ -103,7 +103,7 @@ def pretrained(graph: Graph, updates: int, generator: torch.Generator) -> Weight
     """Weights trained on the whole graph, from fresh ones: what a graph search freezes."""
     weights = Weights.fresh(graph.features.shape[1], graph.classes, generator)
     trainer = Trainer(graph, np.ones(len(graph.edges), bool), torch.ones(len(graph.edges)))
-    adam, shape = weight_adam(weights), (len(trainer.hidden), HIDDEN)
+    adam, shape = weight_adam(weights), (len(trainer.hidden), GCN_HIDDEN)
     for _ in range(updates):
         trainer.update(weights, adam, dropout_factors(shape, generator))
     return weights

@@ -7,8 +7,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
+from ebreplicate.catalog import DISTRIBUTIONS
 from ebreplicate.errors import UserError, unknown
-from ebreplicate.training.sparsifiers import DISTRIBUTIONS
 
 Shape = Sequence[int]
 """Shape of a weight: (out, in per group, height, width) or (out, in)."""

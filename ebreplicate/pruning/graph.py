@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse
 
+from ebreplicate.catalog import GRAPH_RULES
 from ebreplicate.errors import UserError, unknown
-from ebreplicate.graphs.names import RULES
 
 
 def percent_of(ratio: float) -> float:
@@ -118,8 +118,8 @@ class GraphEarlyBird:
     """
 
     def __init__(self, rule: str = "mean", threshold: float = 0.1, queue: int = 3, patience: int = 5):
-        if rule not in RULES:
-            raise unknown("rule", rule, RULES)
+        if rule not in GRAPH_RULES:
+            raise unknown("rule", rule, GRAPH_RULES)
         if queue < 1:
             raise UserError(f"queue: needs at least 1 mask to compare with, got {queue}")
         self.rule, self.threshold, self.patience = rule, threshold, patience

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import ACCURACY, NOT_RUN, Cell, Claim
-from ebreplicate.experiments.judgement import DECIDED, EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, settled
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.lineage import records_of
-from ebreplicate.plan.scale import Scale
+from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, Cell, Claim
+from ebreplicate.experiments.common.judgement import DECIDED, EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, settled
+from ebreplicate.experiments.common.lineage import records_of
+from ebreplicate.experiments.common.stats import ENOUGH
+from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.report.markdown import markdown_table
-from ebreplicate.stats import ENOUGH
+from ebreplicate.specs.scale import Scale
 
 LEVEL = 0.05
 PLUMBING = "smoke"

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cache
 
+from ebreplicate.catalog import INFO
 from ebreplicate.errors import unknown
-from ebreplicate.plan.plan import Plan, search_of
-from ebreplicate.plan.spec import LOW_PRECISIONS, Retrain, Search, Spec, sized
-from ebreplicate.records import Store
-from ebreplicate.training.datasets import INFO
+from ebreplicate.specs.graph import Plan, search_of
+from ebreplicate.specs.spec import LOW_PRECISIONS, Retrain, Search, Spec, sized
+from ebreplicate.store.store import Store
 
 Network = tuple[str, str, float, int, str]
 """What decides how fast a run trains: model, dataset, width, batch size, precision."""
@@ -132,7 +132,7 @@ def _timed(name: Network, batch: int, device: object) -> float:
 
     from ebreplicate import cost
     from ebreplicate.models import build
-    from ebreplicate.plan.spec import Recipe
+    from ebreplicate.specs.spec import Recipe
     from ebreplicate.training import lowprecision
     from ebreplicate.training.loop import Trainer
 

@@ -7,10 +7,10 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ebreplicate.experiments.base import NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.report.compare import read_claims
 from ebreplicate.report.markdown import markdown_table
-from ebreplicate.stats import ENOUGH
 
 CLAIMS = {
     "p2-early-as-good-as-final": "Early tickets are as good as final ones (VGG16)",
@@ -95,7 +95,7 @@ def status(results: Path) -> str:
 
 def figure(results: Path) -> bytes:
     """A forest plot of the claims with an interval in points of accuracy: effect, 95 % interval, and bound."""
-    from ebreplicate import style
+    from ebreplicate.experiments.common import style
 
     plt = style.use()
     rows = [r for r in chosen(results).itertuples() if r.unit == "pp" and effect_of(r) != "-"]

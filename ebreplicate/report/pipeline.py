@@ -6,11 +6,12 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import NOT_RUN
-from ebreplicate.plan.scale import Scale
-from ebreplicate.records import Store, atomic_write
+from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.files import atomic_write
 from ebreplicate.report import compare as comparison
 from ebreplicate.report import selection
+from ebreplicate.specs.scale import Scale
+from ebreplicate.store.store import Store
 
 TABULATE = "delete it and run `python -m ebreplicate tabulate`, or snakemake, for"
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.plan import Plan, epochs_of, lineage, requests, search_of
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import STAGES, GraphTickets, Retrain, Spec, Ticket, canonical, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.planner import requests
 from ebreplicate.report import estimate
 from ebreplicate.report.estimate import Network, network_of
+from ebreplicate.specs.graph import Plan, epochs_of, lineage, search_of
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import STAGES, GraphTickets, Retrain, Spec, Ticket, canonical, key
+from ebreplicate.store.store import Store
 
 
 def epochs_unshared(scale: Scale, items: Iterable[str] = EXPERIMENTS) -> int:

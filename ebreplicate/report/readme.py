@@ -6,12 +6,13 @@ from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import NOT_RUN
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.records import Store, atomic_write
+from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.files import atomic_write
 from ebreplicate.report import compare, headline, selection
 from ebreplicate.report.drawing import same_drawing
 from ebreplicate.report.markdown import between, markdown_table
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 HEAD = [*compare.HEAD[:-1], "scale"]

@@ -5,13 +5,14 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ebreplicate.experiments.verdicts import pooled
-from ebreplicate.plan.plan import Plan, requests, search_of
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import GraphTickets, Retrain, Spec, Ticket, Training
-from ebreplicate.records import Store
+from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.experiments.common.verdicts import pooled
+from ebreplicate.experiments.planner import requests
 from ebreplicate.report.markdown import markdown_table
-from ebreplicate.stats import Interval
+from ebreplicate.specs.graph import Plan, search_of
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import GraphTickets, Retrain, Spec, Ticket, Training
+from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"
 KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse from scratch"}

@@ -1,10 +1,10 @@
-"""The stages of the method, composed from the pieces: search, draw, retrain, sparse. Each leaves one record."""
+"""The stages of the method, composed from the pieces: search, draw, retrain, sparse. Each saves one record."""
 
-from ebreplicate.stages.common import load_mask, load_scores, network
-from ebreplicate.stages.dense import search
+from ebreplicate.stages.draw import draw, have_drawn
 from ebreplicate.stages.graph_tickets import graph_tickets
-from ebreplicate.stages.retraining import retrain
-from ebreplicate.stages.sparsity import sparse
-from ebreplicate.stages.tickets import draw, have_drawn
+from ebreplicate.stages.inputs import load_mask, load_scores, network
+from ebreplicate.stages.retrain import retrain
+from ebreplicate.stages.search import search
+from ebreplicate.stages.sparse import sparse
 
 __all__ = ["draw", "graph_tickets", "have_drawn", "load_mask", "load_scores", "network", "retrain", "search", "sparse"]

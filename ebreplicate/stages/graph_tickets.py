@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ebreplicate import interrupt
+from ebreplicate.catalog import GRAPH_ARMS
 from ebreplicate.graphs import costs
 from ebreplicate.graphs.data import Graph, load
 from ebreplicate.graphs.gcn import Weights, random_stream
-from ebreplicate.graphs.names import ARMS
 from ebreplicate.graphs.search import EdgeSearch, State, graph_search, joint_search
 from ebreplicate.graphs.sparse import Structure
 from ebreplicate.graphs.training import Dropout, Outcome, Trainer, pretrained, start
-from ebreplicate.plan import spec as specs
+from ebreplicate.interrupt import Interrupted
 from ebreplicate.pruning.graph import GraphEarlyBird, emergence, random_edges, tied_share
-from ebreplicate.records import Store
-from ebreplicate.training import interruption
-from ebreplicate.training.interruption import Interrupted
-from ebreplicate.training.provenance import provenance
+from ebreplicate.specs import spec as specs
+from ebreplicate.stages.record import save_record
+from ebreplicate.store.store import Store
 
 
 def graph_tickets(spec: specs.GraphTickets, store: Store, root: Path) -> dict[str, Any]:
@@ -33,14 +33,9 @@ def graph_tickets(spec: specs.GraphTickets, store: Store, root: Path) -> dict[st
     started, clock = time.time(), time.perf_counter()
     found = run(spec, load(spec.dataset, root))
     seconds = round(time.perf_counter() - clock, 3)
-    record = {
-        "status": "ok" if found.finite else "diverged",
-        "metrics": found.metrics,
-        "cost": {**costs.of_run(spec, found.metrics["epoch"]), "seconds": seconds},
-        "provenance": provenance(spec, torch.device("cpu"), started),
-    }
-    store.write(spec, record, found.history)
-    return record
+    status = "ok" if found.finite else "diverged"
+    cost = {**costs.of_run(spec, found.metrics["epoch"]), "seconds": seconds}
+    return save_record(spec, store, status, found.metrics, cost, started, history=found.history)
 
 
 @dataclass
@@ -67,7 +62,7 @@ def run(spec: specs.GraphTickets, graph: Graph) -> Found:
     }
     metrics["tied"] = [round(tied_share(state.edges.numpy()), 6) for state in states]
     metrics["edges"] = [int(state.keep.sum()) for state in states]
-    names = ARMS if spec.p_weight else ARMS[:1]
+    names = GRAPH_ARMS if spec.p_weight else GRAPH_ARMS[:1]
     distinct = {state.epoch: state for state in states}
     retrained = {e: retrainer.train(state.keep, state.edges, state, names) for e, state in distinct.items()}
     by_draw = [retrained[state.epoch] for state in states]  # the detector may fire at a draw
@@ -127,10 +122,10 @@ class Retrainer:
         self.dropout = Dropout(spec.epochs - 1, graph.nodes, randomness)
 
     def train(
-        self, keep: np.ndarray, edge_weights: Tensor, state: State | None = None, arms: tuple[str, ...] = ARMS[:1]
+        self, keep: np.ndarray, edge_weights: Tensor, state: State | None = None, arms: tuple[str, ...] = GRAPH_ARMS[:1]
     ) -> list[Outcome]:
         """Train each of `arms` on the kept edges (M,); raises Interrupted where the process was asked to stop."""
-        if interruption.wanted():
+        if interrupt.wanted():
             raise Interrupted(f"{specs.key(self.spec)}: stopped; it begins again")
         weights, mask = (state.weights, state.mask) if state else (None, None)
         starts = [start(arm, self.fresh, weights, mask) for arm in arms]

@@ -3,19 +3,18 @@
 import shutil
 from pathlib import Path
 
-from ebreplicate import locking
 from ebreplicate.errors import UserError, shown
+from ebreplicate.files import regular_text
 from ebreplicate.models.common import Network
-from ebreplicate.plan import spec as specs
-from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import apply_mask, weight_counts
-from ebreplicate.reading import regular_text
-from ebreplicate.records import Store
-from ebreplicate.stages.common import load_mask, needed, network
-from ebreplicate.stages.regrow import AGAIN, load_weights, threads_of
-from ebreplicate.stages.retraining import retrain
-from ebreplicate.training import snapshots
+from ebreplicate.specs import spec as specs
+from ebreplicate.specs.keep import Keep
+from ebreplicate.stages.inputs import load_mask, needed, network
+from ebreplicate.stages.rebuild import AGAIN, load_weights, threads_of
+from ebreplicate.stages.retrain import retrain
+from ebreplicate.store import locks, snapshots
+from ebreplicate.store.store import Store
 from ebreplicate.training.device import on, threads
 from ebreplicate.training.observers import weights_name
 
@@ -102,9 +101,9 @@ def _retrained(spec: specs.Retrain, store: Store, root: Path, device: str) -> Ne
 def _repeat(spec: specs.Retrain, store: Store, root: Path, device: str, path: Path) -> None:
     """Train a finished retrain again, and put its last weights at `path` if it came out as recorded."""
     repeat, recorded = _Repeat(store, spec), needed(spec, store)
-    with on(device) as there, locking.held(store.folder(spec), store.patient, name=locking.AGAIN) as mine:
+    with on(device) as there, locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
         if not mine:
-            raise locking.Busy
+            raise locks.Busy
         if path.is_file():  # another process has just put them there
             return
         with threads(threads_of(recorded)):

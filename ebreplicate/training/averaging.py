@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.plan.spec import Recipe
+from ebreplicate.data.arrays import ImageData
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training.data import ImageData
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import StepHook, evaluate
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import LOW_PRECISIONS
+from ebreplicate.specs.spec import LOW_PRECISIONS
 
 OPTIONS = {"deterministic": True}
 """Of torch's compiler: it chooses kernels by rule, not by timing them, so that a continued run ends with the bits of

@@ -12,8 +12,8 @@ from typing import IO
 
 import torch
 
+from ebreplicate import interrupt
 from ebreplicate.errors import UserError
-from ebreplicate.training import interruption
 
 HELD = "EBREPLICATE_HELD"
 """Set in the processes of one training whose slots are held by the process that launched them."""
@@ -128,8 +128,8 @@ def _take(count: int) -> list[tuple[int, IO[str]]]:
                 if len(taken) == count:
                     held.pop_all()
                     return list(taken.items())
-            if interruption.wanted():
-                raise interruption.Interrupted("stopped while it waited for a GPU")
+            if interrupt.wanted():
+                raise interrupt.Interrupted("stopped while it waited for a GPU")
             time.sleep(0.5)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from ebreplicate.data.shares import rank, world
 from ebreplicate.errors import UserError
 
 
@@ -42,24 +43,9 @@ def group(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def world() -> int:
-    """Processes of this training."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def rank() -> int:
-    """Number of this process, from 0."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
-
-
 def leads() -> bool:
     """True in the process that writes: rank 0, or the only one."""
     return rank() == 0
-
-
-def share(start: int, stop: int) -> slice:
-    """This process's positions of the global batch start..stop - 1; the shares are disjoint and cover it."""
-    return slice(start + rank(), stop, world())
 
 
 def weight(mine: int, whole: int) -> float:

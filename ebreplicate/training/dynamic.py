@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.distributions import apportion
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.sparse import SparseHook, generator
 

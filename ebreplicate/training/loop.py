@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ebreplicate import interrupt
+from ebreplicate.data.arrays import BatchSource, ImageData
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import NARROW, StridedPointwise, weights_and_rest
-from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.training import compiling, distributed, graphs, interruption
+from ebreplicate.specs.spec import LOW_PRECISIONS, Recipe
+from ebreplicate.training import compiling, distributed, graphs
 from ebreplicate.training.arithmetic import arithmetic
-from ebreplicate.training.data import BatchSource, ImageData
 from ebreplicate.training.gradients import gradients
 
 
@@ -295,7 +296,7 @@ def fit(
             observer(state)
         if not math.isfinite(loss):
             break
-        stop = distributed.agreed(interruption.wanted(), data.device) and state.epoch < recipe.epochs
+        stop = distributed.agreed(interrupt.wanted(), data.device) and state.epoch < recipe.epochs
         if checkpoint is not None:
             snapshot = {
                 "model": model.state_dict(),
@@ -306,7 +307,7 @@ def fit(
             }
             checkpoint(snapshot, stop)
         if stop:
-            raise interruption.Interrupted(f"stopped after epoch {state.epoch} of {recipe.epochs}")
+            raise interrupt.Interrupted(f"stopped after epoch {state.epoch} of {recipe.epochs}")
     for hook in hooks:
         hook.detach()
     return state

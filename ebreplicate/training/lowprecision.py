@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import weight_layers
-from ebreplicate.plan.spec import LOW_PRECISIONS, Recipe
+from ebreplicate.specs.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.training.formats import E4M3, E5M2, Float8, block_floating_point, float8, round_to_scaled, scale_of
 from ebreplicate.training.loop import StepHook
 

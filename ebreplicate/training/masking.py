@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.weights import apply_mask, prunable, split_weights
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import StepHook
 
 

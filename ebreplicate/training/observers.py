@@ -7,13 +7,14 @@ from typing import TextIO
 
 from torch import Tensor
 
+from ebreplicate.catalog import METHODS
 from ebreplicate.errors import UserError
-from ebreplicate.plan.keep import Keep
 from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
-from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.surgery import prunable_scores
-from ebreplicate.training import distributed, snapshots
+from ebreplicate.specs.keep import Keep
+from ebreplicate.store import snapshots
+from ebreplicate.training import distributed
 from ebreplicate.training.loop import State
 
 Detector = EarlyBird | EarlyPruning

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from ebreplicate.checkout import git
-from ebreplicate.plan.spec import Spec, key
+from ebreplicate.specs.spec import Spec, key
+from ebreplicate.store.checkout import git
 from ebreplicate.training import distributed
 
 Answer = TypeVar("Answer")

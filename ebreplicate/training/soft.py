@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.filters import prunable_filters, prune_softly
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import StepHook
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ebreplicate.catalog import INFO
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import Layer, weight_layers
-from ebreplicate.plan.fields import need
-from ebreplicate.plan.spec import Recipe, Sparse
 from ebreplicate.pruning.distributions import layer_counts
-from ebreplicate.training.datasets import INFO
+from ebreplicate.specs.fields import need
+from ebreplicate.specs.spec import Recipe, Sparse
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import StepHook
 

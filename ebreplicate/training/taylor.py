@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import State, StepHook
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ebreplicate.plan.spec import Training
-from ebreplicate.training import data as datasets
+from ebreplicate.catalog import INFO
+from ebreplicate.data import arrays as datasets
+from ebreplicate.specs.spec import Training
 from ebreplicate.training.arithmetic import arithmetic
-from ebreplicate.training.datasets import INFO
 
 CORRECT = "correct.npy"
 """File of a run: one bit an unseen image, 1 where the network is right, packed as `numpy.packbits` does."""

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.plan.spec import Recipe
-from ebreplicate.training.data import Data
+from ebreplicate.data.arrays import Data
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import StepHook, measure
 
 COLUMNS = ("iteration", "validation_loss", "validation_accuracy", "test_accuracy")

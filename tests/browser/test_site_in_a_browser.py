@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 from sites import SCALE, Page, victim
 
-from ebreplicate.experiments.fig1_existence import retrains
-from ebreplicate.plan.spec import key
+from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.specs.spec import key
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.common.exceptions import WebDriverException  # noqa: E402

@@ -18,8 +18,8 @@ from slurm import until
 from smoke import SMOKE
 from snake import ROOT, copied
 
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, canonical, key
-from ebreplicate.records import Store
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, key
+from ebreplicate.store.store import Store
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ebreplicate.training.data import FILES, load
-from ebreplicate.training.datasets import DATASETS, FOLDERS, INFO
+from ebreplicate.catalog import DATASETS, FOLDERS, INFO
+from ebreplicate.data.arrays import FILES, load
 
 ROOT = Path(os.environ.get("EBREPLICATE_DATA", Path(__file__).parents[2] / "data"))
 

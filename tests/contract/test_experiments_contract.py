@@ -12,11 +12,11 @@ from synthetic import COMPARABLE, empty_table
 
 from ebreplicate import published
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Experiment
-from ebreplicate.plan.plan import Plan, parents
-from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Spec, canonical, from_json, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Experiment
+from ebreplicate.specs.graph import Plan, parents
+from ebreplicate.specs.scale import SCALES, load_scale
+from ebreplicate.specs.spec import Spec, canonical, from_json, key
+from ebreplicate.store.store import Store
 
 ITEMS = list(EXPERIMENTS)
 each_item = pytest.mark.parametrize("item", ITEMS)
@@ -129,8 +129,8 @@ def test_no_experiment_imports_torch_or_draws_when_it_is_only_planned():
     code = """
 import sys
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.plan import make_plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.experiments.planner import make_plan
 make_plan(*map(load_scale, ("smoke", "quick", "paper")))
 print([m for m in ("torch", "torchvision", "pandas", "matplotlib", "scipy") if m in sys.modules])
 """

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from ebreplicate.catalog import INFO, MODELS
 from ebreplicate.errors import UserError
-from ebreplicate.models import MODELS, build
-from ebreplicate.plan.spec import Search, from_json
-from ebreplicate.training.datasets import INFO
+from ebreplicate.models import build
+from ebreplicate.specs.spec import Search, from_json
 
 
 @pytest.mark.parametrize("model", list(MODELS))

@@ -10,12 +10,12 @@ from synthetic import FULL as SCALE
 from synthetic import Outcome, write, write_scores
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import Experiment
-from ebreplicate.lineage import Evidence, Traced, records_of
-from ebreplicate.plan.plan import Plan, parents
-from ebreplicate.plan.spec import STAGES, Search, key
-from ebreplicate.records import Store
-from ebreplicate.stats import t_interval
+from ebreplicate.experiments.common.experiment import Experiment
+from ebreplicate.experiments.common.lineage import Evidence, Traced, records_of
+from ebreplicate.experiments.common.stats import t_interval
+from ebreplicate.specs.graph import Plan, parents
+from ebreplicate.specs.spec import STAGES, Search, key
+from ebreplicate.store.store import Store
 
 LOOSE = ("Improv.", "pareto-", "earliest emergence")
 """Numbers made of whole groups of runs: they name the group, though not every run of it shows in what they say."""

@@ -8,8 +8,8 @@ import pytest
 import torch
 from helpers import images, random_network
 
+from ebreplicate.catalog import METHODS, WEIGHT_METHODS
 from ebreplicate.pruning.filters import prune_softly
-from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths
 from ebreplicate.pruning.weights import weight_counts

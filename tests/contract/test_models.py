@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from ebreplicate.catalog import MODELS, SHAPED
 from ebreplicate.cost import flops
 from ebreplicate.errors import UserError
-from ebreplicate.models import MODELS, SHAPED, build
+from ebreplicate.models import build
 from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels
 

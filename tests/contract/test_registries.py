@@ -2,12 +2,8 @@
 
 import pytest
 
+from ebreplicate.catalog import DATASETS, METHODS, MODELS, SPARSIFIERS, Registry
 from ebreplicate.errors import UserError
-from ebreplicate.models import MODELS
-from ebreplicate.pruning.methods import METHODS
-from ebreplicate.registry import Registry
-from ebreplicate.training.datasets import DATASETS
-from ebreplicate.training.sparsifiers import SPARSIFIERS
 
 REGISTRIES = {
     "model": (MODELS, "vvgg16"),
@@ -35,7 +31,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all_known_ones(kind, lo
 
 
 def test_parts_can_be_asked_for_and_are_not_listed(kind):
-    whole = Registry(kind, {"all": "ebreplicate.registry:Registry"}, {"some": "ebreplicate.errors:UserError"})
+    whole = Registry(kind, {"all": "ebreplicate.catalog:Registry"}, {"some": "ebreplicate.errors:UserError"})
     assert list(whole) == ["all"]
     assert whole.load(whole.check("some")) is UserError
 

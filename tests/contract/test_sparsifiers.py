@@ -9,12 +9,12 @@ import torch
 from helpers import CPU, NOWHERE, digits, images
 from torch import nn
 
-from ebreplicate.plan.spec import Recipe, Sparse, canonical, from_json
-from ebreplicate.records import Store
+from ebreplicate.catalog import DISTRIBUTIONS, SPARSIFIERS
+from ebreplicate.specs.spec import Recipe, Sparse, canonical, from_json
 from ebreplicate.stages import sparse
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer, fit
 from ebreplicate.training.sparse import sparse_layers, target_counts
-from ebreplicate.training.sparsifiers import DISTRIBUTIONS, SPARSIFIERS
 
 STEPS = 14
 RECIPE = Recipe(epochs=STEPS // 2, batch_size=20, milestones=(5,), weight_decay=0.01, l1=0.0, augment="none")

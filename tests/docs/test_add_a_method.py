@@ -18,9 +18,9 @@ from pathlib import Path
 import ebreplicate
 from synthetic import COMPARABLE, tabulated, write
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.pareto import points
-from ebreplicate.experiments.table2_methods import rows
-from ebreplicate.records import Store
+from ebreplicate.experiments.accuracy_vs_flops.pareto import points
+from ebreplicate.experiments.table2.methods import rows
+from ebreplicate.store.store import Store
 
 assert Path(ebreplicate.__file__).parents[1] == Path.cwd()
 scale = replace(COMPARABLE, name="smoke")

@@ -100,7 +100,7 @@ def prepare(job):
 
 def child(job, out, report):
     """Run a job's command line; never returns."""
-    from ebreplicate.__main__ import main
+    from ebreplicate.cli import main
 
     code, counts = 70, [0]
     try:

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Retrain, Sparse, Ticket, canonical
-from ebreplicate.records import TEMPORARY, Store
-from ebreplicate.training import snapshots
+from ebreplicate.files import TEMPORARY
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Retrain, Sparse, Ticket, canonical
+from ebreplicate.store import snapshots
+from ebreplicate.store.store import Store
 
 SMALLER = {
     "recipe": {"epochs": 8, "batch_size": 20, "lr": 0.1, "milestones": [3, 5], "l1": 0.0001, "augment": "none"},

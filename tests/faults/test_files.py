@@ -12,17 +12,19 @@ import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 from synthetic import Outcome, trained
 
-from ebreplicate import __main__ as command_line
-from ebreplicate import stages
+from ebreplicate import cli as command_line
+from ebreplicate import interrupt, stages
+from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
-from ebreplicate.merging import merge
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe, Retrain, Ticket, canonical, key
-from ebreplicate.records import TEMPORARY, Store
+from ebreplicate.files import TEMPORARY
 from ebreplicate.report import pipeline
-from ebreplicate.report.verify import verify
-from ebreplicate.stages import common
-from ebreplicate.training import data, interruption, snapshots
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Retrain, Ticket, canonical, key
+from ebreplicate.stages import inputs
+from ebreplicate.store import snapshots
+from ebreplicate.store.merging import merge
+from ebreplicate.store.store import Store
+from ebreplicate.verify import verify
 from faults.suite import fast_fault, same, tensors_equal
 
 SEARCH = tiny_search(Recipe(epochs=3, batch_size=20, milestones=(2,), augment="none"))
@@ -41,8 +43,8 @@ def whole(tmp_path_factory):
     stages.draw(TICKET, store)
     stages.retrain(RETRAIN, store, NOWHERE, CPU)
     for name, spec in (("stopped", SEARCH), ("other", OTHER)):
-        patch.setattr(interruption, "wanted", lambda: True)
-        with pytest.raises(interruption.Interrupted):
+        patch.setattr(interrupt, "wanted", lambda: True)
+        with pytest.raises(interrupt.Interrupted):
             stages.search(spec, Store(store.root.parent / name), NOWHERE, CPU, Keep({2}))
     patch.undo()
     return store
@@ -161,7 +163,7 @@ def foreign(path, store):
 
 
 def of_another_epoch(path, store):
-    snapshots.save(path, common.network(SEARCH).state_dict())
+    snapshots.save(path, inputs.network(SEARCH).state_dict())
 
 
 @fast_fault(
@@ -213,8 +215,8 @@ def test_damaged_arrays(store, name, damage):
     "exit 2 and one line that says what to delete, before anything is unpickled or trained",
 )
 def test_a_flipped_byte_of_cifar(tmp_path, capsys, monkeypatch):
-    contents = {name: name.encode() for name in data.FILES["cifar10"]}
-    monkeypatch.setitem(data.FILES, "cifar10", {n: hashlib.md5(c).hexdigest() for n, c in contents.items()})
+    contents = {name: name.encode() for name in arrays.FILES["cifar10"]}
+    monkeypatch.setitem(arrays.FILES, "cifar10", {n: hashlib.md5(c).hexdigest() for n, c in contents.items()})
     for name, content in contents.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -261,7 +263,7 @@ EDITS = [
 @pytest.mark.parametrize(("fields", "said"), EDITS, ids=[e[1][:24] for e in EDITS])
 def test_a_record_edited_by_hand(tmp_path, capsys, fields, said):
     from ebreplicate.experiments import EXPERIMENTS
-    from ebreplicate.plan.scale import load_scale
+    from ebreplicate.specs.scale import load_scale
 
     spec = next(s for s in EXPERIMENTS.load("fig1_existence").runs(load_scale("smoke")) if s.stage == "retrain")
     store = Store(tmp_path)

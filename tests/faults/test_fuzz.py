@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from synthetic import Outcome, drawn, trained
 
 from ebreplicate.errors import UserError
-from ebreplicate.merging import checked_run
-from ebreplicate.plan.scale import load_scale, parse_overrides
-from ebreplicate.plan.spec import Retrain, Sparse, Ticket, canonical, from_json, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.common.rows import accuracies
+from ebreplicate.specs.scale import load_scale, parse_overrides
+from ebreplicate.specs.spec import Retrain, Sparse, Ticket, canonical, from_json, key
+from ebreplicate.store.merging import checked_run
+from ebreplicate.store.store import Store
 from faults.suite import fast_fault, fault
 
 QUICK, LONG = 100, 3500
@@ -197,14 +198,13 @@ def record_reader(folder):
 
 def uses(spec, record):
     """What tables do with a record."""
-    from ebreplicate.experiments import base
 
     json.dumps(record, allow_nan=False)
     if isinstance(spec, Ticket):
         assert record["metrics"]["emergence"]["authors"] is None or record["metrics"]["emergence"]["authors"] >= 0
         assert (record["metrics"]["epoch"] is None) == (record["status"] != "ok")
         return
-    found = base.accuracies(record)
+    found = accuracies(record)
     assert all(value is None or 0 <= value <= 100 for value in found.values())
     if record["status"] != "no-ticket":
         assert 1 / record["cost"]["training_flops"]["authors"] > 0

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from ebreplicate.records import Store
+from ebreplicate.store.store import Store
 from faults.suite import (
     EARLY,
     FINAL,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ebreplicate.plan.spec import Search
-from ebreplicate.records import Store
+from ebreplicate.specs.spec import Search
+from ebreplicate.store.store import Store
 from faults.suite import EARLY, RETRAIN, SEARCH, SPARSE, fault, nothing_half, ok, one_line, same, training
 from faults.test_kills import COMMANDS, SPECS, undone
 

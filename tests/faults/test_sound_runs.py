@@ -5,12 +5,11 @@ from dataclasses import replace
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import stages
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket
-from ebreplicate.pruning.methods import METHODS
-from ebreplicate.records import Store
-from ebreplicate.report.verify import verify
-from ebreplicate.training.sparsifiers import SPARSIFIERS
+from ebreplicate.catalog import METHODS, SPARSIFIERS
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket
+from ebreplicate.store.store import Store
+from ebreplicate.verify import verify
 from faults.suite import fault
 
 SEARCH = tiny_search()

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from snake import ROOT, linked, snakemake
 
-from ebreplicate.locking import BUSY
+from ebreplicate.store.locks import BUSY
 from faults.suite import SEARCH, fault, ok, same, training
 from faults.test_kills import undone
 
@@ -27,7 +27,7 @@ def test_commands_at_one_run(forker, calm, tmp_path):
     results = forker.together(job, job, job, impatient, impatient)
     said = [ok(r)["said"] for r in results[:3]] + [r["said"] for r in results[3:] if r["code"] == 0]
     assert sum("already done" not in s for s in said) == 1
-    assert all("another process is at it; waiting" in s for s in said[:3] if "already done" in s)
+    assert all("another process is working on it; waiting" in s for s in said[:3] if "already done" in s)
     assert {r["code"] for r in results[3:]} <= {0, BUSY}
     same(calm / "results", project / "results")
 

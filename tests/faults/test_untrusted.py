@@ -17,15 +17,16 @@ import torch
 import yaml
 from synthetic import Outcome, drawn, trained
 
-from ebreplicate import __main__ as command_line
-from ebreplicate import locking, run_files, stages
+from ebreplicate import cli as command_line
+from ebreplicate import stages
+from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
-from ebreplicate.merging import merge
-from ebreplicate.plan import scale
-from ebreplicate.plan.scale import load_scale, parse_overrides
-from ebreplicate.plan.spec import Recipe, Search, Ticket, canonical, from_json, key
-from ebreplicate.records import Store
-from ebreplicate.training import data, snapshots
+from ebreplicate.specs import scale
+from ebreplicate.specs.scale import load_scale, parse_overrides
+from ebreplicate.specs.spec import Recipe, Search, Ticket, canonical, from_json, key
+from ebreplicate.store import locks, run_files, snapshots
+from ebreplicate.store.merging import merge
+from ebreplicate.store.store import Store
 from faults.suite import fast_fault, fault
 
 PACKAGE = Path(stages.__file__).parents[1]
@@ -84,10 +85,10 @@ def test_no_call_unpickles_or_evaluates():
             assert issubclass(scale._Loader, yaml.SafeLoader), place
         if name == "np.load":
             assert named["allow_pickle"] == "False", place
-    assert [place.split(":")[0] for place in seen["torch.load"]] == ["ebreplicate/training/snapshots.py"]
-    arrays = ["ebreplicate/graphs/data.py", "ebreplicate/reading.py"]
+    assert [place.split(":")[0] for place in seen["torch.load"]] == ["ebreplicate/store/snapshots.py"]
+    arrays = ["ebreplicate/graphs/data.py", "ebreplicate/files.py"]
     assert sorted(place.split(":")[0] for place in seen["np.load"]) == arrays
-    assert [place.split(":")[0] for place in seen["yaml.load"]] == ["ebreplicate/plan/scale.py"]
+    assert [place.split(":")[0] for place in seen["yaml.load"]] == ["ebreplicate/specs/scale.py"]
 
 
 def test_a_pickle_in_the_place_of_a_checkpoint_or_weights_is_not_run(tmp_path, trap, capsys):
@@ -119,24 +120,24 @@ def objects(trap):
 
 
 def test_a_pickle_in_the_place_of_a_cifar_file_is_not_read_at_all(tmp_path, trap, monkeypatch):
-    for name in data.FILES["cifar10"]:
+    for name in arrays.FILES["cifar10"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(pickle.dumps({"data": Harmful(trap)}))
-    monkeypatch.setattr(data, "_ArraysOnly", lambda *_, **__: pytest.fail("unpickled before it was verified"))
+    monkeypatch.setattr(arrays, "_ArraysOnly", lambda *_, **__: pytest.fail("unpickled before it was verified"))
     with pytest.raises(UserError, match="corrupted"):
-        data.load("cifar10", tmp_path)
+        arrays.load("cifar10", tmp_path)
 
 
 def test_even_a_verified_file_gives_arrays_only(trap):
     with pytest.raises(pickle.UnpicklingError, match=r"unexpected posix\.mkdir"):
-        data._read_cifar([pickle.dumps({"data": Harmful(trap)})], "labels")
+        arrays._read_cifar([pickle.dumps({"data": Harmful(trap)})], "labels")
 
 
 def test_what_is_verified_is_what_is_used(tmp_path, monkeypatch):
     """A file that is exchanged after it was verified is not looked at again."""
-    monkeypatch.setitem(data.FILES, "cifar10", {"one": hashlib.md5(b"good").hexdigest()})
+    monkeypatch.setitem(arrays.FILES, "cifar10", {"one": hashlib.md5(b"good").hexdigest()})
     (tmp_path / "one").write_bytes(b"good")
-    contents = data.verified("cifar10", tmp_path)
+    contents = arrays.verified("cifar10", tmp_path)
     (content,) = list(contents)
     (tmp_path / "one").write_bytes(b"evil")
     assert content == b"good"
@@ -167,7 +168,7 @@ def test_an_archive_stays_in_its_folder(tmp_path, monkeypatch):
         monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5)
         monkeypatch.setattr(datasets.CIFAR10, "url", "file:///nonexistent")
         with pytest.raises(UserError, match="could not download cifar10"):
-            data._fetch("cifar10", root)
+            arrays._fetch("cifar10", root)
         assert not (tmp_path / "outside").exists()
 
 
@@ -198,7 +199,7 @@ def _fields(field, value):
 )
 def test_no_key_is_a_path():
     smoke = load_scale("smoke")
-    from ebreplicate.plan.plan import make_plan
+    from ebreplicate.experiments.planner import make_plan
 
     for name in [*make_plan(smoke).runs, key(Ticket(SEARCH, 0.5, "eb"))]:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-]*-[0-9a-f]{10}", name)
@@ -324,7 +325,7 @@ def test_a_hostile_merge(tmp_path, harm, said):
     with pytest.raises(UserError, match=r"^1 runs taken, 0 completed, 0 already here, 1 refused:\n.*") as caught:
         merge(theirs.root, ours.root)
     assert said in str(caught.value)
-    taken = [p for p in ours.root.rglob("*") if p.is_file() and p != ours.root / "runs" / locking.NAME]
+    taken = [p for p in ours.root.rglob("*") if p.is_file() and p != ours.root / "runs" / locks.NAME]
     assert all(p.parent == ours.folder(GOOD) for p in taken)
     assert all(SECRET not in p.read_text() for p in taken)
     assert secret.read_text() == SECRET
@@ -345,12 +346,12 @@ def test_unknown_files_of_a_run_are_not_taken(tmp_path):
 
 
 def test_a_run_that_is_at_work_here_is_not_replaced(tmp_path):
-    from ebreplicate import locking
+    from ebreplicate.store import locks
 
     theirs, ours = Store(tmp_path / "theirs"), Store(tmp_path / "ours")
     left(theirs, SEARCH)
     with (
-        locking.held(ours.folder(SEARCH)),
+        locks.held(ours.folder(SEARCH)),
         pytest.raises(UserError, match="is being run here; merge again when it is done"),
     ):
         merge(theirs.root, ours.root)

@@ -18,13 +18,7 @@ from ebreplicate.graphs.gcn import Weights, fixed, forward, weight_adam, weight_
 from ebreplicate.graphs.search import EdgeSearch, keep_weights
 from ebreplicate.graphs.sparse import Structure
 from ebreplicate.graphs.training import Trainer
-from ebreplicate.pruning.graph import (
-    GraphEarlyBird,
-    edge_distance,
-    keep_edges,
-    normalised,
-    normalised_adjacency,
-)
+from ebreplicate.pruning.graph import GraphEarlyBird, edge_distance, keep_edges, normalised, normalised_adjacency
 
 DATA = Path(__file__).parent / "data"
 FACTS = json.loads((DATA / "gebt.json").read_text())

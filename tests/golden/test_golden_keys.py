@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, canonical, key
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, key
 
 VGG = Search("vgg16", "cifar10")
 EB = Ticket(VGG, 0.3, "eb")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import digits, tiny_search
 
-from ebreplicate.plan.spec import Recipe, Search
+from ebreplicate.specs.spec import Recipe, Search
 from ebreplicate.stages import network
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import Scores

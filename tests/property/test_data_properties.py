@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebreplicate.training.data import Batches, Data, Split, balanced_subset, crop, normalised
+from ebreplicate.data.arrays import Batches, Data, Split, balanced_subset, crop, normalised
 
 MEAN, STD = (0.1, 0.4, 0.6), (0.2, 0.3, 0.5)
 

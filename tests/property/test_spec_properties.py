@@ -6,10 +6,8 @@ from dataclasses import fields, is_dataclass, replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ebreplicate.models import MODELS, takes_images
-from ebreplicate.plan.spec import NUMERICS, Recipe, Retrain, Search, Ticket, canonical, from_json, key
-from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
-from ebreplicate.training.datasets import DATASETS, INFO
+from ebreplicate.catalog import DATASETS, INFO, METHODS, MODELS, WEIGHT_METHODS, takes_images
+from ebreplicate.specs.spec import NUMERICS, Recipe, Retrain, Search, Ticket, canonical, from_json, key
 
 POSITIVE = st.floats(1e-6, 1e6)
 PENALTY = st.one_of(st.sampled_from([0.0, -0.0, 1e-4]), st.floats(0, 1))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from ebreplicate.stats import accuracy_margin, holm, p_value, paired_difference, t_interval
+from ebreplicate.experiments.common.stats import accuracy_margin, holm, p_value, paired_difference, t_interval
 
 VALUES = st.lists(st.floats(0, 100), min_size=2, max_size=12)
 

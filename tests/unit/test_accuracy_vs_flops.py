@@ -10,7 +10,8 @@ from synthetic import COMPARABLE, Outcome, claims, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.accuracy_vs_flops_runs import (
+from ebreplicate.experiments.accuracy_vs_flops.pareto import points
+from ebreplicate.experiments.accuracy_vs_flops.runs import (
     LOTTERY,
     SPARSE,
     Grid,
@@ -18,12 +19,11 @@ from ebreplicate.experiments.accuracy_vs_flops_runs import (
     lottery_tickets,
     sparse_trainings,
 )
-from ebreplicate.experiments.pareto import points
-from ebreplicate.experiments.table2_methods import BLOCKS, METHODS
-from ebreplicate.plan.plan import Plan, parents
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.table2.methods import BLOCKS, METHODS
+from ebreplicate.specs.graph import Plan, parents
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Retrain, Search, Sparse, key
+from ebreplicate.store.store import Store
 
 ITEM = "accuracy_vs_flops"
 SMOKE = replace(COMPARABLE, name="smoke")

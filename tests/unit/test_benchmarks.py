@@ -21,8 +21,8 @@ from benchmarks.plain import Plain, select_like_authors
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import judged, row, write
 from benchmarks.timing import Elapsed, Spread, Times, interleave, ratios
+from ebreplicate.data.arrays import Data
 from ebreplicate.errors import UserError
-from ebreplicate.training.data import Data
 from ebreplicate.training.loop import State
 
 SMALL = Setting(CPU, batch_size=8, images=16, workers=0, width=0.125)

@@ -5,15 +5,15 @@ import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import cost, stages
+from ebreplicate.data import arrays
 from ebreplicate.models import build
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe, Retrain, Ticket
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.thinet import thinet
 from ebreplicate.pruning.surgery import bn_widths, prunable_scores
-from ebreplicate.records import Store
-from ebreplicate.stages.retraining import budget_recipe
-from ebreplicate.training import data
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Retrain, Ticket
+from ebreplicate.stages.retrain import budget_recipe
+from ebreplicate.store.store import Store
 
 SEARCH = tiny_search()
 
@@ -54,8 +54,8 @@ def test_a_thinet_draw_sees_the_weights_of_its_epoch_and_training_images(store):
     record = stages.draw(ticket, store, NOWHERE)
     dense = build("vgg16", 10, 0.0625)
     dense.load_state_dict(torch.load(store.folder(SEARCH) / "weights" / "epoch_0003.pt", weights_only=True))
-    seen = data.load("digits", NOWHERE, 60)
-    x = torch.cat([x for x, _ in data.normalised(seen.train, seen)])
+    seen = arrays.load("digits", NOWHERE, 60)
+    x = torch.cat([x for x, _ in arrays.normalised(seen.train, seen)])
     context = DrawContext(prunable_scores(dense), bn_widths(dense), 0.5, SEARCH.seed, dense, images=lambda n: x[:n])
     mask = stages.load_mask(ticket, store, sum(bn_widths(dense)))
     assert mask.equal(thinet(context))

@@ -9,8 +9,8 @@ import types
 import numpy as np
 import pytest
 
+from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
-from ebreplicate.training import data
 
 FILES = {
     "cifar10": ["a/data_batch_1", "a/data_batch_2", "a/test_batch"],
@@ -35,13 +35,13 @@ def cifar(request, tmp_path, monkeypatch):
         sums[file] = hashlib.md5(content).hexdigest()
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(content)
-    monkeypatch.setitem(data.FILES, name, sums)
+    monkeypatch.setitem(arrays.FILES, name, sums)
     return name, tmp_path, batches
 
 
 def test_verified_files_load_in_order(cifar):
     name, root, batches = cifar
-    loaded = data.load(name, root)
+    loaded = arrays.load(name, root)
     pixels = np.concatenate([b["data"] for b in batches[:-1]]).reshape(-1, 3, 32, 32)
     assert (loaded.train.images.numpy() == pixels).all()
     assert loaded.train.labels.tolist() == [y for b in batches[:-1] for y in b[LABEL[name]]]
@@ -56,7 +56,7 @@ def test_one_flipped_byte_is_refused(cifar):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"{FILES[name][-1]}: corrupted .*delete it and fetch it again"):
-        data.load(name, root)
+        arrays.load(name, root)
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def test_what_is_missing_and_cannot_be_fetched_is_named_with_all_that_is_needed(
 
     torchvision.effect = no_network
     with pytest.raises(UserError) as caught:
-        data.load(name, root)
+        arrays.load(name, root)
     message = str(caught.value)
     assert message.startswith(f"data: could not download {name} (no route to host)")
-    assert f"under {root}: {', '.join(f'{file} (MD5 {md5})' for file, md5 in data.FILES[name].items())}" in message
+    assert f"under {root}: {', '.join(f'{file} (MD5 {md5})' for file, md5 in arrays.FILES[name].items())}" in message
 
 
 def test_a_run_fetches_what_is_missing_and_verifies_it(cifar, torchvision):
@@ -100,25 +100,25 @@ def test_a_run_fetches_what_is_missing_and_verifies_it(cifar, torchvision):
     content = last.read_bytes()
     last.unlink()
     torchvision.effect = lambda: last.write_bytes(content)
-    data.load(name, root)
-    data.load(name, root)
+    arrays.load(name, root)
+    arrays.load(name, root)
     assert torchvision.asked == [(f"of {name}", str(root), f"{name}.tar.gz", f"md5 of {name}")]
 
     last.unlink()
     torchvision.effect = lambda: last.write_bytes(b"something else")
     with pytest.raises(UserError, match="corrupted"):
-        data.load(name, root)
+        arrays.load(name, root)
 
 
 def test_download_leaves_verified_files_alone(cifar, monkeypatch):
     name, root, _ = cifar
     monkeypatch.setitem(__import__("sys").modules, "torchvision", None)  # importing it would fail
-    data.download(name, root)
+    arrays.download(name, root)
 
 
 def test_the_listed_files_are_the_whole_datasets():
-    assert {name: len(files) for name, files in data.FILES.items()} == {"cifar10": 6, "cifar100": 2, "mnist": 4}
-    sums = [md5 for files in data.FILES.values() for md5 in files.values()]
+    assert {name: len(files) for name, files in arrays.FILES.items()} == {"cifar10": 6, "cifar100": 2, "mnist": 4}
+    sums = [md5 for files in arrays.FILES.values() for md5 in files.values()]
     assert all(len(md5) == 32 for md5 in sums)
     assert len(set(sums)) == 12
 
@@ -134,5 +134,5 @@ class Harmful:
 def test_the_unpickler_refuses_foreign_classes(payload, capsys):
     content = pickle.dumps({"data": payload}, protocol=4)
     with pytest.raises(pickle.UnpicklingError, match="unexpected"):
-        data._ArraysOnly(io.BytesIO(content)).load()
+        arrays._ArraysOnly(io.BytesIO(content)).load()
     assert capsys.readouterr().out == ""

@@ -9,12 +9,11 @@ import pytest
 import torch
 from helpers import TINY, tiny_search
 
-from ebreplicate import __main__ as cli
-from ebreplicate import __version__
+from ebreplicate import __version__, cli
 from ebreplicate.errors import UserError
-from ebreplicate.plan import scale
-from ebreplicate.plan.spec import Recipe, Retrain, Ticket, canonical, key
-from ebreplicate.records import Store
+from ebreplicate.specs import scale
+from ebreplicate.specs.spec import Recipe, Retrain, Ticket, canonical, key
+from ebreplicate.store.store import Store
 
 SEARCH = tiny_search(Recipe(epochs=1, batch_size=20, milestones=(), augment="none"))
 TICKET = Ticket(SEARCH, 0.5, 1)
@@ -97,7 +96,7 @@ def test_missing_data_is_bad_input(results, tmp_path, capsys, monkeypatch):
     def no_network(name, root):
         raise UserError(f"data: could not download {name}; put its files under {root}")
 
-    monkeypatch.setattr("ebreplicate.training.data._fetch", no_network)
+    monkeypatch.setattr("ebreplicate.data.arrays._fetch", no_network)
     spec = json.loads(canonical(SEARCH))
     spec["spec"]["dataset"] = "cifar10"
     assert run(results, "search", json.dumps(spec), "--data", str(tmp_path)) == 2
@@ -131,7 +130,7 @@ def test_a_home_folder_is_the_users(tmp_path, monkeypatch, capsys):
 
 def test_a_package_that_is_not_installed_is_named_with_the_extra_that_has_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "yaml", None)  # importing it fails
-    monkeypatch.delitem(sys.modules, "ebreplicate.plan.scale")
+    monkeypatch.delitem(sys.modules, "ebreplicate.specs.scale")
     assert cli.main(["plan"]) == 2
     assert capsys.readouterr().err.startswith("error: yaml is not installed; the commands need more than the library")
 

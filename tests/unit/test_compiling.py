@@ -10,8 +10,8 @@ from helpers import images, random_network
 from torch import nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import shrink
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.compiling import Compiled, wanted
 from ebreplicate.training.loop import Trainer
 

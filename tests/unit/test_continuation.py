@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 from helpers import CPU, NOWHERE, left
 
-from ebreplicate import __main__ as command_line
-from ebreplicate import stages
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Ticket, canonical
-from ebreplicate.records import Store
-from ebreplicate.training import interruption
+from ebreplicate import cli as command_line
+from ebreplicate import interrupt, stages
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket, canonical
+from ebreplicate.store.store import Store
 
 RECIPE = Recipe(epochs=3, batch_size=20, milestones=(2,))
 AVERAGED = replace(RECIPE, swa_start=1)
@@ -48,7 +47,7 @@ def roots(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def calm(monkeypatch):
     yield
-    interruption.install(None)
+    interrupt.install(None)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -8,9 +8,9 @@ import torch
 from helpers import CPU, NOWHERE, TINY, digits, tiny_search
 
 from ebreplicate import stages
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Ticket
-from ebreplicate.records import Store
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import Scores
 

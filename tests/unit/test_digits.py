@@ -8,9 +8,9 @@ import pytest
 from helpers import NOWHERE, digits
 from sklearn.datasets import load_digits
 
+from ebreplicate.data.arrays import Batches, load
+from ebreplicate.data.digits import scanned_digits
 from ebreplicate.errors import UserError
-from ebreplicate.training.data import Batches, load
-from ebreplicate.training.digits import scanned_digits
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def bytes_of(gray):
 
 
 def test_the_digits_are_read_without_importing_scikit_learn(source):
-    code = "import sys; from ebreplicate.training import digits; images, _ = digits.scanned_digits(); "
+    code = "import sys; from ebreplicate.data import digits; images, _ = digits.scanned_digits(); "
     code += "print(len(images), 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1797", "False"]
@@ -34,7 +34,7 @@ def test_the_digits_are_read_without_importing_scikit_learn(source):
 
 
 def test_a_missing_file_of_digits_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("ebreplicate.training.digits.find_spec", lambda _: None)
+    monkeypatch.setattr("ebreplicate.data.digits.find_spec", lambda _: None)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^digits: not found in scikit-learn .*; reinstall it"):
         scanned_digits()

@@ -13,11 +13,13 @@ import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 from torch import nn
 
-from ebreplicate.__main__ import main
+from ebreplicate import interrupt
+from ebreplicate.cli import main
+from ebreplicate.data import arrays, shares
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe, Search, Sparse, canonical
-from ebreplicate.records import Store
-from ebreplicate.training import data, distributed, interruption
+from ebreplicate.specs.spec import Recipe, Search, Sparse, canonical
+from ebreplicate.store.store import Store
+from ebreplicate.training import distributed
 from ebreplicate.training.loop import fit
 
 RECIPE = Recipe(epochs=3, batch_size=26, lr=0.05, milestones=(2,), l1=0.01, augment="crop-flip")
@@ -65,7 +67,7 @@ def curve():
     """Losses, accuracies and weights of a training, in memory and from files."""
     out = []
     for name, augment, root in (("digits", "crop-flip", NOWHERE), ("folders", "imagenet", Path(os.environ["IMAGES"]))):
-        images = data.load(name, root, 59, 41)
+        images = arrays.load(name, root, 59, 41)
         model = WithoutStatistics()
         state = fit(model, images, replace(RECIPE, augment=augment), seed=1)
         rows = [[row[n] for n in ("train_loss", "test_loss", "test_accuracy", "test_top5")] for row in state.history]
@@ -98,13 +100,13 @@ def three(monkeypatch):
 
 def test_shares_are_disjoint_and_cover_the_batch(monkeypatch):
     order = list(range(100, 150))
-    shares = []
+    taken = []
     for rank in range(3):
-        monkeypatch.setattr(distributed, "world", lambda: 3)
-        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        shares.append(order[distributed.share(10, 21)])
-    assert sorted(i for part in shares for i in part) == list(range(110, 121))
-    assert [len(s) for s in shares] == [4, 4, 3]
+        monkeypatch.setattr(shares, "world", lambda: 3)
+        monkeypatch.setattr(shares, "rank", lambda rank=rank: rank)
+        taken.append(order[shares.share(10, 21)])
+    assert sorted(i for part in taken for i in part) == list(range(110, 121))
+    assert [len(s) for s in taken] == [4, 4, 3]
 
 
 @pytest.mark.usefixtures("three")
@@ -147,7 +149,7 @@ def test_the_command_line_trains_in_two_processes_and_leaves_one_record(tmp_path
 
 def resumed(snapshot):
     """Losses and weights of a training that goes on from a snapshot after its first epoch."""
-    images, model = data.load("folders", Path(os.environ["IMAGES"]), 59, 41), WithoutStatistics()
+    images, model = arrays.load("folders", Path(os.environ["IMAGES"]), 59, 41), WithoutStatistics()
     recipe = replace(RECIPE, augment="imagenet")
     state = fit(model, images, recipe, seed=1, resume=torch.load(snapshot, weights_only=True))
     return [[row["train_loss"], row["test_loss"]] for row in state.history], [p.detach() for p in model.parameters()]
@@ -160,7 +162,7 @@ def test_a_training_resumes_with_another_number_of_processes(first, tmp_path, mo
     snapshot = tmp_path / "snapshot.pt"
 
     def begin():
-        images = data.load("folders", Path(os.environ["IMAGES"]), 59, 41)
+        images = arrays.load("folders", Path(os.environ["IMAGES"]), 59, 41)
         lead = distributed.leads()
         save = (lambda state, _: torch.save(state, snapshot)) if lead else None
         fit(WithoutStatistics(), images, replace(RECIPE, augment="imagenet"), seed=1, until=1, checkpoint=save)
@@ -175,7 +177,7 @@ def test_a_training_resumes_with_another_number_of_processes(first, tmp_path, mo
             torch.save(found, tmp_path / "resumed.pt")
 
     model = WithoutStatistics()
-    images = data.load("folders", Path(os.environ["IMAGES"]), 59, 41)  # made before two processes want it
+    images = arrays.load("folders", Path(os.environ["IMAGES"]), 59, 41)  # made before two processes want it
     whole = fit(model, images, replace(RECIPE, augment="imagenet"), seed=1)
     for part, processes in ((begin, first), (go_on, 3 - first)):
         if processes == 1:
@@ -197,7 +199,7 @@ def test_an_interrupted_command_goes_on_in_one_process(tmp_path, monkeypatch):
     arguments = ["sparse", canonical(spec), "--results", str(tmp_path), "--device", "cpu"]
 
     def work(rank):
-        interruption.wanted = lambda: True
+        interrupt.wanted = lambda: True
         raise SystemExit(main([*arguments, "--processes", "2"]))
 
     assert in_two_processes(work) == [75, 75]

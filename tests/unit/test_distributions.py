@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ebreplicate.catalog import DISTRIBUTIONS
 from ebreplicate.errors import UserError
 from ebreplicate.pruning.distributions import apportion, layer_counts
-from ebreplicate.training.sparsifiers import DISTRIBUTIONS
 
 SHAPES = [(8, 3, 3, 3), (16, 8, 3, 3), (32, 16, 3, 3), (32, 16, 1, 1), (10, 32)]
 dims = st.integers(1, 24)

@@ -25,7 +25,7 @@ from commands import (
     stray,
 )
 
-from ebreplicate.__main__ import parser
+from ebreplicate.cli import parser
 
 COMMANDS = [c for page in PAGES for c in page_commands(page)]
 each_page = pytest.mark.parametrize("page", PAGES)

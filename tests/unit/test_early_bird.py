@@ -9,12 +9,13 @@ from helpers import CPU, NOWHERE, TINY, digits, tiny_search
 from ebreplicate import stages
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.early_bird import runs
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
+from ebreplicate.experiments.planner import requests
 from ebreplicate.pruning import global_mask, rescue_empty_layers, shrink
-from ebreplicate.records import Store
-from ebreplicate.stages.common import network
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
+from ebreplicate.stages.inputs import network
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import fit
 
 QUICK = load_scale("quick")

@@ -9,11 +9,11 @@ from scipy.stats import t
 from synthetic import COMPARABLE, Outcome, tabulated, write
 
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.common.judgement import settled
+from ebreplicate.experiments.common.stats import holm
 from ebreplicate.experiments.early_bird import runs
-from ebreplicate.experiments.judgement import settled
-from ebreplicate.records import Store
 from ebreplicate.report import compare
-from ebreplicate.stats import holm
+from ebreplicate.store.store import Store
 
 DIGITS = {"name": "digits", "train_size": 60, "test_size": 200, "evaluation": "unseen"}
 SCALE = replace(

@@ -8,12 +8,13 @@ import torch
 from helpers import tiny_search
 from torch import nn
 
-from ebreplicate import cost, energy
-from ebreplicate.energy import Work, measured, modelled, picojoules, training_joules, work_of
+from ebreplicate import cost
+from ebreplicate.cost import energy
+from ebreplicate.cost.energy import Work, measured, modelled, picojoules, training_joules, work_of
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket
 from ebreplicate.pruning.earlybird import RULES
-from ebreplicate.records import Store
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket
+from ebreplicate.store.store import Store
 
 WORK = Work(multiply_adds=1000, others=100, activations=50, weights=20)
 SEARCH = tiny_search()

@@ -24,12 +24,13 @@ from synthetic import (
 )
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import ARITHMETIC, by_seed
-from ebreplicate.experiments.judgement import settled
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.common.experiment import ARITHMETIC
+from ebreplicate.experiments.common.judgement import settled
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.report import pipeline
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, key
+from ebreplicate.store.store import Store
 
 LOW_RATE = Recipe(epochs=8, batch_size=20, lr=0.01, milestones=(6,), augment="none")
 MARGIN = 200 * math.sqrt(0.5 * 0.5 / 200)

@@ -11,13 +11,14 @@ from synthetic import FULL, TINY, Outcome, claims, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments import fig2_runs as fig2
-from ebreplicate.plan.fields import from_dict
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import Scale, load_scale
-from ebreplicate.plan.spec import Retrain, Search, Ticket, key
-from ebreplicate.records import Store, atomic_write
+from ebreplicate.experiments.fig2 import runs as fig2
+from ebreplicate.files import atomic_write
 from ebreplicate.report import estimate, pipeline
+from ebreplicate.specs.fields import from_dict
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import Scale, load_scale
+from ebreplicate.specs.spec import Retrain, Search, Ticket, key
+from ebreplicate.store.store import Store
 
 ITEM = "fig2_low_precision"
 CHANNELS = 20

@@ -12,21 +12,21 @@ import torch
 from helpers import CPU
 from PIL import Image
 
+from ebreplicate.catalog import INFO
+from ebreplicate.data import arrays, folders, pixels
 from ebreplicate.errors import UserError
-from ebreplicate.training import data, folder, pixels
-from ebreplicate.training.datasets import INFO
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    folder.generate(root)
+    folders.generate(root)
     return root
 
 
 @pytest.fixture(scope="module")
 def small(root):
-    return data.load("folders", root, 60, 40)
+    return arrays.load("folders", root, 60, 40)
 
 
 def photograph(width=50, height=40, seed=0):
@@ -35,7 +35,7 @@ def photograph(width=50, height=40, seed=0):
 
 
 def test_the_generated_set_is_the_digits_split_as_the_dataset_digits(root):
-    loaded, digits = data.load("folders", root), data.load("digits", root)
+    loaded, digits = arrays.load("folders", root), arrays.load("digits", root)
     for ours, theirs in ((loaded.train, digits.train), (loaded.test, digits.test)):
         order = sorted(range(len(ours)), key=lambda i: ours.paths[i].name)  # by number, as scikit-learn has them
         assert ours.labels[order].tolist() == theirs.labels.tolist()
@@ -49,7 +49,7 @@ def test_the_generated_set_is_the_digits_split_as_the_dataset_digits(root):
 
 def test_generating_again_changes_nothing_and_leaves_no_debris(root):
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
-    folder.generate(root)
+    folders.generate(root)
     assert {p: p.stat().st_mtime_ns for p in root.rglob("*")} == before
     assert [p.name for p in root.iterdir()] == ["folders"]
 
@@ -142,7 +142,7 @@ def test_batches_have_every_image_once_normalised_in_channels_last(small):
     number = batches.items(0)[0][4][0]
     with Image.open(small.train.paths[number]) as image:
         values = np.asarray(pixels.central(image.convert("RGB"), 64)).astype(np.float64) / 255
-    expected = (values - folder.IMAGENET_MEAN) / folder.IMAGENET_STD
+    expected = (values - folders.IMAGENET_MEAN) / folders.IMAGENET_STD
     torch.testing.assert_close(x[4].permute(1, 2, 0).double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
     assert y[4] == small.train.labels[number]
 
@@ -158,19 +158,19 @@ def test_augmentations_of_small_images_are_refused(small, augment):
     with pytest.raises(UserError, match=rf"^Recipe\.augment: image files take imagenet or none, got '{augment}'"):
         small.batches(20, augment, 0)
     with pytest.raises(UserError, match=r"^Recipe\.augment: 'imagenet' is for datasets of image files"):
-        data.load("digits", CPU, 20, 20).batches(20, "imagenet", 0)
+        arrays.load("digits", CPU, 20, 20).batches(20, "imagenet", 0)
 
 
 @pytest.mark.parametrize(("free", "count"), [(10**9, 8), (500, 2), (200, 1)])
 def test_decoding_processes_fit_into_shared_memory(free, count, monkeypatch):
-    monkeypatch.setattr(folder, "SHARED_MEMORY", Path("/"))
-    monkeypatch.setattr(folder.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    assert folder.fitting(8, batch=100) == count  # each decodes two batches ahead
-    assert folder.fitting(0, batch=10**12) == 0
+    monkeypatch.setattr(folders, "SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert folders.fitting(8, batch=100) == count  # each decodes two batches ahead
+    assert folders.fitting(0, batch=10**12) == 0
     with pytest.raises(
         UserError, match=r"^/: [\d,]+ bytes are free, but a batch takes 1,000,000,000,000; give the cont"
     ):
-        folder.fitting(1, batch=10**12)
+        folders.fitting(1, batch=10**12)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no processor masks on this system")
@@ -178,7 +178,7 @@ def test_decoding_processes_are_as_many_as_the_cores_that_may_be_used():
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert folder.workers(torch.device("cuda")) == 1
+        assert folders.workers(torch.device("cuda")) == 1
     finally:
         os.sched_setaffinity(0, before)
 
@@ -187,24 +187,24 @@ def test_decoding_processes_are_as_many_as_the_cores_that_may_be_used():
 def test_a_number_of_workers_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("EBREPLICATE_WORKERS", text)
     with pytest.raises(UserError, match=r"^EBREPLICATE_WORKERS: expected a number"):
-        folder.workers(CPU)
+        folders.workers(CPU)
 
 
 def test_a_missing_imagenet_is_told_by_its_layout(tmp_path):
     with pytest.raises(UserError, match=r"imagenet/train is missing; expected imagenet/\{train,val\}/<class>/<image>"):
-        data.load("imagenet", tmp_path)
+        arrays.load("imagenet", tmp_path)
 
 
 def test_an_incomplete_set_is_told_by_its_counts(root, tmp_path):
     shutil.copytree(root / "folders", tmp_path / "folders")
     next((tmp_path / "folders" / "val" / "4").iterdir()).unlink()
     with pytest.raises(UserError, match=r"val: found 10 class folders and 359 images; expected folders/"):
-        data.load("folders", tmp_path)
+        arrays.load("folders", tmp_path)
 
 
 def test_an_image_that_cannot_be_read_is_told_by_its_path(tmp_path):
     path = tmp_path / "broken.png"
     path.write_bytes(b"no image")
-    files = folder.Files([path], torch.zeros(1, dtype=torch.int64))
+    files = folders.Files([path], torch.zeros(1, dtype=torch.int64))
     with pytest.raises(UserError, match=r"broken\.png: unreadable image"):
-        folder.Decoder(files, INFO["folders"].side)[0, None]
+        folders.Decoder(files, INFO["folders"].side)[0, None]

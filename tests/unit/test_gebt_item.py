@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from synthetic import TINY, claims, graph_run, tabulated
 
+from ebreplicate.catalog import GRAPHS
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.gebt import arithmetic
 from ebreplicate.experiments.gebt.runs import Grid, grid_of, planned
 from ebreplicate.graphs.costs import training_macs
-from ebreplicate.graphs.names import GRAPHS
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import key
-from ebreplicate.records import Store
 from ebreplicate.report import pipeline
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import key
+from ebreplicate.store.store import Store
 
 ITEMS = ("gebt", "gebt_joint", "gebt_detector", "gebt_costs")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from ebreplicate.catalog import GRAPHS
 from ebreplicate.errors import UserError
 from ebreplicate.graphs import data
-from ebreplicate.graphs.names import GRAPHS
 
 SPLIT = (np.array([0]), np.array([1]), np.array([2]))
 LABELS = np.array([0, 1, 0])

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from ebreplicate.__main__ import main
+from ebreplicate import interrupt
+from ebreplicate.cli import main
 from ebreplicate.errors import UserError
 from ebreplicate.graphs.data import blocks
 from ebreplicate.graphs.gcn import Weights, random_stream
 from ebreplicate.graphs.search import keep_weights
 from ebreplicate.graphs.sparse import Structure
 from ebreplicate.graphs.training import Dropout, Trainer, start
-from ebreplicate.plan.spec import GraphTickets, canonical, from_json
+from ebreplicate.interrupt import CONTINUE
 from ebreplicate.pruning.graph import normalised_adjacency
-from ebreplicate.records import Store
-from ebreplicate.report.verify import run_problems, verify
+from ebreplicate.specs.spec import GraphTickets, canonical, from_json
 from ebreplicate.stages.graph_tickets import run, searched
-from ebreplicate.training import interruption
-from ebreplicate.training.interruption import CONTINUE
+from ebreplicate.store.store import Store
+from ebreplicate.verify import run_problems, verify
 
 JOINT = GraphTickets("blocks", 0.3, 0.5, draws=(0, 4), epochs=12)
 EDGES = GraphTickets("blocks", 0.3, draws=(0, 4), random_graphs=2, epochs=12)
@@ -142,7 +142,7 @@ def test_a_run_that_is_asked_to_stop_says_so_and_begins_again(tmp_path, capsys):
     assert main([*arguments, "--time-limit", "0"]) == CONTINUE
     assert "run the same command again" in capsys.readouterr().err
     assert not Store(tmp_path).done(EDGES)
-    interruption.install()
+    interrupt.install()
     assert main(arguments) == 0
     assert Store(tmp_path).done(EDGES)
 

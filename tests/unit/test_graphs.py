@@ -7,14 +7,14 @@ import pytest
 import torch
 from helpers import CPU, images, random_network
 
+from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe, Sparse
 from ebreplicate.pruning.weights import weight_counts
+from ebreplicate.specs.spec import Recipe, Sparse
 from ebreplicate.training import graphs, lowprecision
 from ebreplicate.training.loop import Trainer
 from ebreplicate.training.masking import MaskWeights
 from ebreplicate.training.soft import SoftFilters
-from ebreplicate.training.sparsifiers import SPARSIFIERS
 from ebreplicate.training.taylor import Taylor
 
 

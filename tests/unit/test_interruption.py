@@ -8,12 +8,11 @@ import sys
 import pytest
 import torch
 
-from ebreplicate import __main__ as command_line
-from ebreplicate import stages
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe, Search, canonical
-from ebreplicate.records import Store
-from ebreplicate.training import interruption
+from ebreplicate import cli as command_line
+from ebreplicate import interrupt, stages
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Search, canonical
+from ebreplicate.store.store import Store
 
 SEARCH = Search("vgg16", "digits", Recipe(epochs=3, batch_size=20, milestones=(2,)), 0, 0.0625, 60, 20)
 
@@ -22,7 +21,7 @@ SEARCH = Search("vgg16", "digits", Recipe(epochs=3, batch_size=20, milestones=(2
 def calm():
     yield
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    interruption.install(None)
+    interrupt.install(None)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -38,20 +37,20 @@ def test_a_time_limit_exits_with_continue_me_until_the_run_is_whole(tmp_path, ca
 
 
 def test_sigterm_is_a_request_and_so_is_its_echo():
-    interruption.install(None)
-    assert not interruption.wanted()
+    interrupt.install(None)
+    assert not interrupt.wanted()
     for _ in range(3):  # as from srun, which passes on what it was sent along with its task
         os.kill(os.getpid(), signal.SIGTERM)
-        assert interruption.wanted()
-    interruption.install(None)  # a new run starts unasked
-    assert not interruption.wanted()
+        assert interrupt.wanted()
+    interrupt.install(None)  # a new run starts unasked
+    assert not interrupt.wanted()
 
 
 ASKED = """
 import os, signal, time
-from ebreplicate.training import interruption
-interruption.ECHO_SECONDS = 0.2
-interruption.install(None)
+from ebreplicate import interrupt
+interrupt.ECHO_SECONDS = 0.2
+interrupt.install(None)
 os.kill(os.getpid(), signal.SIGTERM)
 print("asked", flush=True)
 time.sleep(0.3)
@@ -66,7 +65,7 @@ def test_a_later_sigterm_is_an_order():
 
 
 def test_a_deadline_is_seconds_from_now():
-    interruption.install(1000.0)
-    assert not interruption.wanted()
-    interruption.install(0.0)
-    assert interruption.wanted()
+    interrupt.install(1000.0)
+    assert not interrupt.wanted()
+    interrupt.install(0.0)
+    assert interrupt.wanted()

@@ -4,10 +4,11 @@ import pytest
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import jobs
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import GraphTickets, Retrain, Search, Ticket
-from ebreplicate.records import Store
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Ticket
+from ebreplicate.store.store import Store
 
 CONFIG = {"scale": "paper", "results": "results", "data": "data", "device": "cuda", "threads": 1, "processes": 1}
 IMAGES = Search("resnet18", "imagenet")

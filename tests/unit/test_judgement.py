@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from ebreplicate.experiments.base import SUPPORTED, Claim
-from ebreplicate.experiments.judgement import (
+from ebreplicate.experiments.common.experiment import SUPPORTED, Claim
+from ebreplicate.experiments.common.judgement import (
     BETTER,
     NO_WORSE,
     Rule,
@@ -18,8 +18,8 @@ from ebreplicate.experiments.judgement import (
     settled,
     verdict,
 )
-from ebreplicate.lineage import Evidence
-from ebreplicate.stats import Contrast, Interval, holm, image_variance
+from ebreplicate.experiments.common.lineage import Evidence
+from ebreplicate.experiments.common.stats import Contrast, Interval, holm, image_variance
 
 NI, SUP = Rule(NO_WORSE, 1.0), Rule(BETTER, 1.0)
 

@@ -8,14 +8,14 @@ import torch
 from helpers import CPU, NOWHERE, TINY, digits, tiny_search
 
 import ebreplicate
-from ebreplicate import __main__ as command_line
+from ebreplicate import cli as command_line
 from ebreplicate import stages
 from ebreplicate.errors import UserError
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Ticket, canonical, key
 from ebreplicate.pruning import prunable_scores
 from ebreplicate.pruning.weights import prunable
-from ebreplicate.records import Store
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Ticket, canonical, key
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import evaluate
 
 SEARCH = tiny_search()

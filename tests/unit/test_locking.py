@@ -11,24 +11,26 @@ import pytest
 from helpers import tiny_search
 from synthetic import Outcome, trained
 
-from ebreplicate import __main__ as command_line
-from ebreplicate import locking, machine
+from ebreplicate import cli as command_line
+from ebreplicate import files, machine
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import canonical, key
-from ebreplicate.records import TEMPORARY, Store, atomic_write
-from ebreplicate.stages.common import checkpoint_seconds
+from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
+from ebreplicate.specs.spec import canonical, key
+from ebreplicate.stages.checkpoint import checkpoint_seconds
+from ebreplicate.store import locks
+from ebreplicate.store.store import Store
 
 SPEC = tiny_search()
 
 
 def test_a_lock_is_held_once_and_gone_with_its_block(tmp_path):
-    with locking.held(tmp_path) as mine:
+    with locks.held(tmp_path) as mine:
         assert mine
-        assert not locking.free(tmp_path)
-        with locking.held(tmp_path) as second:
+        assert not locks.free(tmp_path)
+        with locks.held(tmp_path) as second:
             assert not second
-    assert locking.free(tmp_path)
-    assert locking.free(tmp_path / "not-begun")
+    assert locks.free(tmp_path)
+    assert locks.free(tmp_path / "not-begun")
 
 
 def test_whoever_waits_gets_the_lock_of_the_folder_that_is_there(tmp_path, capsys):
@@ -37,13 +39,13 @@ def test_whoever_waits_gets_the_lock_of_the_folder_that_is_there(tmp_path, capsy
     order = []
 
     def wait():
-        with locking.held(folder, wait=True) as mine:
-            order.append(("waited", mine, (folder / "record.json").exists(), locking.free(folder)))
+        with locks.held(folder, wait=True) as mine:
+            order.append(("waited", mine, (folder / "record.json").exists(), locks.free(folder)))
 
-    with locking.held(folder):
+    with locks.held(folder):
         waiter = threading.Thread(target=wait)
         waiter.start()
-        while "another process is at it; waiting" not in capsys.readouterr().err:
+        while "another process is working on it; waiting" not in capsys.readouterr().err:
             time.sleep(0.01)
         shutil.rmtree(folder)
         folder.mkdir()
@@ -58,7 +60,7 @@ def test_a_file_system_without_locks_is_told_of_and_worked_on(tmp_path, monkeypa
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with locking.held(tmp_path) as mine:
+    with locks.held(tmp_path) as mine:
         assert mine
     assert "cannot be locked (No locks available); going on without" in capsys.readouterr().err
 
@@ -66,8 +68,8 @@ def test_a_file_system_without_locks_is_told_of_and_worked_on(tmp_path, monkeypa
 def test_a_command_that_is_not_to_wait_leaves_with_its_own_code(tmp_path, monkeypatch):
     store = Store(tmp_path)
     argv = ["search", canonical(SPEC), "--results", str(tmp_path), "--device", "cpu", "--no-wait"]
-    with locking.held(store.folder(SPEC)):
-        assert command_line.main(argv) == locking.BUSY == 69
+    with locks.held(store.folder(SPEC)):
+        assert command_line.main(argv) == locks.BUSY == 69
     assert not store.done(SPEC)
 
 
@@ -77,7 +79,7 @@ def test_a_half_is_removed_by_the_next_writer_unless_somebody_writes_it(tmp_path
     for half in (dead, other):
         half.write_text("half")
     with alive.open("wb") as file:
-        assert locking.mark(file)
+        assert mark(file)
         atomic_write(path, "whole")
         assert {p.name for p in tmp_path.iterdir()} == {"table.csv", alive.name, other.name}
     atomic_write(path, "whole")
@@ -85,16 +87,16 @@ def test_a_half_is_removed_by_the_next_writer_unless_somebody_writes_it(tmp_path
 
 
 def test_a_half_that_was_removed_before_it_was_marked_is_begun_again(tmp_path, monkeypatch):
-    real, removed = locking.mark, []
+    real, removed = mark, []
 
     def late(file):
         if not removed:
             removed.append(file.name)
             for half in tmp_path.glob(f"{TEMPORARY}*"):
-                locking.remove_abandoned(half)
+                remove_abandoned(half)
         return real(file)
 
-    monkeypatch.setattr(locking, "mark", late)
+    monkeypatch.setattr(files, "mark", late)
     atomic_write(tmp_path / "table.csv", "whole")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
 

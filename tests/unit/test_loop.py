@@ -10,10 +10,10 @@ import torch
 from helpers import TINY, digits, images, random_network, tiny_search
 from torch import nn
 
-from ebreplicate.plan.spec import Recipe
+from ebreplicate.data.arrays import Data, Split
 from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.stages import network
-from ebreplicate.training.data import Data, Split
 from ebreplicate.training.loop import Trainer, evaluate, fit
 
 WITHOUT_TIMES = ("epoch", "lr", "train_loss", "test_loss", "test_accuracy")

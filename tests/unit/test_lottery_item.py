@@ -5,26 +5,27 @@ from dataclasses import replace
 import pytest
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
 
-from ebreplicate.experiments import EXPERIMENTS, lottery_claims, lottery_runs
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.lottery_tickets import ACCURACY, ITERATION, curve
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Recipe, Retrain, Search, key
-from ebreplicate.records import Store
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.verdicts import cell_verdict
+from ebreplicate.experiments.lottery import ACCURACY, ITERATION, curve, runs
+from ebreplicate.experiments.lottery import claims as rules
 from ebreplicate.report.planning import planned_flops
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Recipe, Retrain, Search, key
+from ebreplicate.store.store import Store
 
 ITEM = "lottery_tickets"
 RECIPE = Recipe(epochs=4, milestones=())
-PANEL = lottery_runs.Panel(RECIPE, rounds=3, ratio=0.2, rewind=2)
-TWO_SEEDS = lottery_runs.Grid(2, 2, lenet300=PANEL, vgg19=PANEL)
+PANEL = runs.Panel(RECIPE, rounds=3, ratio=0.2, rewind=2)
+TWO_SEEDS = runs.Grid(2, 2, lenet300=PANEL, vgg19=PANEL)
 
 
 @pytest.fixture
 def grid(monkeypatch):
     """One small and one deep network, three rounds, two seeds."""
-    monkeypatch.setattr("ebreplicate.plan.scale.Scale.grid", lambda *_: TWO_SEEDS)
+    monkeypatch.setattr("ebreplicate.specs.scale.Scale.grid", lambda *_: TWO_SEEDS)
 
 
 def is_ticket(spec):
@@ -33,7 +34,7 @@ def is_ticket(spec):
 
 def test_a_chain_trains_rewound_tickets_and_controls_beside_them():
     search = Search("vgg16", "digits", RECIPE)
-    found = {(n, s): spec for n, s, spec in lottery_runs.rounds(search, PANEL, 0)}
+    found = {(n, s): spec for n, s, spec in runs.rounds(search, PANEL, 0)}
     assert list(found) == [(n, s) for n in (1, 2, 3) for s in ("ticket", "reinit", "random")]
     for n in (1, 2, 3):
         ticket, reinit, chance = (found[n, s] for s in ("ticket", "reinit", "random"))
@@ -42,14 +43,14 @@ def test_a_chain_trains_rewound_tickets_and_controls_beside_them():
         assert (ticket.ticket.method, chance.ticket.method) == ("magnitude", "random-weights")
         assert ticket.ticket.after == chance.ticket.after == (found[n - 1, "ticket"] if n > 1 else None)
         assert ticket.ticket.round == n
-    early = [spec for _, s, spec in lottery_runs.rounds(search, PANEL, 2) if s == "ticket"]
+    early = [spec for _, s, spec in runs.rounds(search, PANEL, 2) if s == "ticket"]
     assert [s.rewind for s in early] == [2, 2, 2]
     assert early[1].ticket.after == early[0]
 
 
 @pytest.mark.parametrize("scale", ["quick", "paper"])
 def test_quick_and_paper_run_every_control_and_every_rate(scale):
-    runs = lottery_runs.planned(load_scale(scale))
+    planned = runs.planned(load_scale(scale))
     for model, kinds in (
         ("lenet300", {("plain", s) for s in ("dense", "ticket", "reinit", "random")}),
         (
@@ -57,15 +58,15 @@ def test_quick_and_paper_run_every_control_and_every_rate(scale):
             {("rewind", "ticket")} | {(r, s) for r in ("high", "low", "warmup") for s in ("dense", "ticket", "reinit")},
         ),
     ):
-        assert {(r.setting, r.series) for r in runs if r.model == model} == kinds
-    rates = {r.setting: r.spec.recipe for r in runs if r.model == "vgg19"}
+        assert {(r.setting, r.series) for r in planned if r.model == model} == kinds
+    rates = {r.setting: r.spec.recipe for r in planned if r.model == "vgg19"}
     assert rates["high"].lr == rates["warmup"].lr == 10 * rates["low"].lr == 0.1
     assert rates["warmup"].warmup > rates["high"].warmup == 0
 
 
 def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_path, grid):
-    runs = [r.spec for r in lottery_runs.planned(load_scale("paper")) if r.model == "lenet300"]
-    ((name, (total, left)),) = planned_flops(Plan(runs), Store(tmp_path)).items()
+    specs = [r.spec for r in runs.planned(load_scale("paper")) if r.model == "lenet300"]
+    ((name, (total, left)),) = planned_flops(Plan(specs), Store(tmp_path)).items()
     assert name == ("lenet300", "mnist", 1.0, RECIPE.batch_size, "fp32")
     multiply_adds = 784 * 300 + 300 * 100 + 100 * 10
     dense = 2 * multiply_adds + 300 + 100 + 10 + 300 + 100  # biases, ReLU
@@ -73,7 +74,7 @@ def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_
 
 
 def test_the_papers_recipes_are_its_iterations():
-    runs = {r.model: r.spec for r in lottery_runs.planned(load_scale("paper")) if r.round == 0 and r.setting != "low"}
+    specs = {r.model: r.spec for r in runs.planned(load_scale("paper")) if r.round == 0 and r.setting != "low"}
     images = {"lenet300": 55_000}  # 5,000 are held out
     for model, iterations in {
         "lenet300": 50_000,
@@ -82,21 +83,21 @@ def test_the_papers_recipes_are_its_iterations():
         "conv6": 30_000,
         "preresnet20": 30_000,
     }.items():
-        recipe = runs[model].recipe
+        recipe = specs[model].recipe
         steps = -(-images.get(model, 50_000) // recipe.batch_size) * recipe.epochs
         assert steps == pytest.approx(iterations, rel=0.01)
-    assert [runs[m].recipe.lr for m in ("lenet300", "conv2", "conv4", "conv6")] == [1.2e-3, 2e-4, 3e-4, 3e-4]
+    assert [specs[m].recipe.lr for m in ("lenet300", "conv2", "conv4", "conv6")] == [1.2e-3, 2e-4, 3e-4, 3e-4]
 
 
 def test_lenet_at_paper_scale_is_the_published_grid():
     """Five trials, tickets of 18 rounds, controls at the levels of Frankle & Carbin's Figure 3."""
-    runs = EXPERIMENTS.load("lottery_lenet300").runs(load_scale("paper"))
-    assert len(runs) == 5 * (1 + 18 + 2 * 5)
-    assert len(set(map(key, runs))) == len(runs)
-    controls = {r.ticket.round for r in runs if isinstance(r, Retrain) and r.init == "reinit"}
+    asked = EXPERIMENTS.load("lottery_lenet300").runs(load_scale("paper"))
+    assert len(asked) == 5 * (1 + 18 + 2 * 5)
+    assert len(set(map(key, asked))) == len(asked)
+    controls = {r.ticket.round for r in asked if isinstance(r, Retrain) and r.init == "reinit"}
     left = {k: 0.8**k * 265_200 / 266_200 + 0.9**k * 1_000 / 266_200 for k in controls}  # the output layer at half rate
     assert [round(100 * left[k], 1) for k in sorted(left)] == [51.3, 21.1, 7.0, 3.6, 1.9]
-    held_out = {(r if isinstance(r, Search) else r.ticket.search).validation for r in runs}
+    held_out = {(r if isinstance(r, Search) else r.ticket.search).validation for r in asked}
     assert held_out == {5_000}
 
 
@@ -155,7 +156,7 @@ def outcomes(ticket, reinit, random=40.0, high=0.0):
 
 def judged(tmp_path, given):
     store = Store(tmp_path)
-    write(store, [r.spec for r in lottery_runs.planned(TINY)], given)
+    write(store, [r.spec for r in runs.planned(TINY)], given)
     table = tabulated(ITEM, TINY, tmp_path)
     return table, {name: c.verdict for name, c in claims(ITEM, TINY, table).items()}
 
@@ -181,7 +182,7 @@ def test_the_opposite_outcome_refutes_them(tmp_path, grid):
 
 
 def test_a_single_seed_judges_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("ebreplicate.plan.scale.Scale.grid", lambda *_: replace(TWO_SEEDS, seeds=1, deep_seeds=1))
+    monkeypatch.setattr("ebreplicate.specs.scale.Scale.grid", lambda *_: replace(TWO_SEEDS, seeds=1, deep_seeds=1))
     _, verdicts = judged(tmp_path, outcomes(ticket=55.0, reinit=45.0))
     assert set(verdicts.values()) == {INCONCLUSIVE}
 
@@ -192,13 +193,13 @@ def test_nothing_run_is_not_run(tmp_path, grid):
 
 
 def test_moderate_and_late_rounds(grid):
-    assert [lottery_claims.moderate(PANEL, k) for k in (1, 7, 8)] == [True, True, False]  # 0.8^7 = 0.21
-    assert [lottery_claims.late(PANEL, k) for k in (1, 2, 3)] == [False, True, True]
+    assert [rules.moderate(PANEL, k) for k in (1, 7, 8)] == [True, True, False]  # 0.8^7 = 0.21
+    assert [rules.late(PANEL, k) for k in (1, 2, 3)] == [False, True, True]
 
 
 def test_cells_compare_fractions_at_the_papers_levels(tmp_path, grid):
     store = Store(tmp_path)
-    write(store, [r.spec for r in lottery_runs.planned(COMPARABLE)], outcomes(ticket=97.16, reinit=96.0))
+    write(store, [r.spec for r in runs.planned(COMPARABLE)], outcomes(ticket=97.16, reinit=96.0))
     found = EXPERIMENTS.load(ITEM).cells(COMPARABLE, tabulated(ITEM, COMPARABLE, tmp_path))
     cells = {c.cell: c for c in found}
     cell = cells["LeNet-300-100: ticket, round 3: accuracy"]

@@ -8,13 +8,14 @@ import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import cost, stages
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.spec import Retrain, Ticket, key
 from ebreplicate.pruning.weights import prunable, weight_counts
-from ebreplicate.records import Store
-from ebreplicate.stages import common, retraining
-from ebreplicate.stages.regrow import load_weights
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Ticket, key
+from ebreplicate.stages.checkpoint import Checkpoint
+from ebreplicate.stages.rebuild import load_weights
+from ebreplicate.stages.retrain import check_sparse, masking_of, ticket_network
+from ebreplicate.store.store import Store
 
 RECIPE = replace(TINY, l1=0.0, epochs=2)
 SEARCH = tiny_search(RECIPE)
@@ -106,26 +107,24 @@ def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkey
         initial.update(model.state_dict())
         raise Interrupt
 
-    monkeypatch.setattr("ebreplicate.stages.dense.fit", fit)
+    monkeypatch.setattr("ebreplicate.stages.training.fit", fit)
     with pytest.raises(Interrupt):
         stages.search(SEARCH, Store(store.root / "again"), NOWHERE, CPU)
-    rewound = retraining._ticket_network(REWOUND, store, store.read(FIRST), 99, NOWHERE, CPU).state_dict()
+    rewound = ticket_network(REWOUND, store, store.read(FIRST), 99, NOWHERE, CPU).state_dict()
     assert initial.keys() == rewound.keys()
     assert all(initial[name].equal(rewound[name]) for name in initial)
-    early = retraining._ticket_network(LATER, store, store.read(SECOND), 99, NOWHERE, CPU)
+    early = ticket_network(LATER, store, store.read(SECOND), 99, NOWHERE, CPU)
     assert flat(early).equal(flat(loaded(store, SEARCH, 1)))
-    fresh = retraining._ticket_network(replace(REWOUND, init="reinit"), store, store.read(FIRST), 99, NOWHERE, CPU)
+    fresh = ticket_network(replace(REWOUND, init="reinit"), store, store.read(FIRST), 99, NOWHERE, CPU)
     assert not flat(fresh).equal(flat(stages.network(SEARCH)))
-    inherited = retraining._ticket_network(
-        replace(LATER, init="inherit", rewind=0), store, store.read(SECOND), 99, NOWHERE, CPU
-    )
+    inherited = ticket_network(replace(LATER, init="inherit", rewind=0), store, store.read(SECOND), 99, NOWHERE, CPU)
     assert flat(inherited).equal(flat(loaded(store, REWOUND, 2)))
 
 
 def test_a_channel_ticket_may_be_rewound_too(store):
     ticket = Ticket(SEARCH, 0.5, 1)
     drawn = stages.draw(ticket, store)
-    small = retraining._ticket_network(Retrain(ticket, init="rewind"), store, drawn, 0, NOWHERE, CPU)
+    small = ticket_network(Retrain(ticket, init="rewind"), store, drawn, 0, NOWHERE, CPU)
     initial = stages.network(SEARCH)
     kept = stages.load_mask(ticket, store, 264)[:4]
     assert small.features[0].weight.equal(initial.features[0].weight[kept])
@@ -142,12 +141,12 @@ def test_what_is_trained_is_as_sparse_as_its_mask(store):
 
 def test_a_pruned_weight_that_moved_is_a_bug_and_no_result(store):
     model = loaded(store, REWOUND, 2)
-    hooks = retraining._masking(REWOUND, store, model)
-    assert retraining._check_sparse(model, hooks)["nonzero_weights"] == store.read(FIRST)["metrics"]["kept"]
+    hooks = masking_of(REWOUND, store, model)
+    assert check_sparse(model, hooks)["nonzero_weights"] == store.read(FIRST)["metrics"]["kept"]
     with torch.no_grad():
         prunable(model)[0].fill_(1.0)
     with pytest.raises(RuntimeError, match="pruned weights are not zero"):
-        retraining._check_sparse(model, hooks)
+        check_sparse(model, hooks)
 
 
 def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):
@@ -165,12 +164,12 @@ def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):
         return observe
 
     with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.stages.retraining.Progress", interrupting)
-        patch.setattr("ebreplicate.stages.retraining.Checkpoint", functools.partial(common.Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.stages.training.Progress", interrupting)
+        patch.setattr("ebreplicate.stages.training.Checkpoint", functools.partial(Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
     epochs = []
-    monkeypatch.setattr("ebreplicate.stages.retraining.Progress", lambda _: lambda s: epochs.append(s.epoch))
+    monkeypatch.setattr("ebreplicate.stages.training.Progress", lambda _: lambda s: epochs.append(s.epoch))
     again = stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
     assert epochs == [3]
     assert again["metrics"] == whole["metrics"]

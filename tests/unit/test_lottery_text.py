@@ -5,12 +5,12 @@ import math
 import pandas as pd
 import pytest
 
-from ebreplicate.experiments.lottery_levels import LEVELS, measured
-from ebreplicate.experiments.lottery_levels import cells as level_cells
-from ebreplicate.experiments.lottery_levels import printed as level_printed
-from ebreplicate.experiments.lottery_runs import SMALL, grid_of
-from ebreplicate.experiments.lottery_text import TEXTS, cells, printed
-from ebreplicate.plan.scale import load_scale
+from ebreplicate.experiments.lottery.levels import LEVELS, measured
+from ebreplicate.experiments.lottery.levels import cells as level_cells
+from ebreplicate.experiments.lottery.levels import printed as level_printed
+from ebreplicate.experiments.lottery.runs import SMALL, grid_of
+from ebreplicate.experiments.lottery.text import TEXTS, cells, printed
+from ebreplicate.specs.scale import load_scale
 
 
 def rows(model, setting, series, number, remaining, values, **more):

@@ -11,13 +11,13 @@ from torch import nn
 
 from ebreplicate import stages
 from ebreplicate.errors import UserError
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Ticket
 from ebreplicate.pruning import global_mask
 from ebreplicate.pruning.masks import tied
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.records import Store
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Ticket
 from ebreplicate.stages import network
+from ebreplicate.store.store import Store
 from ebreplicate.training import formats, lowprecision
 from ebreplicate.training.averaging import WeightAverage, restate
 from ebreplicate.training.formats import E4M3, E5M2, block_floating_point, float8

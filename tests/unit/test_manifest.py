@@ -5,12 +5,12 @@ import json
 import pytest
 from helpers import NOWHERE, TINY, tiny_search
 
-from ebreplicate import manifest
-from ebreplicate.__main__ import main
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.spec import Retrain, Search, Ticket, from_json, key
-from ebreplicate.records import Store
+from ebreplicate.cli import main
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Search, Ticket, from_json, key
+from ebreplicate.store import manifest
+from ebreplicate.store.store import Store
 
 SEARCH = tiny_search()
 RETRAIN = Retrain(Ticket(SEARCH, 0.5, 2), TINY)

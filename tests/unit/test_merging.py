@@ -16,12 +16,14 @@ import torch
 from helpers import tiny_search
 from synthetic import Outcome, drawn, trained
 
-from ebreplicate import merging, stages
+from ebreplicate import stages
 from ebreplicate.errors import UserError
-from ebreplicate.merging import merge
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
-from ebreplicate.records import Store, digest
+from ebreplicate.files import digest
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, key
+from ebreplicate.store import merging
+from ebreplicate.store.merging import merge
+from ebreplicate.store.store import Store
 
 FIRST, SECOND = (Search("vgg16", "digits", Recipe(epochs=2, milestones=()), seed=s) for s in (0, 1))
 DRAWN = Ticket(SECOND, 0.5, 1)
@@ -276,7 +278,9 @@ def test_a_merge_killed_while_folders_change_places_loses_no_unfinished_run(stor
     assert not (ours.root / "runs" / ".merge").exists()
 
 
-MERGE = "import sys; from pathlib import Path; from ebreplicate.merging import merge; print('ready', flush=True); "
+MERGE = (
+    "import sys; from pathlib import Path; from ebreplicate.store.merging import merge; print('ready', flush=True); "
+)
 MERGE += "print(merge(*map(Path, sys.argv[1:])))"
 
 

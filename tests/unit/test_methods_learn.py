@@ -14,16 +14,15 @@ from helpers import CPU, NOWHERE, digits
 from torch import nn
 
 from ebreplicate import stages
+from ebreplicate.catalog import METHODS, SPARSIFIERS, WEIGHT_METHODS
 from ebreplicate.models import build
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Ticket
 from ebreplicate.pruning.filters import prunable_filters
-from ebreplicate.pruning.methods import METHODS, WEIGHT_METHODS
-from ebreplicate.records import Store
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import fit
 from ebreplicate.training.soft import SoftFilters
-from ebreplicate.training.sparsifiers import SPARSIFIERS
 
 SEARCH = Search(
     "vgg16", "digits", Recipe(8, 20, 0.1, (6,), l1=1e-3, augment="none"), 0, 0.0625, train_size=300, test_size=360

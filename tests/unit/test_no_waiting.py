@@ -12,11 +12,11 @@ import torch
 from helpers import NOWHERE, random_network
 from torch import nn
 
+from ebreplicate.data import arrays as datasets
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import prunable_scores, shrink
 from ebreplicate.pruning.masks import global_mask
-from ebreplicate.training import data as datasets
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training import lowprecision
 from ebreplicate.training.loop import Trainer
 

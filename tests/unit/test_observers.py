@@ -6,10 +6,10 @@ import pytest
 import torch
 from helpers import random_network
 
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Recipe
 from ebreplicate.pruning import EarlyBird, prunable_scores
 from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import State
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
 

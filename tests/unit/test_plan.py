@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from helpers import TINY, tiny_search
 
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.plan import Plan, epochs_of, lineage, make_plan, requests, trainings_before
-from ebreplicate.plan.scale import SCALES, load_scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
+from ebreplicate.experiments.planner import make_plan, requests
 from ebreplicate.report import planning
+from ebreplicate.specs.graph import Plan, epochs_of, lineage, trainings_before
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.scale import SCALES, load_scale
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
 
 SEARCH = tiny_search()
 

@@ -9,9 +9,9 @@ import pytest
 @pytest.mark.parametrize(
     "modules",
     [
-        "ebreplicate.plan.spec, ebreplicate.plan.scale, ebreplicate.plan.plan",
-        "ebreplicate.models, ebreplicate.pruning, ebreplicate.pruning.methods, ebreplicate.training.datasets",
-        "ebreplicate.records, ebreplicate.stats, ebreplicate.__main__, ebreplicate.experiments.jobs",
+        "ebreplicate.specs.spec, ebreplicate.specs.scale, ebreplicate.specs.graph",
+        "ebreplicate.models, ebreplicate.pruning, ebreplicate.pruning.methods, ebreplicate.catalog",
+        "ebreplicate.store.store, ebreplicate.experiments.common.stats, ebreplicate.cli, ebreplicate.experiments.jobs",
     ],
 )
 def test_import_leaves_torch_out(modules):
@@ -23,8 +23,8 @@ def test_import_leaves_torch_out(modules):
 def test_loading_a_scale_and_naming_its_runs_leaves_torch_out():
     code = """
 import sys
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Retrain, Ticket, key
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Retrain, Ticket, key
 scale = load_scale("smoke")
 key(Retrain(Ticket(scale.search("vgg16", "cifar10", 0), 0.5, "eb"), scale.retrain_recipe))
 print("torch" in sys.modules)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from helpers import CPU, TINY, tiny_search
 
-from ebreplicate import checkout
-from ebreplicate.plan.spec import Retrain, Ticket, key
+from ebreplicate.specs.spec import Retrain, Ticket, key
+from ebreplicate.store import checkout
 from ebreplicate.training import provenance
 
 SEARCH = tiny_search()
@@ -80,7 +80,7 @@ def git(folder, *arguments):
 
 
 def copied_checkout(folder):
-    """The module `ebreplicate.checkout` of a copy of the package at `folder`."""
+    """The module `ebreplicate.store.checkout` of a copy of the package at `folder`."""
     folder.mkdir(parents=True)
     shutil.copy(checkout.__file__, folder / "checkout.py")
     spec = importlib.util.spec_from_file_location("copied_checkout", folder / "checkout.py")

@@ -7,7 +7,9 @@ import pytest
 
 from ebreplicate import published
 from ebreplicate.errors import UserError
-from ebreplicate.experiments import lottery_levels, lottery_text, table2_cells, table3_cells
+from ebreplicate.experiments.lottery import levels, text
+from ebreplicate.experiments.table2.cells import HEADLINES as TABLE2
+from ebreplicate.experiments.table3.cells import HEADLINES as TABLE3
 
 HANDED_OVER = Path(__file__).parents[3] / "shared" / "published"  # beside the checkout, where there is one
 ADDED = ("energy_per_operation.csv",)
@@ -67,12 +69,12 @@ def test_every_number_of_the_early_bird_paper_has_a_source():
 def test_a_number_of_the_abstracts_and_texts_is_judged_or_said_not_to_be():
     said = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text().partition("## Printed, and not judged")[2]
     headlines = {row["metric"] for row in lines("eb_headline_claims.csv")}
-    judged = {*table2_cells.HEADLINES, *table3_cells.HEADLINES, "N_EB_over_N_fig1", "eb_emergence_epoch"}
+    judged = {*TABLE2, *TABLE3, "N_EB_over_N_fig1", "eb_emergence_epoch"}
     assert judged <= headlines
     assert [m for m in headlines - judged if f"`{m}`" not in said] == []
     assert [m for m in judged if f"`{m}` " in said.replace("`energy_savings_max`, which is judged", "")] == []
     texts = {(row["model"], row["metric"]) for row in lines("lth_key_numbers.csv")}
-    judged = {(t.printed_model, t.metric) for t in (*lottery_text.TEXTS, *lottery_levels.LEVELS)}
+    judged = {(t.printed_model, t.metric) for t in (*text.TEXTS, *levels.LEVELS)}
     assert judged <= texts
     assert [m for _, m in texts - judged if f"`{m}`" not in said] == []
     abstract = [row["metric"] for row in lines("epi_table1.csv") if row["item"] == "EPI abstract"]

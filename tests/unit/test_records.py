@@ -9,8 +9,9 @@ import pytest
 from helpers import tiny_search
 
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import from_json, key
-from ebreplicate.records import Store, atomic_write, read_record
+from ebreplicate.files import atomic_write
+from ebreplicate.specs.spec import from_json, key
+from ebreplicate.store.store import Store, read_record
 
 SPEC = tiny_search()
 METRICS = {"last_accuracy": 90.0, "best_accuracy": 91.0, "epochs": 2}

@@ -12,13 +12,13 @@ import pytest
 import torch
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
-from ebreplicate import __main__ as command_line
-from ebreplicate import locking, stages
+from ebreplicate import cli as command_line
+from ebreplicate import interrupt, stages
 from ebreplicate.errors import UserError
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Ticket, canonical, key
-from ebreplicate.records import Store
-from ebreplicate.training import interruption, snapshots
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Ticket, canonical, key
+from ebreplicate.store import locks, snapshots
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer
 
 SEARCH = tiny_search(replace(TINY, epochs=4))
@@ -60,8 +60,8 @@ def stopped_after(epochs, monkeypatch, call):
     """Let `call` be asked to stop after so many epochs."""
     with monkeypatch.context() as patch:
         asked = itertools.count(1)
-        patch.setattr(interruption, "wanted", lambda: next(asked) >= epochs)
-        with pytest.raises(interruption.Interrupted):
+        patch.setattr(interrupt, "wanted", lambda: next(asked) >= epochs)
+        with pytest.raises(interrupt.Interrupted):
             call()
 
 
@@ -115,7 +115,7 @@ def test_another_trajectory_is_told_after_its_first_epoch(bare, epochs):
     shutil.copytree(bare.folder(SEARCH), bare.folder(other))
     record = json.loads(bare.record_path(other).read_text())
     bare.record_path(other).write_text(json.dumps(record | {"key": key(other)}))
-    with pytest.raises(UserError, match=r"not give the scores it left \(off by \S+ at epoch 1; .*--config results="):
+    with pytest.raises(UserError, match=r"not give its recorded scores \(off by \S+ at epoch 1; .*--config results="):
         stages.draw(Ticket(other, 0.5, 3, "taylor"), bare)
     assert epochs == [0]
     assert not (bare.folder(other) / AGAIN).exists()
@@ -146,7 +146,7 @@ def test_a_draw_trains_on_the_device_it_is_given_before_it_keeps_others_waiting(
 
     @contextlib.contextmanager
     def slot(name):
-        taken.append((name, locking.free(bare.folder(SEARCH), locking.AGAIN)))
+        taken.append((name, locks.free(bare.folder(SEARCH), locks.AGAIN)))
         yield CPU
 
     monkeypatch.setattr("ebreplicate.training.device.slot", slot)
@@ -158,16 +158,16 @@ def test_a_draw_trains_on_the_device_it_is_given_before_it_keeps_others_waiting(
 def test_whoever_is_not_to_wait_leaves_while_another_process_does_it(bare, monkeypatch):
     ticket = Ticket(SEARCH, 0.5, 1, "taylor")
     argv = ["draw", canonical(ticket), "--results", str(bare.root), "--data", str(NOWHERE), "--no-wait"]
-    with locking.held(bare.folder(SEARCH), name=locking.AGAIN):
-        assert command_line.main(argv) == locking.BUSY
-        with pytest.raises(locking.Busy):
+    with locks.held(bare.folder(SEARCH), name=locks.AGAIN):
+        assert command_line.main(argv) == locks.BUSY
+        with pytest.raises(locks.Busy):
             stages.draw(ticket, Store(bare.root, patient=False))
     assert not bare.done(ticket)
     assert command_line.main(argv) == 0
 
 
 def test_a_ticket_that_another_process_draws_is_not_waited_for_either(bare):
-    with locking.held(bare.folder(EARLY)), pytest.raises(locking.Busy):
+    with locks.held(bare.folder(EARLY)), pytest.raises(locks.Busy):
         stages.have_drawn(EARLY, Store(bare.root, patient=False), NOWHERE)
 
 
@@ -175,24 +175,24 @@ def test_who_waits_for_another_process_can_be_stopped(tmp_path, monkeypatch, cap
     ended = []
 
     def wait():
-        with pytest.raises(interruption.Interrupted), locking.held(tmp_path, wait=True):
+        with pytest.raises(interrupt.Interrupted), locks.held(tmp_path, wait=True):
             pass
         ended.append(True)
 
-    with locking.held(tmp_path):
+    with locks.held(tmp_path):
         waiter = threading.Thread(target=wait)
         waiter.start()
         while "waiting" not in capsys.readouterr().err:
             time.sleep(0.01)
         assert not ended
-        monkeypatch.setattr(interruption, "wanted", lambda: True)
+        monkeypatch.setattr(interrupt, "wanted", lambda: True)
         waiter.join(30)
         assert ended == [True]
 
 
 def test_a_draw_that_trains_keeps_to_its_time_limit(bare, epochs, monkeypatch, capsys):
     argv = ["draw", canonical(Ticket(SEARCH, 0.5, 1, "taylor")), "--results", str(bare.root), "--data", str(NOWHERE)]
-    assert command_line.main([*argv, "--time-limit", "1e-6"]) == interruption.CONTINUE
+    assert command_line.main([*argv, "--time-limit", "1e-6"]) == interrupt.CONTINUE
     assert "run the same command again" in capsys.readouterr().err
     assert epochs == [0]
     assert command_line.main(argv) == 0

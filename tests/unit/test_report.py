@@ -11,14 +11,14 @@ import torch
 from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, write
 
 from ebreplicate import cost
+from ebreplicate.catalog import Registry
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.planner import requests
 from ebreplicate.models import build
-from ebreplicate.plan.plan import requests
-from ebreplicate.plan.spec import Search
-from ebreplicate.records import Store
-from ebreplicate.registry import Registry
 from ebreplicate.report import compare, estimate, pipeline, planning, readme
+from ebreplicate.specs.spec import Search
+from ebreplicate.store.store import Store
 
 
 def rows_of(markdown):
@@ -129,8 +129,8 @@ ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 @pytest.fixture
 def counted(monkeypatch):
     """A plan of the items counted above alone: a further item changes no count."""
-    items = Registry("experiment", {i: f"ebreplicate.experiments.{i}:EXPERIMENT" for i in COUNTED})
-    for module in ("ebreplicate.report.planning", "ebreplicate.plan.plan"):
+    items = Registry("experiment", {i: EXPERIMENTS._targets[i] for i in COUNTED})
+    for module in ("ebreplicate.report.planning", "ebreplicate.experiments.planner"):
         monkeypatch.setattr(f"{module}.EXPERIMENTS", items)
 
 
@@ -236,7 +236,7 @@ def test_a_trial_runs_on_the_threads_of_a_run(monkeypatch):
 
 
 def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(counted, tmp_path):
-    from ebreplicate.plan.spec import from_json, key
+    from ebreplicate.specs.spec import from_json, key
 
     done = TINY.search("vgg16", "cifar10", 0)
     write(Store(tmp_path), [done], lambda _: 50.0)

@@ -7,16 +7,16 @@ from dataclasses import fields, replace
 import pytest
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
 
+from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.rigl_claims import contrasts
-from ebreplicate.experiments.rigl_family import SERIES, Grid, grid_of
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import Scale, load_scale
-from ebreplicate.plan.spec import Search, Sparse
-from ebreplicate.records import Store
-from ebreplicate.training.sparsifiers import SPARSIFIERS
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.rigl import SERIES, Grid, grid_of
+from ebreplicate.experiments.rigl.claims import contrasts
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import Scale, load_scale
+from ebreplicate.specs.spec import Search, Sparse
+from ebreplicate.store.store import Store
 
 ITEM = "rigl_family"
 LEVEL = {"small-dense": 70, "static": 72, "snip": 73, "set": 76, "snfs": 79, "rigl": 80, "gmp": 81}

@@ -9,18 +9,18 @@ from matplotlib import pyplot as plt
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
 
 from ebreplicate import published
+from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.rigl_costs import relative_flops
-from ebreplicate.experiments.rigl_imagenet_cells import METHODS, printed
-from ebreplicate.experiments.rigl_imagenet_runs import NETWORKS, POINTS, Grid, Network, Point, grid_of
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Search, Sparse
-from ebreplicate.records import Store
-from ebreplicate.training.sparsifiers import SPARSIFIERS
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.verdicts import cell_verdict
+from ebreplicate.experiments.rigl.costs import relative_flops
+from ebreplicate.experiments.rigl_imagenet.cells import METHODS, printed
+from ebreplicate.experiments.rigl_imagenet.runs import NETWORKS, POINTS, Grid, Network, Point, grid_of
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Search, Sparse
+from ebreplicate.store.store import Store
 
 ITEM = "rigl_imagenet"
 PAPER = replace(COMPARABLE, name="paper", items={})

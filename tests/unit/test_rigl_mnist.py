@@ -8,15 +8,15 @@ from matplotlib import pyplot as plt
 from synthetic import COMPARABLE, TINY, tabulated
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.experiments.rigl_mnist import costs
 from ebreplicate.experiments.rigl_mnist.claims import agreement, architecture, printed
 from ebreplicate.experiments.rigl_mnist.runs import ARMS, Grid, grid_of, planned
 from ebreplicate.experiments.rigl_mnist.table import at_pixels, central_share
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Search, key
-from ebreplicate.records import Store
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Search, key
+from ebreplicate.store.store import Store
 
 ITEM = "rigl_mnist"
 PAPER = replace(

@@ -9,20 +9,20 @@ import torch
 from helpers import CPU, NOWHERE
 from torch import nn
 
+from ebreplicate.catalog import SPARSIFIERS
+from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import initialised
-from ebreplicate.plan.plan import Plan, lineage, parents, search_of
-from ebreplicate.plan.spec import Recipe, Search, Sparse, canonical, from_json, key
 from ebreplicate.pruning.compaction import compact
-from ebreplicate.records import Store
-from ebreplicate.report.check_trainings import training_problems
+from ebreplicate.specs.graph import Plan, lineage, parents, search_of
+from ebreplicate.specs.spec import Recipe, Search, Sparse, canonical, from_json, key
 from ebreplicate.stages import sparse
-from ebreplicate.stages.sparsity import sparse_network
-from ebreplicate.training import data
+from ebreplicate.stages.sparse import sparse_network
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer, make_optimizer
 from ebreplicate.training.sparse import as_bits, sparse_layers, target_counts
-from ebreplicate.training.sparsifiers import SPARSIFIERS
+from ebreplicate.verify.trainings import training_problems
 
 RECIPE = Recipe(2, 20, 0.05, (1,), 1 / 3, 0.9, 1e-4, 0.0, "none", nesterov=True, weight_decay_on="weights")
 NAMES = {"standardise": False, "weight_init": "glorot-uniform", "factors": (1.0, 0.9, 0.0), "begin": 0}
@@ -122,7 +122,7 @@ def test_glorot_uniform():
 
 
 def test_pixels_in_the_unit_interval():
-    plain = data.load("digits", NOWHERE, 60, 40, standardise=False)
+    plain = arrays.load("digits", NOWHERE, 60, 40, standardise=False)
     x = torch.cat([x for x, _ in plain.batches(20, "none", 0).epoch(0)])
     assert (x.min().item(), x.max().item()) == (0.0, 1.0)
     assert torch.cat([x for x, _ in plain.evaluation()]).max() == 1

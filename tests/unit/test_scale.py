@@ -8,10 +8,11 @@ import yaml
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan.fields import Spec
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import CONFIG, SCALES, load_scale, parse_overrides
-from ebreplicate.plan.spec import Recipe, Search
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import CONFIG, SCALES, load_scale, parse_overrides
+from ebreplicate.specs.spec import Recipe, Search
 
 
 @pytest.mark.parametrize("name", SCALES)
@@ -112,7 +113,7 @@ def item(tmp_path, monkeypatch):
     """Write an item's file; its name is the test's own, because files are read once."""
     (tmp_path / "items").mkdir()
     shutil.copy(CONFIG / "schema.json", tmp_path)
-    monkeypatch.setattr("ebreplicate.plan.scale.CONFIG", tmp_path)
+    monkeypatch.setattr("ebreplicate.specs.scale.CONFIG", tmp_path)
     made = []
 
     def write(text):

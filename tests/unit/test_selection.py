@@ -5,11 +5,12 @@ import math
 import pytest
 from synthetic import TINY, write
 
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Sparse, Ticket, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.planner import requests
 from ebreplicate.report import selection
 from ebreplicate.report.markdown import between
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket, key
+from ebreplicate.store.store import Store
 
 RUNS = [s for s in Plan(requests(TINY, ["fig1_existence"])).runs.values() if not isinstance(s, Ticket)]
 SEARCHES = [s for s in RUNS if isinstance(s, Search) and s.dataset == "digits"]

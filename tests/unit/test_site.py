@@ -11,18 +11,19 @@ import pytest
 import sites
 from sites import HOSTILE, ITEMS, SCALE, Page, victim
 
-from ebreplicate.__main__ import main
+from ebreplicate.cli import main
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.fig1_existence import retrains
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.spec import key
-from ebreplicate.records import Store
+from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.experiments.planner import requests
 from ebreplicate.report import site
 from ebreplicate.report.compare import collect
 from ebreplicate.report.pipeline import fresh_table
 from ebreplicate.report.site import contents, pages
 from ebreplicate.report.site.folder import MANIFEST
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.spec import key
+from ebreplicate.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import re
 import pytest
 from sites import SCALE
 
-from ebreplicate.plan.spec import Retrain, Sparse, Ticket
 from ebreplicate.report.site import charts, notes, words
+from ebreplicate.specs.spec import Retrain, Sparse, Ticket
 
 DASH = "\N{EN DASH}"
 

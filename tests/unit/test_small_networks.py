@@ -11,16 +11,15 @@ import torch
 from helpers import CPU, NOWHERE, TINY
 
 from ebreplicate import stages
+from ebreplicate.catalog import INFO, METHODS
+from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Search, Ticket
-from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.weights import density, prunable, weight_counts
-from ebreplicate.records import Store
-from ebreplicate.training import data
-from ebreplicate.training.datasets import INFO
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Search, Ticket
+from ebreplicate.store.store import Store
 
 SMALL = ("lenet300", "conv2", "conv4", "conv6")
 
@@ -77,19 +76,19 @@ def mnist(tmp_path, monkeypatch):
     folder, sums = tmp_path / "MNIST" / "raw", {}
     folder.mkdir(parents=True)
     pixels = np.arange(10 * 784, dtype=np.uint32).reshape(10, 28, 28).astype(np.uint8)
-    for file in data.FILES["mnist"]:
+    for file in arrays.FILES["mnist"]:
         kind = (b"\0\0\x08\x03" + np.array([10, 28, 28], ">u4").tobytes(), pixels.tobytes())
         if "labels" in file:
             kind = (b"\0\0\x08\x01" + np.array([10], ">u4").tobytes(), bytes(range(10)))
         (tmp_path / file).write_bytes(gzip.compress(b"".join(kind), mtime=0))
         sums[file] = hashlib.md5((tmp_path / file).read_bytes()).hexdigest()
-    monkeypatch.setitem(data.FILES, "mnist", sums)
+    monkeypatch.setitem(arrays.FILES, "mnist", sums)
     return tmp_path, torch.from_numpy(pixels)
 
 
 def test_mnist_is_read_from_its_own_format(mnist):
     root, pixels = mnist
-    loaded = data.load("mnist", root)
+    loaded = arrays.load("mnist", root)
     assert loaded.train.images.squeeze(1).equal(pixels)
     assert loaded.test.labels.tolist() == list(range(10))
     x, y = next(loaded.batches(10, "none", seed=0).epoch(0))
@@ -104,18 +103,18 @@ def test_mnist_that_is_missing_or_damaged_is_one_error(mnist, monkeypatch):
     def no_network(name, root):
         raise UserError(f"data: could not download {name}; put its files under {root}")
 
-    monkeypatch.setattr(data, "_fetch", no_network)
+    monkeypatch.setattr(arrays, "_fetch", no_network)
     root, _ = mnist
-    file = next(iter(data.FILES["mnist"]))
+    file = next(iter(arrays.FILES["mnist"]))
     (root / file).write_bytes(b"other")
-    md5 = data.FILES["mnist"][file]
+    md5 = arrays.FILES["mnist"][file]
     with pytest.raises(UserError, match=rf"{file}: corrupted .*{md5}"):
-        data.load("mnist", root)
+        arrays.load("mnist", root)
     (root / file).unlink()
     with pytest.raises(UserError, match=rf"{file} is missing.*torchvision's MNIST there: .*{file} \(MD5 {md5}\)"):
-        list(data.verified("mnist", root))
+        list(arrays.verified("mnist", root))
     with pytest.raises(UserError, match="could not download mnist"):
-        data.load("mnist", root)
+        arrays.load("mnist", root)
 
 
 def test_a_network_without_batch_norms_is_searched_pruned_and_retrained(tmp_path):

@@ -5,9 +5,10 @@ from functools import cache
 
 import pytest
 
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import STAGES, Recipe, Spec, Ticket, Training
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import STAGES, Recipe, Spec, Ticket, Training
 
 SIZES = {"seed", "width", "train_size", "test_size", "epochs", "batch_size", "lr", "lr_decay", "milestones", "momentum"}
 SIZES |= {"weight_decay", "ratio", "sparsity", "interval", "alpha", "stop", "validation_interval", "draws"}

@@ -10,16 +10,16 @@ from helpers import CPU, NOWHERE, TINY, digits, images, random_network, tiny_sea
 from ebreplicate import stages
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.spec import Ticket, key
 from ebreplicate.pruning import bn_widths, shrink
 from ebreplicate.pruning.filters import filter_mask, prunable_filters, prune_softly, weakest
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.soft import soft
 from ebreplicate.pruning.surgery import batch_norms, split_mask
-from ebreplicate.records import Store
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.spec import Ticket, key
 from ebreplicate.stages import network
-from ebreplicate.stages.regrow import load_weights
+from ebreplicate.stages.rebuild import load_weights
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import evaluate, fit
 from ebreplicate.training.soft import SoftFilters
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from ebreplicate import cost, published
+from ebreplicate.catalog import SPARSIFIERS
+from ebreplicate.cost.sparse import LayerCost, layer_costs, rigl_forward, sparse_forward
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Sparse
 from ebreplicate.pruning.distributions import layer_counts
-from ebreplicate.sparse_flops import LayerCost, layer_costs, rigl_forward, sparse_forward
+from ebreplicate.specs.spec import Sparse
 from ebreplicate.training.sparse import sparse_layers, target_counts
-from ebreplicate.training.sparsifiers import SPARSIFIERS
 
 
 def network():

@@ -9,15 +9,15 @@ import torch
 from helpers import CPU, NOWHERE, images
 from torch import nn
 
+from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Recipe, Sparse
-from ebreplicate.records import Store
+from ebreplicate.specs.spec import Recipe, Sparse
 from ebreplicate.stages import sparse
+from ebreplicate.store.store import Store
 from ebreplicate.training.dynamic import GMP_BEGIN, drop_fraction, replaced
 from ebreplicate.training.loop import Trainer
 from ebreplicate.training.sparse import generator, sparse_layers, target_counts
-from ebreplicate.training.sparsifiers import SPARSIFIERS
 
 RECIPE = Recipe(epochs=4, batch_size=8, milestones=(), l1=0.0, augment="none", nesterov=True)
 STEPS_PER_EPOCH = 10

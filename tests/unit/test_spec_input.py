@@ -8,7 +8,7 @@ import pytest
 from helpers import tiny_search
 
 from ebreplicate.errors import UserError
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, canonical, from_dict, from_json, key
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, from_dict, from_json, key
 
 SEARCH = Search("vgg16", "cifar10")
 TICKET = Ticket(SEARCH, 0.5, 20)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ebreplicate.stats import Interval, holm, p_value, paired_difference, t_interval
+from ebreplicate.experiments.common.stats import Interval, holm, p_value, paired_difference, t_interval
 
 
 def test_one_value_has_a_mean_and_no_interval():

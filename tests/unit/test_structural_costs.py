@@ -6,8 +6,8 @@ import pytest
 from synthetic import TINY, claims, structural_table
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.structural_arithmetic import reproduces, solve_table2, total_flops
-from ebreplicate.experiments.verdicts import cell_verdict
+from ebreplicate.experiments.common.verdicts import cell_verdict
+from ebreplicate.experiments.structural_costs.arithmetic import reproduces, solve_table2, total_flops
 
 G, P = 1e9, 1e15
 VGG16, RESNET18 = 0.63 * G, 3.64 * G

@@ -9,11 +9,13 @@ from synthetic import COMPARABLE, Outcome, claims, search_of, tabulated, write
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.detector_study import eb_train
-from ebreplicate.experiments.fig1_runs import RATIOS
-from ebreplicate.experiments.pareto import front, points
-from ebreplicate.experiments.table2_cells import printed
-from ebreplicate.experiments.table2_methods import (
+from ebreplicate.experiments.accuracy_vs_flops.pareto import front, points
+from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.experiments.common.verdicts import cell_verdict
+from ebreplicate.experiments.detector import eb_train
+from ebreplicate.experiments.fig1.runs import RATIOS
+from ebreplicate.experiments.table2.cells import printed
+from ebreplicate.experiments.table2.methods import (
     BASELINES,
     BLOCKS,
     CONTROLS,
@@ -24,12 +26,10 @@ from ebreplicate.experiments.table2_methods import (
     Grid,
     rows,
 )
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.plan.fields import from_dict
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Search, Sparse, key
-from ebreplicate.records import Store
-from ebreplicate.stats import Interval
+from ebreplicate.specs.fields import from_dict
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Search, Sparse, key
+from ebreplicate.store.store import Store
 
 GRIDS = {
     "table2": {

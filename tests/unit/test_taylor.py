@@ -12,13 +12,14 @@ from torch import nn
 
 from ebreplicate import cost, stages
 from ebreplicate.errors import UserError
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Ticket, key
 from ebreplicate.pruning import EarlyBird, bn_widths, emergence_epoch, epi_epoch, global_mask
 from ebreplicate.pruning.indicator import GRADIENT
 from ebreplicate.pruning.surgery import batch_norms
-from ebreplicate.records import Store
-from ebreplicate.stages import common, network
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Ticket, key
+from ebreplicate.stages import network
+from ebreplicate.stages.checkpoint import Checkpoint
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer, fit
 from ebreplicate.training.observers import detectors
 from ebreplicate.training.taylor import Taylor
@@ -126,7 +127,7 @@ def test_epi_and_its_epoch_are_trained_once(store, monkeypatch):
     numbered, named = (Retrain(Ticket(SEARCH, 0.5, at), TINY) for at in (drawn["metrics"]["epoch"], "epi"))
     stages.draw(numbered.ticket, store)
     trained = stages.retrain(named, store, NOWHERE, CPU)
-    monkeypatch.setattr("ebreplicate.stages.retraining.fit", None)
+    monkeypatch.setattr("ebreplicate.stages.training.fit", None)
     assert stages.retrain(numbered, store, NOWHERE, CPU)["trained_as"] == key(named)
     assert store.read(numbered)["metrics"] == trained["metrics"]
 
@@ -151,8 +152,8 @@ def interrupted(store, keep, monkeypatch):
             raise Interrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.stages.dense.Progress", lambda _: observe)
-        patch.setattr("ebreplicate.stages.dense.Checkpoint", functools.partial(common.Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.stages.training.Progress", lambda _: observe)
+        patch.setattr("ebreplicate.stages.training.Checkpoint", functools.partial(Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             stages.search(SEARCH, store, NOWHERE, CPU, keep)
 
@@ -165,7 +166,7 @@ def test_an_interrupted_search_goes_on_if_it_has_the_rows_it_needs(
 ):
     resumed, epochs = Store(tmp_path), []
     interrupted(resumed, before, monkeypatch)
-    monkeypatch.setattr("ebreplicate.stages.dense.Progress", lambda _: lambda state: epochs.append(state.epoch))
+    monkeypatch.setattr("ebreplicate.stages.training.Progress", lambda _: lambda state: epochs.append(state.epoch))
     stages.search(SEARCH, resumed, NOWHERE, CPU, after)
     assert epochs[0] == goes_on_at
     for name in ("scores", "taylor") if after.taylor else ("scores",):

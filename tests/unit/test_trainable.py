@@ -10,10 +10,11 @@ import torch
 from helpers import CPU, TINY, digits
 from torch import nn
 
+from ebreplicate.catalog import MODELS
 from ebreplicate.errors import UserError
-from ebreplicate.models import MODELS, build
+from ebreplicate.models import build
 from ebreplicate.models.common import NARROW, StridedPointwise, conv
-from ebreplicate.plan.scale import SCALES, load_scale
+from ebreplicate.specs.scale import SCALES, load_scale
 from ebreplicate.training.loop import check_trainable, fit
 
 MALLOC_CHECKS = glob.glob("/lib*/*/libc_malloc_debug.so.0") + glob.glob("/lib*/libc_malloc_debug.so.0")

@@ -11,15 +11,16 @@ from sklearn.datasets import load_digits
 
 from ebreplicate import stages
 from ebreplicate.errors import UserError
-from ebreplicate.merging import merge
+from ebreplicate.files import digest
 from ebreplicate.models import build
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
 from ebreplicate.pruning import shrink
-from ebreplicate.records import Store, digest
-from ebreplicate.report.verify import run_problems
-from ebreplicate.stages.common import load_mask, network
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
+from ebreplicate.stages.inputs import load_mask, network
+from ebreplicate.store.merging import merge
+from ebreplicate.store.store import Store
 from ebreplicate.training.unseen import correct_images
+from ebreplicate.verify import run_problems
 
 SEARCH = replace(tiny_search(), evaluation="unseen")  # VGG16: it has channels to prune, and has learned nothing yet
 ADAM = replace(TINY, lr=0.003, optimizer="adam", l1=0.0)

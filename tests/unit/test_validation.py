@@ -8,16 +8,15 @@ import pytest
 import torch
 from helpers import CPU, NOWHERE, TINY
 
-from ebreplicate import stages
+from ebreplicate import interrupt, stages
+from ebreplicate.data import arrays as datasets
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, canonical, key
-from ebreplicate.records import Store
-from ebreplicate.report.verify import run_problems
-from ebreplicate.training import data as datasets
-from ebreplicate.training import interruption
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, canonical, key
+from ebreplicate.store.store import Store
 from ebreplicate.training.loop import evaluate, fit
 from ebreplicate.training.validation import COLUMNS, EarlyStop, Validation, early_stop
+from ebreplicate.verify import run_problems
 
 RECIPE = replace(TINY, optimizer="adam", lr=3e-3, weight_decay=0.0, milestones=())
 SEARCH = Search("lenet300", "digits", RECIPE, 0, 0.1, train_size=80, test_size=40, validation=20, validation_interval=2)
@@ -143,8 +142,8 @@ def test_verify_reads_the_evaluations(store, tmp_path, column, value, said):
 
 def test_a_stopped_training_goes_on_with_the_same_evaluations(store, tmp_path, monkeypatch):
     other = Store(tmp_path)
-    monkeypatch.setattr(interruption, "wanted", lambda: True)
-    with pytest.raises(interruption.Interrupted):
+    monkeypatch.setattr(interrupt, "wanted", lambda: True)
+    with pytest.raises(interrupt.Interrupted):
         stages.search(SEARCH, other, NOWHERE, CPU)
     monkeypatch.undo()
     stages.search(SEARCH, other, NOWHERE, CPU)

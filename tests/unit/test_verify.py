@@ -12,16 +12,17 @@ import pytest
 from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import published, stages
-from ebreplicate.__main__ import main
-from ebreplicate.checkout import git
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import Retrain, Search, Sparse, Ticket, key
-from ebreplicate.records import Store, digest
-from ebreplicate.report import check_origin, pipeline, readme
-from ebreplicate.report.check_pages import page_problems
+from ebreplicate.cli import main
+from ebreplicate.files import digest
+from ebreplicate.report import pipeline, readme
 from ebreplicate.report.drawing import same_drawing
-from ebreplicate.report.verify import provenance_problems, run_problems, verify
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
+from ebreplicate.store.checkout import git
+from ebreplicate.store.store import Store
+from ebreplicate.verify import origin, provenance_problems, run_problems, verify
+from ebreplicate.verify.pages import page_problems
 
 SEARCH = tiny_search()
 TICKET = Ticket(SEARCH, 0.5, 1)
@@ -282,8 +283,8 @@ def provenance(monkeypatch, spec, **more):
     import datetime
 
     made = {HEAD: datetime.datetime(2026, 11, 20, tzinfo=datetime.UTC)}
-    monkeypatch.setattr(check_origin, "has_history", lambda: True)
-    monkeypatch.setattr(check_origin, "committed_at", made.get)
+    monkeypatch.setattr(origin, "has_history", lambda: True)
+    monkeypatch.setattr(origin, "committed_at", made.get)
     told = {"command": f"ebreplicate {spec.stage} {key(spec)}", "clean": True, "commit": HEAD}
     return list(provenance_problems(spec, {"provenance": {**TIMES, **told, **more}}))
 
@@ -403,7 +404,7 @@ def test_an_embedded_image_is_compared_by_its_pixels():
 
 def drawing(nudge=0.0, y=2.0, label="seeds"):
     """A clipped curve with markers, as SVG, its frame and data moved by a relative `nudge`."""
-    from ebreplicate import style
+    from ebreplicate.experiments.common import style
 
     plt = style.use()
     figure = plt.figure(layout="none", figsize=(3, 2))
@@ -458,15 +459,15 @@ def test_what_verify_cannot_see(store):
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_comparison_that_could_not_be_made_is_said_to_be_missing(store, known, monkeypatch, capsys):
-    monkeypatch.setattr(check_origin, "has_history", lambda: known)
+    monkeypatch.setattr(origin, "has_history", lambda: known)
     assert main(["verify", "--results", str(store.root)]) == 0
     agree, *more = capsys.readouterr().out.splitlines()
     assert agree.endswith("runs and what was made of them agree")
     assert [line.split(":")[0] for line in more] == [] if known else ["commits of records not looked up"]
 
 
-@pytest.mark.skipif(not check_origin.has_history(), reason="not a git checkout with its history")
+@pytest.mark.skipif(not origin.has_history(), reason="not a git checkout with its history")
 def test_a_commit_is_looked_up_in_the_history():
     head = git("rev-parse", "HEAD")
-    assert check_origin.committed_at(head).tzinfo is not None
-    assert check_origin.committed_at("0" * 40) is None
+    assert origin.committed_at(head).tzinfo is not None
+    assert origin.committed_at("0" * 40) is None

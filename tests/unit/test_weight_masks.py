@@ -8,8 +8,8 @@ from helpers import TINY, digits, random_network
 from torch import nn
 
 from ebreplicate import cost
+from ebreplicate.catalog import METHODS
 from ebreplicate.errors import UserError
-from ebreplicate.pruning.methods import METHODS
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.magnitude import smallest
 from ebreplicate.pruning.weights import apply_mask, density, prunable, split_weights, stray_weights, weight_counts

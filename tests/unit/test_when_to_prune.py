@@ -9,14 +9,14 @@ from synthetic import FULL, TINY, claims, drawn, tabulated, trained, turning, wr
 from synthetic import Outcome as Ended
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.verdicts import cell_verdict
-from ebreplicate.experiments.when_to_prune_claims import gaps, oracle
-from ebreplicate.experiments.when_to_prune_runs import Grid, retrains, series
-from ebreplicate.plan.plan import Plan
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Search, Ticket, key
-from ebreplicate.records import Store
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.verdicts import cell_verdict
+from ebreplicate.experiments.when_to_prune.claims import gaps, oracle
+from ebreplicate.experiments.when_to_prune.runs import Grid, retrains, series
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Retrain, Search, Ticket, key
+from ebreplicate.store.store import Store
 
 ITEM = "when_to_prune"
 WIDTHS = [4, 6]

@@ -10,10 +10,10 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 from torch import nn
 
 from ebreplicate import stages
-from ebreplicate.plan.keep import Keep
-from ebreplicate.plan.spec import Retrain, Ticket, key
 from ebreplicate.pruning import bn_widths
-from ebreplicate.records import Store
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import Retrain, Ticket, key
+from ebreplicate.store.store import Store
 
 PAGE = "docs/your-network.md"
 LOOP, CHAIN, TORCHVISION, FINISHED = [b for b in blocks(PAGE, Path(ROOT, PAGE).read_text()) if b.language == "python"]

@@ -7,9 +7,10 @@ import sys
 import pytest
 from snake import ROOT, linked, planned, read
 
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.records import Store
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.store.store import Store
 
 # Of the items below: searches of panels (Figure 1), of the low rate (Table 1), of Figure 3 beside them; retrains of
 # Figure 1, of the low rate, and of the detector study: at emergence, and EB Train's continuation from there. What two

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from smoke import SMOKE
 from snake import copied, planned, read, snakemake
 
-from ebreplicate.plan.spec import Recipe, Retrain, Search, Ticket, key
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, key
 
 SEARCH = Search(
     "vgg16", "digits100", Recipe(3, 20, 0.1, (2,), augment="none"), 0, 0.0625, train_size=100, test_size=100

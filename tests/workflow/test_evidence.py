@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.plan import spec as specs
-from ebreplicate.plan.scale import load_scale
 from ebreplicate.pruning import emergence_epoch, global_mask, mask_distance
-from ebreplicate.records import read_record
 from ebreplicate.report import pipeline, readme
+from ebreplicate.specs import spec as specs
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.store.store import read_record
 
 PROJECT = Path(__file__).parents[2]
 ROOT = PROJECT / "results"

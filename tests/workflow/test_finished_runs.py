@@ -5,11 +5,12 @@ import os
 import pytest
 from snake import ROOT, linked, planned, read, snakemake
 
-from ebreplicate.__main__ import main
-from ebreplicate.plan.plan import Plan, requests
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import key
-from ebreplicate.records import Store, figures_root
+from ebreplicate.cli import main
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import key
+from ebreplicate.store.store import Store, figures_root
 
 SEED = {"seeds": [0]}
 ITEM = "fig3_mask_distance"

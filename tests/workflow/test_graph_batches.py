@@ -7,9 +7,9 @@ from snake import ROOT, linked, planned, read, snakemake
 
 from ebreplicate.experiments.gebt.runs import planned as graph_runs
 from ebreplicate.experiments.jobs import graph_batches
-from ebreplicate.plan.scale import load_scale
-from ebreplicate.plan.spec import GraphTickets, Search, key
-from ebreplicate.records import Store
+from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import GraphTickets, Search, key
+from ebreplicate.store.store import Store
 
 RUNS = graph_runs(load_scale("smoke"))
 TARGETS = [str(Store("results").record_path(run)) for run in RUNS]

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from ebreplicate.__main__ import main
+from ebreplicate.cli import main
 
 # Smoke: runs of the counted items, as in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
 #   with shared searches   10 searches, 44 - 4 retrains of 3 epochs and 4 of 8

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from ebreplicate import manifest
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS, jobs
-from ebreplicate.plan.plan import Plan, trainings_before
-from ebreplicate.plan.spec import Ticket, key
-from ebreplicate.records import figures_root
+from ebreplicate.specs.graph import Plan, trainings_before
+from ebreplicate.specs.spec import Ticket, key
+from ebreplicate.store import manifest
+from ebreplicate.store.store import figures_root
 
 try:
     ASKED = jobs.asked(config)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ebreplicate.experiments.base import Claim, Experiment
+from ebreplicate.experiments.common.experiment import Claim, Experiment
 from ebreplicate.experiments.early_bird import runs
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Spec
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Spec
 
 
 class EarlyBird(Experiment):

@@ -5,8 +5,11 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from ebreplicate.experiments import judgement as rules
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, Claim, count
+from ebreplicate.experiments.common import judgement as rules
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
+from ebreplicate.experiments.common.lineage import Evidence
+from ebreplicate.experiments.common.rows import count
+from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm, image_variance
 from ebreplicate.experiments.early_bird.contrasts import (
     CLAIMS,
     CURVE,
@@ -19,9 +22,7 @@ from ebreplicate.experiments.early_bird.contrasts import (
     cells_of,
 )
 from ebreplicate.experiments.early_bird.runs import EB_TRAIN, MAIN
-from ebreplicate.lineage import Evidence
-from ebreplicate.plan.scale import Scale
-from ebreplicate.stats import ENOUGH, Contrast, holm, image_variance
+from ebreplicate.specs.scale import Scale
 
 MARGINS = {"paper": 0.3}
 """Points, by scale: 4 % of the dense network's error on CIFAR-10, to one digit. Reduced scales: 1.0."""

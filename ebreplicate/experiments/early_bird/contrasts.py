@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
 from ebreplicate.experiments.early_bird import runs
 from ebreplicate.experiments.early_bird.runs import EARLY, EB_TRAIN, FINAL, FIRST, MAIN, SECOND, draw_name
-from ebreplicate.experiments.judgement import BETTER, NO_WORSE
-from ebreplicate.plan.scale import Scale
+from ebreplicate.specs.scale import Scale
 
 if TYPE_CHECKING:
-    from ebreplicate.records import Store
+    from ebreplicate.store.store import Store
 
 PRIMARY, SECONDARY = "primary", "secondary"
 UNSEEN, OFFICIAL, CURVE = "unseen", "official", "curve"

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from ebreplicate import style
-from ebreplicate.experiments import base
+from ebreplicate.experiments.common import style
+from ebreplicate.experiments.common.panels import title
+from ebreplicate.experiments.common.stats import t_interval
 from ebreplicate.experiments.early_bird.runs import DATASET, DENSE, MAIN, SECOND
-from ebreplicate.plan.scale import Scale
-from ebreplicate.stats import t_interval
+from ebreplicate.specs.scale import Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,4 +61,4 @@ def _panel(axis: Any, scale: Scale, table: pd.DataFrame, model: str, rows: list[
     axis.axvline(0, c="0.3", ls="--", lw=1)
     axis.set_yticks(range(len(rows)), [f"{arm}, {ratio:.0%} removed" for arm, ratio in rows], fontsize="x-small")
     axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_title(base.title(scale, model, DATASET), fontsize="small")
+    axis.set_title(title(scale, model, DATASET), fontsize="small")

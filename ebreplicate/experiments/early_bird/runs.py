@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ebreplicate.experiments import base
-from ebreplicate.experiments.detector_study import eb_train
-from ebreplicate.experiments.table1_schedules import LOW, searches
-from ebreplicate.experiments.table2_methods import METHODS
-from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale, Seeds, need_seeds
-from ebreplicate.plan.spec import Retrain, Search
+from ebreplicate.experiments.common.rows import ticket
+from ebreplicate.experiments.detector import eb_train
+from ebreplicate.experiments.table1 import LOW, searches
+from ebreplicate.experiments.table2.methods import METHODS
+from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.scale import Scale, Seeds, need_seeds
+from ebreplicate.specs.spec import Retrain, Search
 
 ITEM = "early_bird"
 DATASET = "cifar10"
@@ -73,13 +73,13 @@ def draw_name(epoch: int, low: bool = False) -> str:
 
 
 def _as_drawn(scale: Scale, search: Search, ratio: float, epoch: int) -> Retrain:
-    return Retrain(ticket=base.ticket(search, ratio, scale.epoch(epoch)), recipe=scale.retrain_recipe)
+    return Retrain(ticket=ticket(search, ratio, scale.epoch(epoch)), recipe=scale.retrain_recipe)
 
 
 def _mask_only(scale: Scale, search: Search, ratio: float) -> Retrain:
     """The final mask on the weights of the first early draw: what the mask alone is worth."""
-    ticket = base.ticket(search, ratio, "final")
-    return Retrain(ticket=ticket, recipe=scale.retrain_recipe, init="rewind", rewind=scale.epoch(EARLY[0]))
+    last = ticket(search, ratio, "final")
+    return Retrain(ticket=last, recipe=scale.retrain_recipe, init="rewind", rewind=scale.epoch(EARLY[0]))
 
 
 def _core(scale: Scale, seed: int) -> Iterator[Planned]:

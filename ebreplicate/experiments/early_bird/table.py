@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ebreplicate.experiments.base import NOT_RUN
+from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.early_bird import contrasts
 from ebreplicate.experiments.early_bird.runs import DATASET, EB_TRAIN, Planned, planned
-from ebreplicate.plan.plan import search_of
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Retrain, Sparse, key
+from ebreplicate.specs.graph import search_of
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Retrain, Sparse, key
 
 if TYPE_CHECKING:
-    from ebreplicate.records import Store
+    from ebreplicate.store.store import Store
 
 COLUMNS = ["model", "dataset", "ratio", "arm", "seed", "status", "unseen_accuracy", "official_accuracy"]
 COLUMNS += ["last_accuracy", "best_accuracy", "epoch", "emergence", "forward_share", "training_flops", "narrowest"]

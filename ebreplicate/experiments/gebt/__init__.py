@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ebreplicate.experiments.base import Cell, Claim, Experiment
+from ebreplicate.experiments.common.experiment import Cell, Claim, Experiment
 from ebreplicate.experiments.gebt.runs import planned
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Spec
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Spec
 
 CATEGORY = "Methods beside the paper's"
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments.base import NOT_SUPPORTED, SUPPORTED, Claim
+from ebreplicate.catalog import GRAPHS, GraphInfo
+from ebreplicate.experiments.common.experiment import NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED
 from ebreplicate.experiments.gebt.claims import PAPER
 from ebreplicate.graphs.costs import training_macs
-from ebreplicate.graphs.names import GRAPHS, GraphInfo
 
 INFERENCE_ERROR = 0.013
 """Million multiply-accumulates: the reading error of a vector path of Figure 6."""

@@ -4,7 +4,10 @@ import math
 from typing import Any
 
 from ebreplicate import published
-from ebreplicate.experiments.base import Cell, by_seed
+from ebreplicate.catalog import GRAPHS
+from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.gebt.claims import (
     DENSE,
     INHERIT,
@@ -22,9 +25,7 @@ from ebreplicate.experiments.gebt.claims import (
     rows_of,
 )
 from ebreplicate.experiments.gebt.runs import grid_of
-from ebreplicate.graphs.names import GRAPHS
-from ebreplicate.plan.scale import Scale
-from ebreplicate.stats import Interval
+from ebreplicate.specs.scale import Scale
 
 PRINTED = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "Pubmed"}
 """The graphs as the published tables name them."""

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ebreplicate.experiments.base import Claim, by_seed
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.lineage import Traced
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.stats import Interval, t_interval
+from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.gebt.runs import Grid, grid_of
-from ebreplicate.experiments.verdicts import at_least, greater
-from ebreplicate.lineage import Traced
-from ebreplicate.plan.scale import Scale
-from ebreplicate.stats import Interval, t_interval
+from ebreplicate.specs.scale import Scale
 
 PAPER = "You et al., AAAI 2022"
 LEVEL = 0.05

@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from ebreplicate import style
-from ebreplicate.experiments import base
-from ebreplicate.experiments.base import by_seed
+from ebreplicate.catalog import GRAPH_ARMS, GRAPHS
+from ebreplicate.experiments.common import style
+from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.experiments.common.rows import by_seed, count
+from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED, points
 from ebreplicate.experiments.gebt.claims import (
     DENSE,
@@ -19,9 +21,7 @@ from ebreplicate.experiments.gebt.claims import (
     rows_of,
 )
 from ebreplicate.experiments.gebt.runs import Grid, grid_of
-from ebreplicate.graphs.names import ARMS, GRAPHS
-from ebreplicate.plan.scale import Scale
-from ebreplicate.stats import Interval
+from ebreplicate.specs.scale import Scale
 
 RATIO_COLOURS = ("#1b4f8a", "#2a9d8f", "#8ab17d", "#e9a03b", "#c8553d")
 """From few edges removed to many: distinguishable in grey, too."""
@@ -57,7 +57,7 @@ def _frame(axis: Any, seen: list[float]) -> None:
 
 
 def _note(scale: Scale, text: str) -> str:
-    seeds = base.count(grid_of(scale).seeds, "seed")
+    seeds = count(grid_of(scale).seeds, "seed")
     return f"scale {scale.name}, {seeds}, last epoch, mean and 95 % t-interval over seeds; {text}"
 
 
@@ -149,7 +149,7 @@ def joint(scale: Scale, table: Any) -> Any:
         for axis, weight_ratio in zip(row, grid.weight_ratios, strict=True):
             seen = _unpruned(axis, table, graph)
             for ratio, marker in zip(ratios, ("o", "s", "^"), strict=False):
-                for place, (arm, colour) in enumerate(zip(ARMS, style.COLOURS, strict=False)):
+                for place, (arm, colour) in enumerate(zip(GRAPH_ARMS, style.COLOURS, strict=False)):
                     cell = (graph, ratio, weight_ratio)
                     found = [interval(at_draws(table, cell, arm, [draw])) for draw in grid.draws]
                     x = [i + 0.12 * (place - 1) for i in range(len(found))]
@@ -200,7 +200,7 @@ def detector(scale: Scale, table: Any) -> Any:
     for row in axes:
         row[0].legend(fontsize="x-small")
     hollow = "; hollow: the paper (Figure 2b; epochs contained in Figure 6)" if scale.comparable else ""
-    seeds = base.count(grid.seeds, "seed")
+    seeds = count(grid.seeds, "seed")
     style.stamp(figure, f"scale {scale.name}, mean over {seeds}, dots: seeds; dashed: the threshold 0.1{hollow}")
     return figure
 
@@ -240,7 +240,7 @@ def _joint_distances(axis: Any, grid: Grid, table: Any, graph: str) -> None:
 
 def _emergence(axis: Any, scale: Scale, grid: Grid, table: Any, graph: str) -> None:
     """Emergence of graph tickets by edges, and of joint tickets by the four rules, against the fraction of edges."""
-    fired = table[(table.kind == "fired") & (table.graph == graph) & (table.status != base.NOT_RUN)]
+    fired = table[(table.kind == "fired") & (table.graph == graph) & (table.status != NOT_RUN)]
     heaviest = (*grid.weight_ratios, *grid.cost_weight_ratios)[-1]
     series = [("graph", 0.0, "0.25", "edges alone, graph tickets")]
     series += [(r, heaviest, c, f"{RULE_NAMES[r]}, joint") for r, c in zip(RULE_NAMES, style.COLOURS, strict=True)]
@@ -273,7 +273,9 @@ def tradeoff(scale: Scale, table: Any) -> Any:
             seen = []
             for name, rows, look in _methods(grid, table[table.graph == graph]):
                 means = rows.groupby("p_graph")[["accuracy", cost]].mean().dropna()
-                axis.plot(factor * means[cost], means.accuracy, label=name, lw=1.2, ms=3.5, **look)
+                # Training cost is not monotonic in the ratio (a detector may never fire): lines would cross the panel.
+                line = "" if cost == "training_macs" else "-"
+                axis.plot(factor * means[cost], means.accuracy, label=name, ls=line, lw=1.2, ms=3.5, **look)
                 seen += list(means.accuracy)
             if scale.comparable:
                 seen += _published_costs(axis, graph, cost)
@@ -287,9 +289,7 @@ def tradeoff(scale: Scale, table: Any) -> Any:
     hollow = "; hollow: the paper, single runs" if scale.comparable else ""
     points_run = table[table.accuracy.notna()].groupby(["graph", "method", "p_graph", "p_weight", "arm"], dropna=False)
     counts = sorted({int(n) for n in points_run.seed.nunique()})
-    seeds = (
-        f"{counts[0]} to {grid.seeds} seeds" if counts and counts[0] < grid.seeds else base.count(grid.seeds, "seed")
-    )
+    seeds = f"{counts[0]} to {grid.seeds} seeds" if counts and counts[0] < grid.seeds else count(grid.seeds, "seed")
     style.stamp(
         figure, f"scale {scale.name}, mean over {seeds}, last epoch; a point a fraction of edges removed{hollow}"
     )

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ebreplicate.graphs.names import GRAPHS
-from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import GraphTickets
+from ebreplicate.catalog import GRAPHS
+from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import GraphTickets
 
 ITEM = "gebt"
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

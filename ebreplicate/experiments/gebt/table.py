@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ebreplicate.experiments.base import NOT_RUN
+from ebreplicate.catalog import GRAPH_ARMS, GRAPHS
+from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.gebt.runs import grid_of, planned
 from ebreplicate.graphs.costs import training_macs
-from ebreplicate.graphs.names import ARMS, GRAPHS
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import GraphTickets, key
 from ebreplicate.pruning.graph import normalised
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import GraphTickets, key
 
 EMERGENCE = "emergence"
 """Draw of a ticket where the detector fires."""
@@ -43,7 +43,7 @@ def _places(spec: GraphTickets) -> Iterator[tuple[str, str, int]]:
     if not spec.p_graph:
         yield UNPRUNED, "", 0
         return
-    for arm in ARMS if spec.p_weight else ARMS[:1]:
+    for arm in GRAPH_ARMS if spec.p_weight else GRAPH_ARMS[:1]:
         for place, draw in enumerate((*map(str, spec.draws), EMERGENCE)):
             yield arm, draw, place
     for number in range(spec.random_graphs):
@@ -60,7 +60,7 @@ def _rows(spec: GraphTickets, store: Any) -> Iterator[dict[str, Any]]:
             metrics = record["metrics"]
             row["accuracy"] = metrics["accuracy"][arm][place]
             row["accuracy_at_best_validation"] = metrics["accuracy_at_best_validation"][arm][place]
-            if arm in ARMS:
+            if arm in GRAPH_ARMS:
                 row |= {"epoch": metrics["draws"][place], "tied": metrics["tied"][place]}
         if record and draw == EMERGENCE:
             row["fired"] = record["metrics"]["epoch"]
@@ -115,7 +115,7 @@ def costs(scale: Scale, store: Any) -> pd.DataFrame:
     table = table[table.graph.isin(grid.cost_graphs) & (table.p_graph > 0)]
     table = table[(table.p_weight == 0) | table.p_weight.isin(grid.cost_weight_ratios)]
     table = table[table.p_graph.isin(grid.cost_ratios)]
-    sgcn = table[(table.p_weight == 0) & (table.draw == str(grid.late)) & (table.arm == ARMS[0])]
+    sgcn = table[(table.p_weight == 0) & (table.draw == str(grid.late)) & (table.arm == GRAPH_ARMS[0])]
     found = [(table[table.draw == EMERGENCE], None), (sgcn, "sgcn"), (table[table.arm == RANDOM], "random")]
     out = []
     for part, method in found:

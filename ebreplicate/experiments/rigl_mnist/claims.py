@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ebreplicate import published
-from ebreplicate.experiments.base import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim, by_seed, interval
+from ebreplicate.experiments.common.experiment import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim
+from ebreplicate.experiments.common.lineage import Evidence, records_of
+from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater
 from ebreplicate.experiments.rigl_mnist import costs
 from ebreplicate.experiments.rigl_mnist.runs import DATASET, MODEL
-from ebreplicate.experiments.verdicts import Judged, at_least, greater
-from ebreplicate.lineage import Evidence, records_of
-from ebreplicate.plan.scale import Scale
 from ebreplicate.pruning.sizes import products, size_bytes
-from ebreplicate.stats import Interval
+from ebreplicate.specs.scale import Scale
 
 PAPER = "RigL, appendix B, Table 2"
 PRINTED = "RigL Table 2 (appendix B, MNIST)"

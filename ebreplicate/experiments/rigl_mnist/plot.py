@@ -5,14 +5,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ebreplicate import style
-from ebreplicate.experiments import base
-from ebreplicate.experiments.base import by_seed, interval
+from ebreplicate.catalog import INFO
+from ebreplicate.experiments.common import style
+from ebreplicate.experiments.common.panels import title
+from ebreplicate.experiments.common.rows import by_seed, count, interval
 from ebreplicate.experiments.rigl_mnist.claims import OURS, RIVALS, printed
 from ebreplicate.experiments.rigl_mnist.runs import ARMS, DATASET, MODEL, grid_of
 from ebreplicate.experiments.rigl_mnist.table import at_pixels
-from ebreplicate.plan.scale import Scale
-from ebreplicate.training.datasets import INFO
+from ebreplicate.specs.scale import Scale
 
 NAMES = {"rigl": "RigL", "rigl-plus": "RigL+", "set": "SET", "static": "static", "dense": "dense"}
 COLOURS = dict(zip(ARMS, ("#D55E00", "#CC79A7", "#009E73", "#56B4E9", "0.3"), strict=True))
@@ -89,8 +89,8 @@ def draw(scale: Scale, table: Any) -> Figure:
     if image is not None:
         figure.colorbar(image, ax=top, label="connections at a pixel", shrink=0.8)
     _errors(figure.add_subplot(spaces[1, :3]), figure.add_subplot(spaces[1, 3]), scale, table)
-    figure.suptitle(base.title(scale, MODEL, DATASET), fontsize="medium")
-    seeds = base.count(len(grid_of(scale).seeds), "seed") if grid_of(scale).seeds else "not run"
+    figure.suptitle(title(scale, MODEL, DATASET), fontsize="medium")
+    seeds = count(len(grid_of(scale).seeds), "seed") if grid_of(scale).seeds else "not run"
     ours = "dot: last epoch, mean and 95 % t-interval (3 seeds or more); dash: best epoch on the test set"
     theirs = "hollow: RigL's Table 2, one run each; large: best epoch, small: last"
     style.stamp(figure, f"scale {scale.name}, {seeds}; {ours}\n{theirs}")

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ebreplicate.plan.fields import Spec, need
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Recipe, Search, Sparse
+from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 ITEM, MODEL, DATASET = "rigl_mnist", "lenet300", "mnist"
 ARMS = ("rigl", "rigl-plus", "set", "static", "dense")

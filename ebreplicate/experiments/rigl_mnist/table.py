@@ -5,14 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from ebreplicate.experiments import base
+from ebreplicate.catalog import INFO
+from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.rigl_mnist import costs
 from ebreplicate.experiments.rigl_mnist.runs import DATASET, MODEL, Planned, planned
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import Search, Sparse, key
 from ebreplicate.pruning.sizes import products, size_bytes
-from ebreplicate.records import Store
-from ebreplicate.training.datasets import INFO
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Search, Sparse, key
+from ebreplicate.store.store import Store
 
 COLUMNS = ["arm", "model", "dataset", "seed", "status", "last_accuracy", "best_accuracy", "last_error", "best_error"]
 COLUMNS += ["pixels", "hidden1", "hidden2", "stable_pixels", "stable_hidden1", "stable_hidden2", "weights", "nonzero"]
@@ -88,15 +89,15 @@ def _row(run: Planned, store: Store) -> dict[str, Any]:
     names = {"arm": run.arm, "model": MODEL, "dataset": DATASET, "seed": run.seed, "key": key(run.spec)}
     record = store.read(run.spec)
     if record is None:
-        return {**names, "status": base.NOT_RUN}
-    accuracies, metrics = base.accuracies(record), record["metrics"]
+        return {**names, "status": NOT_RUN}
+    reached, metrics = accuracies(record), record["metrics"]
     errors = {
-        f"{which}_error": None if accuracies[f"{which}_accuracy"] is None else 100 - accuracies[f"{which}_accuracy"]
+        f"{which}_error": None if reached[f"{which}_accuracy"] is None else 100 - reached[f"{which}_accuracy"]
         for which in ("last", "best")
     }
     sized = _sparse(run.spec, metrics, store) if isinstance(run.spec, Sparse) else _dense(run.spec)
     cost = {"training_flops": record["cost"]["training_flops"]["authors"], "seconds": record["cost"]["seconds"]}
-    return {**names, "status": record["status"], **accuracies, **errors, **sized, **cost}
+    return {**names, "status": record["status"], **reached, **errors, **sized, **cost}
 
 
 def table(scale: Scale, store: Store) -> pd.DataFrame:

@@ -6,10 +6,10 @@ Pages ask nothing of any network and work without scripts; scripts add sorting, 
 from collections.abc import Sequence
 from pathlib import Path
 
-from ebreplicate.plan.scale import Scale
 from ebreplicate.report.site import folder
 from ebreplicate.report.site.contents import gather
 from ebreplicate.report.site.pages import write_pages
+from ebreplicate.specs.scale import Scale
 
 
 def write(scales: Sequence[Scale], results: Path, output: Path, figures: Path | None = None) -> int:

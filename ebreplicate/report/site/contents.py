@@ -10,16 +10,16 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.base import NOT_RUN, Claim, Experiment
-from ebreplicate.experiments.judgement import settled
-from ebreplicate.lineage import records_of
-from ebreplicate.merging import checked_run, runs_under
-from ebreplicate.plan.plan import Plan, root_of
-from ebreplicate.plan.scale import Scale
-from ebreplicate.plan.spec import key
-from ebreplicate.records import Store
+from ebreplicate.experiments.common.experiment import NOT_RUN, Claim, Experiment
+from ebreplicate.experiments.common.judgement import settled
+from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.report import pipeline
 from ebreplicate.report.compare import cell_row
+from ebreplicate.specs.graph import Plan, root_of
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import key
+from ebreplicate.store.merging import checked_run, runs_under
+from ebreplicate.store.store import Store
 
 FEW = 5
 """Seeds whose runs are linked beside a number, one by one; more runs are listed on the item's page."""

@@ -10,15 +10,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ebreplicate.experiments import judgement as rules
-from ebreplicate.experiments.base import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.plan.plan import parents
-from ebreplicate.plan.spec import canonical, key
+from ebreplicate.experiments.common import judgement as rules
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.report import compare
 from ebreplicate.report.site import words
 from ebreplicate.report.site.charts import Row, charts, kept_by_layer
 from ebreplicate.report.site.contents import Item, Run, Site
 from ebreplicate.report.site.notes import Note, notes
+from ebreplicate.specs.graph import parents
+from ebreplicate.specs.spec import canonical, key
 
 HERE = Path(__file__).parent
 MARKS = {SUPPORTED: "yes", "agrees": "yes", NOT_SUPPORTED: "no", "differs": "no", INCONCLUSIVE: "open"}

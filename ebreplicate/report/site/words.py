@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ebreplicate.experiments.base import TITLES
-from ebreplicate.plan.plan import root_of
+from ebreplicate.catalog import TITLES
+from ebreplicate.specs.graph import root_of
 
 STAGES = {
     "search": "Search",

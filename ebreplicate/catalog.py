@@ -1,0 +1,217 @@
+"""Every name that a run can have: networks, datasets, graphs, pruning methods, sparse training methods. No torch.
+
+A registry knows its names without importing what they stand for, so that planning never imports torch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ebreplicate.errors import UserError, unknown
+
+
+class Registry:
+    """Names to `module:attribute`, imported at first use.
+
+    `parts`: further names, for parts of what is registered. They can be asked for, and are not listed.
+    """
+
+    def __init__(self, kind: str, targets: dict[str, str], parts: dict[str, str] | None = None):
+        self.kind = kind
+        self.parts = parts or {}
+        self._targets = targets
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._targets
+
+    def check(self, name: str) -> str:
+        """Return `name`; raise UserError with the nearest known name if there is no such entry."""
+        known = {**self._targets, **self.parts}
+        if name not in known:
+            raise unknown(self.kind, name, known)
+        return name
+
+    def load(self, name: str) -> Any:
+        """Import and return what `name` stands for; raises UserError for an unknown name."""
+        module, attribute = {**self._targets, **self.parts}[self.check(name)].split(":")
+        return getattr(import_module(module), attribute)
+
+
+MODELS = Registry(
+    "model",
+    {
+        "vgg16": "ebreplicate.models.vgg:vgg16",
+        "vgg19": "ebreplicate.models.vgg:vgg19",
+        "preresnet20": "ebreplicate.models.preresnet:preresnet20",
+        "preresnet29": "ebreplicate.models.preresnet:preresnet29",
+        "preresnet56": "ebreplicate.models.preresnet:preresnet56",
+        "preresnet101": "ebreplicate.models.preresnet:preresnet101",
+        "preresnet164": "ebreplicate.models.preresnet:preresnet164",
+        "resnet18": "ebreplicate.models.resnet:resnet18",
+        "wideresnet22x2": "ebreplicate.models.wideresnet:wideresnet22x2",
+        "mobilenet": "ebreplicate.models.mobilenet:mobilenet",
+        "lenet300": "ebreplicate.models.lenet:lenet300",
+        "conv2": "ebreplicate.models.lenet:conv2",
+        "conv4": "ebreplicate.models.lenet:conv4",
+        "conv6": "ebreplicate.models.lenet:conv6",
+        "resnet50": "ebreplicate.models.resnet:resnet50",
+    },
+)
+SHAPED = ("lenet300", "conv2", "conv4", "conv6")
+"""Networks whose linear layers depend on the size of an image."""
+FULLY_CONNECTED = ("lenet300",)
+"""Networks that are a chain of linear layers, so that dead pixels and neurons can be removed from them."""
+VGG_SIDES = range(32, 64)
+"""Sides of an image that VGG's four poolings and its 2x2 average pool reduce to one pixel."""
+
+
+def check_images(name: str, shape: tuple[int, int, int]) -> None:
+    """Raise UserError for images of `shape` (channels, height, width) that network `name` does not take, naming those
+    that do."""
+    if not takes_images(MODELS.check(name), shape):
+        others = ", ".join(other for other in MODELS if takes_images(other, shape))
+        said = "x".join(map(str, shape))
+        raise UserError(f"model: {name} takes no images of {said} (channels, height, width); those that do: {others}")
+
+
+def takes_images(name: str, shape: tuple[int, int, int]) -> bool:
+    """Whether network `name` takes images of `shape` (channels, height, width)."""
+    if name.startswith("vgg") and not all(side in VGG_SIDES for side in shape[1:]):
+        return False
+    return name in SHAPED or shape[0] == 3
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What planning and cost need to know of a dataset. Sizes are image counts."""
+
+    classes: int
+    train: int
+    test: int
+    title: str
+    side: int = 32
+    channels: int = 3
+    files: bool = False
+    """True if it lies as files under the data root."""
+    streamed: bool = False
+    """True if it is read image by image from class folders, too large for a device's memory."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (channels, side, side)."""
+        return (self.channels, self.side, self.side)
+
+
+INFO = {
+    "digits": DatasetInfo(10, 1437, 360, "handwritten digits (scikit-learn), upscaled to 32x32"),
+    "digits100": DatasetInfo(100, 4000, 1000, "pairs of handwritten digits, 100 classes, 32x32"),
+    "cifar10": DatasetInfo(10, 50_000, 10_000, "CIFAR-10", files=True),
+    "cifar100": DatasetInfo(100, 50_000, 10_000, "CIFAR-100", files=True),
+    "mnist": DatasetInfo(10, 60_000, 10_000, "MNIST", side=28, channels=1, files=True),
+    "folders": DatasetInfo(
+        10, 1437, 360, "handwritten digits (scikit-learn) as 40x40 image files", 64, files=True, streamed=True
+    ),
+    "imagenet": DatasetInfo(1000, 1_281_167, 50_000, "ImageNet (ILSVRC 2012)", 224, files=True, streamed=True),
+}
+HOME = {"mnist": "mnist", "folders": "folders", "imagenet": "folders"}
+"""Modules of ebreplicate.data that hold loaders; the others are in `arrays`."""
+DATASETS = Registry("dataset", {name: f"ebreplicate.data.{HOME.get(name, 'arrays')}:load_{name}" for name in INFO})
+ON_DISK = tuple(name for name, info in INFO.items() if info.files)
+FOLDERS = tuple(name for name, info in INFO.items() if info.streamed)
+GCN_HIDDEN = 16
+"""Hidden units of the GCN."""
+GRAPH_SEARCH_ROUNDS = 4
+"""ADMM rounds of a search over edges alone."""
+GRAPH_ARMS = ("dense-fresh", "inherit-masked", "masked-fresh")
+"""How a ticket is retrained. As shipped: fresh weights, no mask; as the paper has it: the ticket's weights, masked; and
+fresh weights, masked."""
+GRAPH_RULES = ("graph", "weights", "mean", "sum")
+"""What the detector compares with its threshold: distances of edges, of weights, their mean, their sum."""
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """What planning and cost need to know of a graph.
+
+    `printed_nodes` and `printed_edges` are those of Table 1 of the GEBT paper, with which it counts FLOPs; CiteSeer has
+    15 more nodes, and the raw pairs hold repeats and self-loops.
+    """
+
+    title: str
+    nodes: int
+    edges: int
+    features: int
+    classes: int
+    printed_nodes: int
+    printed_edges: int
+    files: bool = True
+    """True if it lies as files under the data root."""
+
+    def macs(self, p_graph: float = 0.0, p_weight: float = 0.0) -> float:
+        """Multiply-accumulates of one forward pass, as the paper counts them.
+
+        (1 - p_w)(N F 16 + N 16 C) + (1 - p_g) 2 E F: the first layer aggregates the features, the second layer's
+        aggregation is not counted.
+        """
+        n, f, c = self.printed_nodes, self.features, self.classes
+        return (1 - p_weight) * (n * f * GCN_HIDDEN + n * GCN_HIDDEN * c) + (1 - p_graph) * 2 * self.printed_edges * f
+
+
+GRAPHS = {
+    "cora": GraphInfo("Cora", 2708, 5278, 1433, 7, 2708, 5429),
+    "citeseer": GraphInfo("CiteSeer", 3327, 4552, 3703, 6, 3312, 4732),
+    "pubmed": GraphInfo("PubMed", 19717, 44324, 500, 3, 19717, 44338),
+    "blocks": GraphInfo("stochastic block model", 240, 720, 60, 3, 240, 720, files=False),
+}
+"""`blocks` is made on the fly: a stand-in that needs no download."""
+GRAPH_FOLDER = "planetoid"
+"""Of the npz files, under the data root."""
+METHODS = Registry(
+    "method",
+    {
+        "slimming": "ebreplicate.pruning.methods.slimming:slimming",
+        "random": "ebreplicate.pruning.methods.random:random_channels",
+        "thinet": "ebreplicate.pruning.methods.thinet:thinet",
+        "uniform": "ebreplicate.pruning.methods.uniform:uniform",
+        "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
+        "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
+        "taylor": "ebreplicate.pruning.methods.taylor:taylor",
+        "soft": "ebreplicate.pruning.methods.soft:soft",
+    },
+)
+WEIGHT_METHODS = ("magnitude", "random-weights")
+"""Methods whose mask is over single weights (every convolution and linear weight), not channels."""
+NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "soft")
+"""Methods that look at the weights of the draw epoch, which the search must therefore keep."""
+DISTRIBUTIONS = ("uniform", "erk", "erk-kernel")
+"""Sparsity of each layer: equal (first layer dense); Erdos-Renyi over (in, out); the same with kernel sizes (RigL,
+section 3)."""
+SPARSIFIERS = Registry(
+    "sparse method",
+    {
+        "static": "ebreplicate.training.sparse:Static",
+        "small-dense": "ebreplicate.training.sparse:SmallDense",
+        "snip": "ebreplicate.training.sparse:SNIP",
+        "set": "ebreplicate.training.dynamic:SET",
+        "snfs": "ebreplicate.training.dynamic:SNFS",
+        "rigl": "ebreplicate.training.dynamic:RigL",
+        "gmp": "ebreplicate.training.dynamic:GradualMagnitude",
+    },
+)
+TITLES = {
+    "vgg16": "VGG16",
+    "preresnet101": "PreResNet101",
+    "wideresnet22x2": "WRN-22-2",
+    "resnet18": "ResNet18",
+    "resnet50": "ResNet50",
+    "mobilenet": "MobileNet-v1",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet": "ImageNet",
+}
+TITLES |= {"lenet300": "LeNet-300-100", "conv2": "Conv-2", "conv4": "Conv-4", "conv6": "Conv-6", "mnist": "MNIST"}
+TITLES |= {"vgg19": "VGG-19", "preresnet20": "PreResNet20 (for ResNet-18)"}

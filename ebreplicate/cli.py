@@ -1,0 +1,486 @@
+"""Command line: one subcommand per stage. Parse, call one function, write one record."""
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ebreplicate import __version__, interrupt, machine
+from ebreplicate.errors import UserError, shown
+from ebreplicate.interrupt import CONTINUE, Interrupted
+from ebreplicate.store.locks import BUSY, Busy
+
+RESULTS = os.environ.get("EBREPLICATE_RESULTS", "results")
+"""Results root of the commands that the workflow runs, unless they are given one."""
+
+
+def _training_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    parser.add_argument(
+        "specs" if several else "spec",
+        nargs="+" if several else None,
+        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
+        "(manifest.jsonl, which Snakemake writes) or begun in --results",
+    )
+    parser.add_argument("--results", default=RESULTS, help="results root (default: results)")
+    parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
+    device = os.environ.get("EBREPLICATE_DEVICE", "auto")
+    parser.add_argument("--device", default=device, help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of this run (default: 1)")
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
+        metavar="SECONDS",
+        help=f"checkpoint and exit with code {CONTINUE} after this long, as on SIGTERM (default: no limit)",
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help=f"exit with code {BUSY} if another process is at this run",
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="ebreplicate",
+        description="Train, prune and compare: the stages of the early-bird tickets benchmark, one command each. "
+        "`snakemake` runs them all; docs/README.md lists the pages.",
+    )
+    top.add_argument("--version", action="version", version=f"ebreplicate {__version__}")
+    sub = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    search = sub.add_parser("search", help="train a dense network and keep what draws need")
+    _training_options(search)
+    search.add_argument("--keep-ratios", type=float, nargs="*", default=[], help="ratios whose emergence is kept")
+    search.add_argument(
+        "--keep-epi", nargs="*", default=[], metavar="METHOD:RATIO", help="likewise, by the early pruning indicator"
+    )
+    search.add_argument("--keep-taylor", action="store_true", help="leave the Taylor scores that method taylor needs")
+    _training_options(sub.add_parser("draw", help="take a mask from a search"))
+    retrain = sub.add_parser("retrain", help="train a drawn ticket")
+    _training_options(retrain)
+    for command in (search, retrain):
+        command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
+    sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
+    _training_options(sparse)
+    graph = sub.add_parser("graph", help="search, draw and retrain tickets of a graph; several runs in one process")
+    _training_options(graph, several=True)
+    for command in (search, retrain, sparse):
+        command.add_argument(
+            "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
+        )
+
+    evaluations = {
+        "evaluate": "records to table and figure",
+        "tabulate": "records to table",
+        "plot": "table to figure",
+        "compare": "tables to report",
+    }
+    for name, text in evaluations.items():
+        command = sub.add_parser(name, help=text)
+        if name != "compare":
+            command.add_argument("item", help="experiment, for example fig1_existence")
+        command.add_argument("--scale", required=True, help="smoke, quick or paper")
+        command.add_argument("--results", default=RESULTS)
+        command.add_argument("--config", action="append", default=[], help="overrides of the scale, KEY=VALUE (YAML)")
+        if name in ("evaluate", "tabulate"):
+            command.add_argument(
+                "--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)"
+            )
+        if name == "plot":
+            command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
+
+    redraw = sub.add_parser("redraw", help="tables and figures of a scale from the records at hand")
+    redraw.add_argument("--scale", required=True)
+    redraw.add_argument("--results", default="results")
+    redraw.add_argument(
+        "--figures", help="folder of <scale>/<item>.svg (default: figures, of --results OTHER: OTHER/figures)"
+    )
+    redraw.add_argument("--config", action="append", default=[])
+
+    plan = sub.add_parser("plan", help="what a scale would run, before anything runs")
+    plan.add_argument("--scale", default="smoke")
+    plan.add_argument("--results", default="results")
+    plan.add_argument("--config", action="append", default=[])
+    plan.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
+    plan.add_argument(
+        "--device",
+        default="auto",
+        help="whose time is estimated: auto, cpu or cuda (a trial here), or a GPU by its stated rate, for example h200",
+    )
+    plan.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
+    plan.add_argument("--runs", action="store_true", help="list every run with its spec")
+
+    merge = sub.add_parser("merge", help="take the finished runs of another results folder")
+    merge.add_argument("other", help="results folder to take from")
+    merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
+
+    forget = sub.add_parser("forget", help="remove runs, with tables and figures made of them, to train them again")
+    forget.add_argument("runs", nargs="+", metavar="RUN", help="name of a run, which is that of its folder")
+    forget.add_argument("--results", default="results", help="results folder (default: results)")
+    forget.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
+
+    verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
+    verify.add_argument("--results", default="results", help="results folder (default: results)")
+
+    site = sub.add_parser("site", help="write a folder of static pages: comparison, claims, figures, every run")
+    site.add_argument("--scale", nargs="+", default=[], help="scales to show (default: every one with a finished run)")
+    site.add_argument("--results", default="results", help="results folder (default: results)")
+    site.add_argument(
+        "--figures",
+        metavar="DIR",
+        help="take drawn figures from DIR/<scale>/<item>.svg (default: draw from the records)",
+    )
+    site.add_argument("--output", default="site", metavar="DIR", help="folder to write (default: site)")
+    site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
+
+    data = sub.add_parser("data", help="download, make or verify a dataset")
+    data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet|cora|citeseer|pubmed")
+    data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
+
+    readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
+    readme.add_argument("--results", default="results", help="results root to quote (default: results)")
+    readme.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    return top
+
+
+def _stage(args: argparse.Namespace) -> int:
+    """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
+    from ebreplicate.specs.spec import LOW_PRECISIONS
+    from ebreplicate.store.store import Store
+
+    planned, spec = _planned(args)
+    if args.threads < 1:
+        raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    asked = getattr(args, "processes", None)
+    processes = planned.processes if asked is None else asked
+    if processes < 1:
+        raise UserError(f"--processes: must be at least 1, got {processes}")
+    together = max(processes, int(os.environ.get("WORLD_SIZE", 1)))
+    if together > 1 and getattr(spec, "precision", "fp32") in LOW_PRECISIONS:
+        # Ranks round their shares of a batch with one generator, and their weights would part.
+        raise UserError(f"--processes: a training in {spec.precision} takes one process, not {together}")
+    store = Store(args.results, patient=not args.no_wait)
+    keep = sorted({*getattr(args, "keep_epochs", []), *planned.keep.epochs})
+    if store.read(spec) is not None:
+        return _already_done(spec, store, keep)
+    store.check_writable()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
+        _train(args, spec, store, processes, planned.keep)
+        return 0
+    with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
+        if not mine:
+            return BUSY
+        if store.read(spec) is not None:  # whom we waited for has run it
+            return _already_done(spec, store, keep)
+        try:
+            _train(args, spec, store, processes, planned.keep)
+        except Busy:
+            return BUSY
+    return 0
+
+
+def _graph(args: argparse.Namespace) -> int:
+    """Run the graph runs one after another; specs and graphs of all are checked before the first is run."""
+    from ebreplicate.store.store import Store
+
+    runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
+    specs, store = [_planned(run)[1] for run in runs], Store(args.results)
+    needed = dict.fromkeys(spec.dataset for spec in specs if not store.done(spec))
+    if needed:
+        from ebreplicate.graphs.data import load
+
+        for name in needed:
+            load(name, Path(args.data))
+    code, started = 0, time.monotonic()
+    for run in runs:
+        if args.time_limit is not None:  # of all runs together
+            run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
+        code = max(code, _stage(run))
+        if interrupt.wanted() and run is not runs[-1]:
+            raise Interrupted("stopped between two runs")
+    return code
+
+
+def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
+    """Leave a finished run alone; say how to have what it lacks of what was asked for."""
+    from ebreplicate.specs.spec import key
+
+    with contextlib.suppress(OSError):  # on a read-only disk, say
+        store.tidy(spec)
+    print(f"{key(spec)}: already done (to train it again: ebreplicate forget {key(spec)})", file=sys.stderr)
+    lacking = [str(e) for e in keep if not (store.folder(spec) / "weights" / f"epoch_{e:04d}.pt").is_file()]
+    if lacking and spec.stage == "retrain":  # a search's are trained again where a draw or retrain needs them
+        how = f"ebreplicate.load_ticket({key(spec)!r}) trains them again and gives the network (docs/your-network.md)"
+        print(f"{key(spec)}: weights of epoch {', '.join(lacking)} were not saved; {how}", file=sys.stderr)
+    return 0
+
+
+def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
+    """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
+    interrupt.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
+    import torch
+
+    from ebreplicate import stages
+    from ebreplicate.specs.keep import Keep
+    from ebreplicate.store.store import Store
+    from ebreplicate.training import distributed
+    from ebreplicate.training.device import hold, slot, tune_allocator
+
+    tune_allocator()
+    root = Path(args.data)
+    if args.command == "retrain" and not distributed.launched():
+        stages.have_drawn(spec.ticket, store, root, args.device)
+    if processes > 1 and not distributed.launched():
+        distributed.launch(args.argv, processes, hold(args.device, processes))
+    torch.set_num_threads(args.threads)
+    if args.command == "draw":  # on the CPU: it takes no GPU from a training, unless it trains a search again
+        stages.draw(spec, store, root, args.device)
+        return
+    if args.command == "graph":  # on the CPU
+        stages.graph_tickets(spec, store, root)
+        return
+    with slot(args.device) as device, distributed.group(device):
+        if not distributed.leads():
+            store = Store(args.results, writes=False)
+        if args.command == "search":
+            keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
+            stages.search(spec, store, root, device, keep | planned)
+        elif args.command == "sparse":
+            stages.sparse(spec, store, root, device)
+        else:
+            stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)) | planned)
+
+
+def _planned(args: argparse.Namespace) -> tuple[Any, Any]:
+    """A run given as JSON, as a file, or by its key: as the manifest or its folder has it, and its checked spec."""
+    from ebreplicate.specs import spec as specs
+    from ebreplicate.store import manifest
+
+    by_key = not args.spec.lstrip().startswith("{") and Path(args.spec).name == args.spec
+    planned = manifest.find(args.spec, Path(args.results)) if by_key else None
+    planned = planned or manifest.Planned(_spec_text(args))
+    spec = specs.from_json(planned.text)
+    if spec.stage != args.command:
+        raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    return planned, spec
+
+
+def _spec_text(args: argparse.Namespace) -> str:
+    """The JSON of a run given as JSON, as a file, or by its name, which is that of its folder under the results."""
+    from ebreplicate.files import regular_text
+
+    if args.spec.lstrip().startswith("{"):
+        return str(args.spec)
+    named = Path(args.results, "runs", args.command, Path(args.spec).name, "spec.json")
+    try:
+        path = named if Path(args.spec).name == args.spec and named.is_file() else Path(args.spec)
+        return regular_text(path / "spec.json" if path.is_dir() else path)  # a run's folder stands for its spec
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else e
+        known = "neither JSON nor a readable file, nor the key of a run that was begun or planned in --results"
+        raise UserError(f"spec: {shown(args.spec)} is {known} ({reason})") from None
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from ebreplicate.report import pipeline
+    from ebreplicate.store.store import figures_root
+
+    scale = _scale(args)
+    results = Path(args.results)
+    if args.command in ("evaluate", "tabulate"):
+        _draw_tickets(args, scale)
+        pipeline.tabulate(args.item, scale, results)
+    if args.command == "evaluate":
+        pipeline.plot(args.item, scale, results, figures_root(results) / scale.name / f"{args.item}.svg")
+    elif args.command == "plot":
+        pipeline.plot(args.item, scale, results, Path(args.output))
+    elif args.command == "compare":
+        pipeline.compare(scale, results)
+
+
+def _draw_tickets(args: argparse.Namespace, scale: Any) -> None:
+    """Draw the tickets that an item's table reads and that no retrain of its own is going to draw."""
+    from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.experiments.planner import requests
+    from ebreplicate.specs.graph import Plan, trainings_before
+    from ebreplicate.specs.spec import Retrain, Ticket, key
+    from ebreplicate.store.store import Store
+
+    store, plan = Store(args.results), Plan(requests(scale, [EXPERIMENTS.check(args.item)]))
+    others = {key(s.ticket) for s in plan.stage(Retrain) if not store.done(s)}
+    for ticket in plan.stage(Ticket):
+        ready = all(map(store.done, trainings_before(ticket)))
+        if ready and key(ticket) not in others and not store.done(ticket):
+            from ebreplicate import stages
+
+            stages.have_drawn(ticket, store, Path(args.data))
+
+
+def _redraw(args: argparse.Namespace) -> None:
+    from ebreplicate.report import pipeline
+    from ebreplicate.store.store import figures_root
+
+    results = Path(args.results)
+    pipeline.redraw(_scale(args), results, Path(args.figures) if args.figures else figures_root(results))
+
+
+def _scale(args: argparse.Namespace) -> Any:
+    from ebreplicate.specs.scale import load_scale, parse_overrides
+
+    return load_scale(args.scale, overrides=parse_overrides(args.config))
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from ebreplicate.errors import unknown
+    from ebreplicate.experiments import EXPERIMENTS
+    from ebreplicate.report.estimate import DEVICES
+    from ebreplicate.report.planning import describe, list_runs
+
+    items = [EXPERIMENTS.check(i) for i in args.items]
+    if args.threads < 1:
+        raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    if args.device not in DEVICES:
+        raise unknown("--device", args.device, DEVICES)
+    scale, results = _scale(args), Path(args.results)
+    if args.runs:
+        print(list_runs(scale, results, items))
+        return
+    for line in describe(scale, results, items, args.device, args.threads, _in_place):
+        _in_place("")
+        print(line, flush=True)
+
+
+def _in_place(text: str) -> None:
+    """Show on a terminal what is being done, on one line that the next replaces."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _data(args: argparse.Namespace) -> None:
+    from ebreplicate.catalog import GRAPHS, ON_DISK
+    from ebreplicate.errors import unknown
+
+    graphs = [name for name, info in GRAPHS.items() if info.files]
+    for name in args.names:
+        if name not in (*ON_DISK, *graphs):
+            raise unknown("data", name, (*ON_DISK, *graphs))
+    for name in args.names:
+        if name in graphs:
+            from ebreplicate.graphs.data import prepare
+        else:
+            from ebreplicate.data.arrays import prepare
+        prepare(name, Path(args.data))
+        print(f"{name}: verified in {args.data}")
+
+
+def _site(args: argparse.Namespace) -> None:
+    from ebreplicate.report import site
+    from ebreplicate.specs.scale import SCALES, load_scale, parse_overrides
+
+    overrides = parse_overrides(args.config)
+    scales = [load_scale(name, overrides=overrides) for name in dict.fromkeys(args.scale or reversed(SCALES))]
+    pages = site.write(scales, Path(args.results), Path(args.output), Path(args.figures) if args.figures else None)
+    print(f"{pages} pages; open {Path(args.output) / 'index.html'}")
+
+
+def _readme(args: argparse.Namespace) -> None:
+    from ebreplicate.report import readme
+
+    readme.update(Path(), Path(args.results), check=args.check)
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from ebreplicate.store import merging
+
+    print(merging.merge(Path(args.other), Path(args.results)))
+
+
+def _forget(args: argparse.Namespace) -> None:
+    from ebreplicate.report.forget import forget
+    from ebreplicate.specs.scale import parse_overrides
+
+    print(forget([Path(run).name for run in args.runs], Path(args.results), parse_overrides(args.config)))
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from ebreplicate.verify import verify
+    from ebreplicate.verify.origin import has_history
+
+    if not (Path(args.results) / "runs").is_dir():
+        raise UserError(f"--results: {args.results!r} has no runs")
+    runs, problems = verify(Path(args.results))
+    if problems:
+        raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))
+    print(f"{runs} runs and what was made of them agree")
+    if not has_history():
+        print("commits of records not looked up: no git history here (a shallow clone: git fetch --unshallow)")
+
+
+COMMANDS = {
+    "search": _stage,
+    "draw": _stage,
+    "retrain": _stage,
+    "sparse": _stage,
+    "graph": _graph,
+    "evaluate": _evaluate,
+    "tabulate": _evaluate,
+    "plot": _evaluate,
+    "compare": _evaluate,
+    "redraw": _redraw,
+    "plan": _plan,
+    "data": _data,
+    "merge": _merge,
+    "forget": _forget,
+    "verify": _verify,
+    "readme": _readme,
+    "site": _site,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine that gave out (disk,
+    memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
+    at it". A bug is a traceback."""
+    args = parser().parse_args(argv)
+    if args.command is None:
+        parser().print_help()
+        return 0
+    for name in ("spec", "results", "data", "figures", "output", "other"):
+        given = getattr(args, name, None)
+        if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
+            setattr(args, name, os.path.expanduser(given))
+    args.argv = sys.argv[1:] if argv is None else argv
+    try:
+        return COMMANDS[args.command](args) or 0
+    except UserError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    except Interrupted as e:
+        print(f"{e}; run the same command again to continue", file=sys.stderr)
+        return CONTINUE
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to continue", file=sys.stderr)
+        return 130
+    except ModuleNotFoundError as e:
+        if (e.name or "ebreplicate").partition(".")[0] == "ebreplicate":
+            raise
+        install = "`make venv` in a clone, or pip install '.[workflow]'"
+        print(
+            f"error: {e.name} is not installed; the commands need more than the library does: {install}",
+            file=sys.stderr,
+        )
+        return 2
+    except Exception as e:
+        said = machine.gave_out(e)
+        if said is None:
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return 2
+    return 0

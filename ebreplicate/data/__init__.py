@@ -1,0 +1,1 @@
+"""Images in memory and in folders, in batches."""

@@ -1,0 +1,119 @@
+"""Points of accuracy against total training FLOPs, the front of those worth their cost, and what is claimed of it."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
+from ebreplicate.experiments.common.lineage import Evidence, records_of
+from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.experiments.common.stats import Interval, accuracy_margin
+from ebreplicate.experiments.common.verdicts import Judged
+from ebreplicate.experiments.table2.methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.specs.scale import Scale
+
+EB = ("EB Train", "EB Train (LF)", "EB Train (LL)")
+Point = tuple[str, float, float, Interval]
+"""(method, ratio, mean training FLOPs, accuracy)."""
+
+
+def points(table: Any, dataset: str, model: str, controls: bool = True) -> list[Point]:
+    """Every method and ratio of a block that has finished runs, cheapest first."""
+    here = table[(table.dataset == dataset) & (table.model == model)]
+    out = []
+    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE, LOTTERY) if controls else ())):
+        for ratio in sorted(set(here[here.method == method].ratio)):
+            where = {"method": method, "ratio": float(ratio)}
+            accuracy, cost = by_seed(here, **where), by_seed(here, "training_flops", **where)
+            seeds = sorted(set(accuracy) & set(cost))
+            if seeds:
+                mean = sum(cost[s] for s in seeds) / len(seeds)
+                out.append((method, float(ratio), mean, interval({s: accuracy[s] for s in seeds})))
+    return sorted(out, key=lambda p: (p[2], -p[3].mean))
+
+
+def front(found: list[Point]) -> list[Point]:
+    """The points that no other beats: none is at least as accurate for less, or more accurate for the same."""
+    best, out = -math.inf, []
+    for point in sorted(found, key=lambda p: (p[2], -p[3].mean)):
+        if point[3].mean > best:
+            best = point[3].mean
+            out.append(point)
+    return out
+
+
+def _about(evidence: str, found: list[Point]) -> Evidence:
+    """Evidence that every one of the points is behind."""
+    return Evidence(evidence, records_of(*(value for _, _, flops, accuracy in found for value in (flops, accuracy))))
+
+
+def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
+    """Points of the paper's methods (no controls) in the blocks where EB Train and a baseline have run."""
+    out = {}
+    for dataset, model in BLOCKS:
+        found = points(table, dataset, model, controls=False)
+        if {"EB Train"} < {p[0] for p in found} - {DENSE}:
+            out[dataset, model] = found
+    return out
+
+
+def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
+    """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
+    accuracy is not below by more than the noise margin."""
+    beaten, total = 0, 0
+    lost: list[str] = []
+    behind: list[Point] = []
+    for dataset, model in _blocks(table):
+        found = points(table, dataset, model)
+        ours = [p for p in found if p[0] in EB]
+        theirs = [p for p in found if p[0] in methods]
+        behind += [*ours, *theirs] if theirs else []
+        for method, ratio, flops, accuracy in theirs:
+            total += 1
+            margin = accuracy_margin(accuracy.mean, test_images(scale, dataset))
+            if any(p[2] <= flops and p[3].mean >= accuracy.mean - margin for p in ours):
+                beaten += 1
+            else:
+                lost.append(f"{model} {dataset} {method} {ratio:.0%}")
+    if not total:
+        return NOT_RUN, "", 0
+    n = min(p[3].n for p in behind)
+    verdict = INCONCLUSIVE if n < 2 else SUPPORTED if beaten == total else NOT_SUPPORTED
+    text = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "")
+    return verdict, _about(text, behind), n
+
+
+MATCHED = (
+    "a point is matched if some EB Train, LF or LL costs at most as much and its mean accuracy is not below by more "
+    "than the noise margin (two standard errors of the test accuracy); supported if all are, inconclusive where a "
+    "point has a single seed"
+)
+
+
+def dominates(scale: Scale, table: Any) -> Claim:
+    """Every baseline of the paper is matched by an EB Train."""
+    verdict, evidence, n = _matched(scale, table, (DENSE, *(m for m in PAPER if m not in EB)))
+    return Claim(
+        "pareto-dominates",
+        "For every baseline there is an EB Train that costs no more in training FLOPs and is as accurate.",
+        "ours; the paper's abstract",
+        f"per block over the unpruned network, the paper's baselines and its re-init row, any ratio: {MATCHED}",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def dominates_lottery(scale: Scale, table: Any) -> Claim:
+    """Every iterative lottery ticket is matched by an EB Train."""
+    verdict, evidence, n = _matched(scale, table, (LOTTERY,))
+    return Claim(
+        "pareto-dominates-lottery",
+        "For every lottery ticket of iterative pruning there is an EB Train that costs no more in training FLOPs and "
+        "is as accurate.",
+        "paper, Fig. 4 (progressive pruning and training, against drawing one ticket early)",
+        f"per block, any ratio of channels against any ratio of weights: {MATCHED}",
+        verdict,
+        evidence,
+        n,
+    )

@@ -1,0 +1,130 @@
+"""Records as rows of a tidy table, and values of such tables by seed. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.experiments.common.lineage import Traced
+from ebreplicate.experiments.common.stats import Interval, t_interval
+from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.spec import Retrain, Search, Ticket, key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ebreplicate.store.store import Store
+
+
+def accuracies(record: dict[str, Any]) -> dict[str, Any]:
+    """Accuracies of a finished run. One that diverged or had no ticket has none, so that no mean counts it."""
+    names = ("last_accuracy", "best_accuracy")
+    return {name: record["metrics"][name] if record["status"] == "ok" else None for name in names}
+
+
+def search_row(spec: Search, store: "Store", **names: Any) -> dict[str, Any]:
+    """Table row of a dense search."""
+    record = store.read(spec)
+    base = {**names, "seed": spec.seed, "search_epochs": spec.recipe.epochs, "key": key(spec)}
+    if record is None:
+        return {**base, "status": NOT_RUN}
+    return {
+        **base,
+        "status": record["status"],
+        **accuracies(record),
+        "training_flops": record["cost"]["training_flops"]["authors"],
+        "seconds": record["cost"]["seconds"],
+    }
+
+
+def retrain_row(spec: Retrain, store: "Store", **names: Any) -> dict[str, Any]:
+    """Table row of a retrained ticket; `epoch` is the draw epoch it resolved to."""
+    ticket = spec.ticket
+    base = {
+        **names,
+        "ratio": ticket.ratio,
+        "seed": ticket.search.seed,
+        "search_epochs": ticket.search.recipe.epochs,
+        "init": spec.init,
+        "key": key(spec),
+    }
+    drawn, record = store.read(ticket), store.read(spec)
+    if drawn is not None:
+        m = drawn["metrics"]
+        base |= {"epoch": m["epoch"], "empty_layers": m.get("empty_layers")}
+    if record is None:
+        return {**base, "status": NOT_RUN}
+    return {
+        **base,
+        "status": record["status"],
+        **accuracies(record),
+        "training_flops": record["cost"].get("training_flops", {}).get("authors"),
+        "seconds": record["cost"].get("seconds"),
+    }
+
+
+COLUMNS = [
+    "model",
+    "dataset",
+    "ratio",
+    "draw",
+    "epoch",
+    "seed",
+    "init",
+    "schedule",
+    "status",
+    "last_accuracy",
+    "best_accuracy",
+    "training_flops",
+    "seconds",
+    "empty_layers",
+    "search_epochs",
+    "key",
+]
+
+
+def tidy(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """Rows to a frame with the standard columns, whatever the records held."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+
+
+def by_seed(
+    table: "pd.DataFrame", column: str = "last_accuracy", keys: str = "key", /, **where: Any
+) -> dict[int, float]:
+    """Values of `column` per seed in the rows that match `where`; rows without a value are left out.
+
+    Each value carries the keys of its records, from the column `keys` (several are parted by spaces), so that what is
+    computed from it can be traced to them.
+    """
+    keep = table[column].notna().to_numpy()
+    for name, value in where.items():
+        found = table[name].to_numpy()
+        keep = keep & (abs(found - value) < 1e-9 if isinstance(value, float) else found == value)
+    seeds, values = (table[name].to_numpy()[keep] for name in ("seed", column))
+    records = table[keys].to_numpy()[keep] if keys in table else [""] * len(seeds)
+    return {int(s): Traced(v, str(k).split()) for s, v, k in zip(seeds, values, records, strict=True)}
+
+
+def interval(values: Mapping[int, float]) -> Interval:
+    """t-interval over seeds."""
+    return replace(t_interval(list(values.values())), seeds=tuple(sorted(values)))
+
+
+def test_images(scale: Scale, dataset: str) -> int:
+    """Test images that accuracies on `dataset` are measured on at `scale`."""
+    from ebreplicate.catalog import INFO
+
+    entry = scale.datasets[dataset]
+    return entry.get("test_size") or INFO[entry["name"]].test
+
+
+def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
+    """A slimming ticket."""
+    return Ticket(search=search, ratio=ratio, at=at)
+
+
+def count(number: int, noun: str) -> str:
+    """The number and its noun: "1 seed", "2 seeds"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,124 @@
+"""What Figure 1 claims: early tickets exist, drawing too early costs, and they reach the dense network."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.experiments.common.stats import accuracy_margin
+from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, pooled, told_margin
+from ebreplicate.experiments.fig1.runs import RATIOS
+from ebreplicate.specs.scale import Scale
+
+
+def _early(scale: Scale) -> list[str]:
+    """Draw epochs of the first eighth to quarter of the search: the paper's 10 to 40, before any decay."""
+    return [str(e) for e in scale.draw_epochs if 10 <= e <= 40]
+
+
+def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str, str, float], dict[int, float]]:
+    """Per panel and ratio, differences over seeds: mean accuracy over the draws `a` minus that of draw `b`."""
+    out = {}
+    for (dataset, model), ratios in RATIOS.items():
+        for ratio in ratios:
+            where = {"dataset": dataset, "model": model, "ratio": ratio}
+            first = [by_seed(table, draw=d, **where) for d in a]
+            if b == "dense":
+                second = by_seed(table, draw="dense", dataset=dataset, model=model)
+            else:
+                second = by_seed(table, draw=b, **where)
+            seeds = sorted(set.intersection(set(second), *(set(f) for f in first))) if first else []
+            if seeds:
+                out[dataset, model, ratio] = {s: sum(f[s] for f in first) / len(first) - second[s] for s in seeds}
+    return out
+
+
+def _margin(scale: Scale, table: Any, keys: Any) -> float:
+    """Noise margin of accuracies averaged over the panels in `keys`: two standard errors on the test set."""
+    margins = []
+    for dataset, model, ratio in keys:
+        level = interval(by_seed(table, dataset=dataset, model=model, ratio=ratio)).mean
+        margins.append(accuracy_margin(level, test_images(scale, dataset)))
+    return sum(margins) / len(margins) if margins else math.nan
+
+
+def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
+    contrasts = _contrasts(scale, table, _early(scale), "160")
+    margin = _margin(scale, table, contrasts)
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early minus final draw", series)
+    verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        "early-birds-exist",
+        "Tickets drawn early (paper's epochs 10 to 40 of 160) retrain to an accuracy no lower than tickets of the "
+        "fully trained network.",
+        "paper, Fig. 1 and title claim",
+        "mean over panels and ratios of (early draws minus final draw), t-interval over seeds; supported if its lower "
+        f"end exceeds minus the noise margin ({told_margin(margin)}: two standard errors of the test accuracy)",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
+    early = _early(scale)
+    contrasts = _contrasts(scale, table, early, "1")
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = greater(difference, "early minus epoch-1 draw", series)
+    evidence = cautioned(scale, verdict, evidence)
+    return Claim(
+        "draw-epoch-matters",
+        "Retrain accuracy depends on the draw epoch: tickets of epoch 1 retrain worse than tickets of epochs 10 to 40.",
+        "paper, Fig. 1 (every published series starts lower)",
+        "mean over panels and ratios of (draws 10 to 40 minus draw 1), t-interval over seeds; supported if above zero",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _dense(scale: Scale, table: Any) -> Claim:
+    low = {(d, m, r[0]) for (d, m), r in RATIOS.items()}
+    contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
+    margin = _margin(scale, table, contrasts)
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early draw minus dense", series)
+    verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        "match-dense",
+        "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",
+        "paper, Fig. 1 (dashed baselines)",
+        "mean over panels of (draws 10 to 40 minus dense), t-interval over seeds; supported if its lower end exceeds "
+        f"minus the noise margin ({told_margin(margin)})",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+LATE = ("cifar100", "preresnet101", 0.7)
+"""The panel and ratio whose printed accuracy falls most from the early draws to the last."""
+
+
+def _late_is_worse(scale: Scale, table: Any) -> Claim:
+    contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "160").items() if k == LATE}
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = greater(difference, "early minus final draw", series)
+    verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        "late-draws-lose",
+        "PreResNet101 on CIFAR-100 with 70 % removed: tickets drawn early (epochs 10 to 40) are more accurate than "
+        "those of the fully trained network, by 2.9 points in print.",
+        "paper, Fig. 1 (70.92, 70.96 and 70.22 % at epochs 10, 20 and 40 against 67.76 % at 160)",
+        "mean of draws 10 to 40 minus draw 160 within a seed, t-interval over seeds; supported if above zero",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def all_claims(scale: Scale, table: Any) -> list[Claim]:
+    """Every claim of the figure."""
+    kinds = (_early_as_good_as_final, _too_early_is_worse, _dense, _late_is_worse)
+    return [kind(scale, table) for kind in kinds]

@@ -1,0 +1,105 @@
+"""What Figure 2 claims of each eight-bit format: as good, early as good as late, near the same ticket."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.experiments.common.stats import accuracy_margin
+from ebreplicate.experiments.common.verdicts import at_least, confounded, greater, pooled, told_margin
+from ebreplicate.experiments.fig2.runs import FINAL, NAMES, grid_of, where_of
+from ebreplicate.specs.scale import Scale
+
+
+def _contrasts(scale: Scale, precision: str, pick: Any) -> dict[Any, dict[int, float]]:
+    """Per panel, ratio and draw, first minus second of the values by seed that `pick` finds there."""
+    out = {}
+    for dataset, model, ratios in grid_of(scale).panels():
+        for ratio in ratios:
+            for draw in grid_of(scale).draws:
+                first, second = pick(where_of(dataset, model, precision, ratio, draw))
+                seeds = sorted(set(first) & set(second))
+                if seeds:
+                    out[dataset, model, ratio, draw] = {s: first[s] - second[s] for s in seeds}
+    return out
+
+
+def _margin(scale: Scale, table: Any, keys: Any) -> float:
+    """Two standard errors of the test accuracy, averaged over the series in `keys`."""
+    margins = []
+    for dataset, model, ratio, draw in keys:
+        where = where_of(dataset, model, scale.precision, ratio, draw)
+        margins.append(accuracy_margin(interval(by_seed(table, **where)).mean, test_images(scale, dataset)))
+    return sum(margins) / len(margins) if margins else math.nan
+
+
+def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
+    def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
+        return by_seed(table, **where), by_seed(table, **{**where, "precision": scale.precision})
+
+    contrasts = _contrasts(scale, precision, pick)
+    margin = _margin(scale, table, contrasts)
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, f"{precision} minus {scale.precision} search", series)
+    return Claim(
+        f"{precision}-tickets-as-good",
+        f"Tickets found by a search in {NAMES[precision]} retrain in full precision as well as those found in "
+        f"{scale.precision}.",
+        "paper, Fig. 2 (subject known, numbers not found)",
+        f"mean over panels, ratios and draws of ({precision} minus {scale.precision} search of the same seed), "
+        f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(margin)}: two "
+        "standard errors of the test accuracy)",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
+    def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
+        if not 10 <= int(where["draw"]) <= 40:
+            return {}, {}
+        return by_seed(table, **where), by_seed(table, **{**where, "draw": str(FINAL)})
+
+    contrasts = _contrasts(scale, precision, pick)
+    margin = _margin(scale, table, contrasts)
+    difference, series = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "early minus final draw", series)
+    verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        f"{precision}-early-birds-exist",
+        f"Early-bird tickets exist in a search in {NAMES[precision]}: draws of the paper's epochs 10 to 40 retrain to "
+        "an accuracy no lower than the last epoch's.",
+        "paper, Fig. 2 (subject known, numbers not found)",
+        "mean over panels, ratios and early draws of (early minus final draw), t-interval over seeds; supported if its "
+        f"lower end exceeds minus the noise margin ({told_margin(margin)})",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
+    def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
+        full = by_seed(table, "seed_distance", **{**where, "precision": scale.precision})
+        return full, by_seed(table, "mask_distance", **where)
+
+    difference, series = pooled(_contrasts(scale, precision, pick))
+    verdict, evidence, n = greater(difference, "distance between seeds minus distance to the same seed", series, "")
+    return Claim(
+        f"{precision}-finds-the-same-ticket",
+        f"Rounding to {NAMES[precision]} moves the ticket less than another seed does.",
+        "a question of this replication beside the paper's Fig. 2",
+        f"mean over panels, ratios and draws of (mask distance between {scale.precision} searches of two seeds minus "
+        f"that between the {precision} and the {scale.precision} search of one seed), t-interval over seeds; supported "
+        "if above zero",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def all_claims(scale: Scale, table: Any) -> list[Claim]:
+    """Every claim, format by format."""
+    kinds = (_as_good, _early_birds, _same_ticket)
+    return [kind(scale, table, p) for p in grid_of(scale).precisions for kind in kinds]

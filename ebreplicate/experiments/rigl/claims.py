@@ -1,0 +1,150 @@
+"""What RigL's paper claims, judged on CIFAR-10: contrasts between series that share network, sparsity and seed."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.experiments.common.stats import accuracy_margin
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled, told_margin
+from ebreplicate.specs.scale import Scale
+
+Key = tuple[str, float, str]
+"""Network, sparsity, and what else the pairs share."""
+Contrasts = dict[Key, dict[int, float]]
+NEAR_DENSE = 1.0
+"""Percentage points below the dense network that still count as near it at 80 % sparsity: our bound."""
+SHARED = "mean over networks and sparsities (and distributions) of the difference within a seed, t-interval over seeds"
+
+
+def _series(table: Any, model: str, sparsity: float, name: str) -> dict[int, float]:
+    """Accuracy by seed of "method", "method/distribution" or "method/distribution/longer"."""
+    if name == "dense":
+        return by_seed(table, model=model, method="dense")
+    method, distribution, *longer = name.split("/")
+    where = {"model": model, "sparsity": float(sparsity), "method": method, "distribution": distribution}
+    return by_seed(table, longer=bool(longer), **where)
+
+
+def contrasts(table: Any, pairs: list[tuple[str, str]], only: Callable[[float], bool] = lambda _: True) -> Contrasts:
+    """First minus second of every pair of series, by network and sparsity, over the seeds both have."""
+    out: Contrasts = {}
+    for model in dict.fromkeys(table.model):
+        for sparsity in sorted({s for s in table.sparsity if s > 0 and only(s)}):
+            for first, second in pairs:
+                a, b = (_series(table, model, sparsity, name) for name in (first, second))
+                seeds = sorted(set(a) & set(b))
+                if seeds:
+                    out[model, sparsity, first] = {s: a[s] - b[s] for s in seeds}
+    return out
+
+
+def _claim(name: str, statement: str, source: str, rule: str, judged: Judged) -> Claim:
+    verdict, evidence, n = judged
+    return Claim(name, statement, source, rule, verdict, evidence, n)
+
+
+def _better(table: Any, pairs: list[tuple[str, str]], what: str) -> Judged:
+    difference, series = pooled(contrasts(table, pairs))
+    return greater(difference, what, series)
+
+
+def _margin(scale: Scale, table: Any) -> float:
+    """Noise margin of one accuracy: two standard errors on the test set at the mean level of RigL."""
+    level = interval(by_seed(table, method="rigl")).mean
+    return math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, "cifar10"))
+
+
+def _both(first: str, second: str) -> list[tuple[str, str]]:
+    return [(f"{first}/{d}", f"{second}/{d}") for d in ("uniform", "erk-kernel")]
+
+
+def all_claims(scale: Scale, table: Any) -> list[Claim]:
+    """Every claim of the item."""
+    kernel = [(f"{m}/erk-kernel", f"{m}/uniform") for m in ("static", "set", "snfs", "rigl")]
+    longer = [(f"rigl/{d}/longer", f"rigl/{d}") for d in ("uniform", "erk-kernel")]
+    small = [("rigl/uniform", "small-dense/uniform")]
+    return [
+        _claim(
+            "rigl-beats-set",
+            "Growing weights where the gradient is large (RigL) gives a better network than growing at random (SET), "
+            "at equal sparsity, distribution and number of steps.",
+            "RigL, section 4 and Fig. 2-left (digitised)",
+            f"{SHARED}; supported if above zero",
+            _better(table, _both("rigl", "set"), "RigL minus SET"),
+        ),
+        _claim(
+            "set-beats-static",
+            "Moving weights while training, even at random (SET), is better than keeping a random mask (static).",
+            "RigL, section 4 and Fig. 2-left (digitised)",
+            f"{SHARED}; supported if above zero",
+            _better(table, _both("set", "static"), "SET minus static"),
+        ),
+        _claim(
+            "rigl-beats-small-dense",
+            "A sparse network trained by RigL is better than a dense one with as many parameters.",
+            "RigL, section 4 and Fig. 2-left (digitised)",
+            f"{SHARED}; uniform distribution; supported if above zero",
+            _better(table, small, "RigL minus small-dense"),
+        ),
+        _claim(
+            "erk-beats-uniform",
+            "Spreading sparsity over layers by Erdos-Renyi-Kernel is better than spreading it evenly (at more FLOPs).",
+            "RigL, section 4; README (ERK against uniform rows)",
+            f"{SHARED} of static, SET, SNFS and RigL; supported if above zero",
+            _better(table, kernel, "ERK-Kernel minus uniform"),
+        ),
+        _claim(
+            "longer-helps-rigl",
+            "Training longer improves RigL.",
+            "RigL, Fig. 2-left (digitised); README (5x against 1x rows)",
+            f"{SHARED}; the extended recipe against the plain one; supported if above zero",
+            _better(table, longer, "extended minus plain RigL"),
+        ),
+        _near_dense(table),
+        _half(scale, table),
+        _matches_pruning(scale, table),
+    ]
+
+
+def _near_dense(table: Any) -> Claim:
+    pairs = [("rigl/erk-kernel", "dense")]
+    difference, series = pooled(contrasts(table, pairs, lambda s: abs(s - 0.8) < 1e-9))
+    return _claim(
+        "rigl-near-dense",
+        f"At 80 % sparsity RigL (ERK-Kernel) comes within {NEAR_DENSE:g} percentage point of the dense network.",
+        "RigL, Fig. 2 and README (75.12 against 76.8 on ImageNet; the bound on CIFAR-10 is ours)",
+        "mean over networks of RigL minus dense at 80 % sparsity, t-interval over seeds; supported if its lower end "
+        f"exceeds -{NEAR_DENSE:g} pp",
+        at_least(difference, -NEAR_DENSE, "RigL minus dense at 80 %", series),
+    )
+
+
+def _half(scale: Scale, table: Any) -> Claim:
+    level = interval(by_seed(table, method="dense")).mean
+    margin = math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, "cifar10"))
+    difference, series = pooled(contrasts(table, [("rigl/erk-kernel", "dense")], lambda s: abs(s - 0.5) < 1e-9))
+    bound = 0.0 if math.isnan(margin) else -margin
+    return _claim(
+        "rigl-half-matches-dense",
+        "With half of the weights zero, RigL (ERK-Kernel) generalises as well as the dense network.",
+        "RigL, section 4.3 and Fig. 4-right (some of the 50 % sparse networks exceed the dense 94.1 %)",
+        "mean over networks of RigL minus dense at 50 % sparsity, t-interval over seeds; supported if its lower end "
+        f"exceeds minus the noise margin ({told_margin(margin)})",
+        at_least(difference, bound, "RigL minus dense at 50 %", series),
+    )
+
+
+def _matches_pruning(scale: Scale, table: Any) -> Claim:
+    margin = _margin(scale, table)
+    difference, series = pooled(contrasts(table, [("rigl/uniform", "gmp/uniform")]))
+    bound = 0.0 if math.isnan(margin) else -margin
+    return _claim(
+        "rigl-matches-pruning",
+        "RigL is no worse than pruning a dense network gradually, which costs more FLOPs.",
+        "RigL, abstract and section 4",
+        f"{SHARED}; uniform distribution; supported if its lower end exceeds minus the noise margin "
+        f"({told_margin(margin)})",
+        at_least(difference, bound, "RigL minus gradual pruning", series),
+    )

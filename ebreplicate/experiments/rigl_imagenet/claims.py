@@ -1,0 +1,138 @@
+"""What RigL claims on ImageNet: contrasts between points that share network, sparsity, length and seed."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.experiments.common.stats import accuracy_margin
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled, told_margin
+from ebreplicate.experiments.rigl_imagenet.cells import where
+from ebreplicate.experiments.rigl_imagenet.runs import DATASET, NETWORKS, POINTS, Point
+from ebreplicate.specs.scale import Scale
+
+SHARED = "mean over networks, sparsities and lengths of the difference within a seed, t-interval over seeds"
+Contrasts = dict[tuple[str, Point], dict[int, float]]
+
+
+def contrasts(table: Any, first: Callable[[Point], bool], second: Callable[[Point], Point | None]) -> Contrasts:
+    """Accuracy at each point that `first` picks minus that at the point it is set against (None: the dense network),
+    over the seeds both have."""
+    out = {}
+    for model in NETWORKS:
+        for point in filter(first, POINTS[model]):
+            a, b = (by_seed(table, **where(model, p)) for p in (point, second(point)))
+            if seeds := sorted(set(a) & set(b)):
+                out[model, point] = {s: a[s] - b[s] for s in seeds}
+    return out
+
+
+def _is(point: Point, method: str, distribution: str = "uniform") -> bool:
+    """A plain point of a method: label smoothing, the network's own width."""
+    return point[:2] == (method, distribution) and point.smoothing and point.width == 1
+
+
+def _better(table: Any, method: str, other: str) -> Judged:
+    found = contrasts(table, lambda p: _is(p, method), lambda p: p._replace(method=other))
+    difference, series = pooled(found)
+    return greater(difference, f"{method} minus {other}", series)
+
+
+def _kernel(table: Any) -> Judged:
+    kinds = ("static", "snfs", "rigl")
+    found = contrasts(
+        table,
+        lambda p: any(_is(p, m, "erk-kernel") for m in kinds),
+        lambda p: p._replace(distribution="uniform"),
+    )
+    difference, series = pooled(found)
+    return greater(difference, "ERK-Kernel minus uniform", series)
+
+
+def _longer(table: Any) -> Judged:
+    found = contrasts(
+        table,
+        lambda p: p.method == "rigl" and p.multiplier == 5 and p.smoothing and p.width == 1,
+        lambda p: p._replace(multiplier=1),
+    )
+    difference, series = pooled(found)
+    return greater(difference, "5x minus 1x", series)
+
+
+def _five_times(scale: Scale, table: Any) -> tuple[float, Judged]:
+    """RigL (ERK) at 80 %, five times as long, against the dense ResNet-50."""
+    point = Point("rigl", "erk-kernel", 0.8, 5)
+    level = interval(by_seed(table, **where("resnet50", None))).mean
+    margin = math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, DATASET))
+    difference, series = pooled(contrasts(table, lambda p: p == point, lambda _: None))
+    return margin, at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense", series)
+
+
+def _big(table: Any) -> Judged:
+    found = contrasts(table, lambda p: p.width != 1 and p.distribution == "uniform", lambda _: None)
+    difference, series = pooled(found)
+    return greater(difference, "Big-Sparse minus dense", series)
+
+
+def _claim(name: str, statement: str, source: str, rule: str, judged: Judged) -> Claim:
+    verdict, evidence, n = judged
+    return Claim(f"imagenet-{name}", statement, source, rule, verdict, evidence, n)
+
+
+def all_claims(scale: Scale, table: Any) -> list[Claim]:
+    """Every claim of the item."""
+    figure, above = "RigL, Fig. 2 and Table 4", f"{SHARED}; supported if above zero"
+    margin, five = _five_times(scale, table)
+    return [
+        _claim(
+            "rigl-beats-set",
+            "On ImageNet, RigL is more accurate than SET at equal sparsity and length.",
+            figure,
+            above,
+            _better(table, "rigl", "set"),
+        ),
+        _claim(
+            "set-beats-static",
+            "On ImageNet, SET is more accurate than a static random mask.",
+            figure,
+            above,
+            _better(table, "set", "static"),
+        ),
+        _claim(
+            "rigl-beats-small-dense",
+            "On ImageNet, RigL is more accurate than a dense network with as many parameters.",
+            "RigL, Figs. 2 and 3",
+            above,
+            _better(table, "rigl", "small-dense"),
+        ),
+        _claim(
+            "erk-beats-uniform",
+            "On ImageNet, ERK-Kernel gives more accurate networks than the uniform distribution, at more FLOPs.",
+            figure,
+            f"{SHARED} of static, SNFS and RigL; supported if above zero",
+            _kernel(table),
+        ),
+        _claim(
+            "longer-helps-rigl",
+            "On ImageNet, five times the training improves RigL.",
+            "RigL, Figs. 2 and 3; README",
+            f"{SHARED}; supported if above zero",
+            _longer(table),
+        ),
+        _claim(
+            "rigl-5x-matches-dense",
+            "ResNet-50 with 80 % zeros (ERK), trained by RigL five times as long, is at least as accurate as dense.",
+            "RigL, Fig. 2 (77.1 against 76.8 %); README (77.17 %)",
+            "difference within a seed, t-interval over seeds; supported if its lower end exceeds minus the noise "
+            f"margin ({told_margin(margin)}: two standard errors of the accuracy on the test images)",
+            five,
+        ),
+        _claim(
+            "big-sparse-beats-dense",
+            "A MobileNet-v1 of width 1.98 with 75 % zeros is more accurate than the dense one of equal FLOPs and size.",
+            "RigL, section 4.1.2 and Fig. 3 (76.4 against 72.1 %)",
+            "difference within a seed, t-interval over seeds; supported if above zero",
+            _big(table),
+        ),
+    ]

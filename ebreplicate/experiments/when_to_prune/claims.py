@@ -1,0 +1,140 @@
+"""What is claimed of when to prune: when the indicators fire, and what that costs beside the best draw (an oracle)."""
+
+import math
+from typing import Any
+
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.lineage import Traced, records_of
+from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.experiments.common.stats import accuracy_margin
+from ebreplicate.experiments.common.verdicts import at_least, confounded, pooled, told_margin
+from ebreplicate.experiments.when_to_prune.runs import INDICATORS, Series, draws, series, where_of
+from ebreplicate.specs.scale import Scale
+
+
+def oracle(scale: Scale, table: Any, one: Series) -> dict[int, float]:
+    """Accuracy of the best draw of the grid, for seeds all of whose draws have been run."""
+    grid = [by_seed(table, draw=d, schedule="full", **where_of(one)) for d in draws(scale, one[3])]
+    seeds = set.intersection(*map(set, grid)) if grid else set()
+    return {s: Traced(max(g[s] for g in grid), records_of(*(g[s] for g in grid))) for s in sorted(seeds)}
+
+
+def gaps(scale: Scale, table: Any, one: Series, draw: str) -> dict[int, float]:
+    """Accuracy of the oracle minus that of a full retrain at `draw`, by seed."""
+    best, ours = oracle(scale, table, one), by_seed(table, draw=draw, schedule="full", **where_of(one))
+    return {s: best[s] - ours[s] for s in best if s in ours}
+
+
+def _differences(scale: Scale, table: Any, a: dict[str, str], b: dict[str, str]) -> tuple[dict, float]:
+    """Per series that has both, accuracy in the rows of `a` minus that in the rows of `b`, by seed; noise margin."""
+    contrasts, margins = {}, []
+    for one in series(scale):
+        where = where_of(one)
+        if "importance" in a and one[3] != "magnitude":
+            continue  # the contrast is between importances: once per panel and ratio
+        first, second = by_seed(table, **{**where, **a}), by_seed(table, **{**where, **b})
+        both = sorted(set(first) & set(second))
+        if both:
+            contrasts[one] = {s: first[s] - second[s] for s in both}
+            margins.append(accuracy_margin(interval(second).mean, test_images(scale, one[0])))
+    return contrasts, sum(margins) / len(margins) if margins else math.nan
+
+
+def _fires_no_later(scale: Scale, table: Any) -> Claim:
+    contrasts = {}
+    known = table[table.scores_known.astype("boolean").fillna(False).astype(bool) & (table.schedule == "full")]
+    for one in series(scale):
+        fired = {i: by_seed(known, "fires", "search_key", draw=i, **where_of(one)) for i in INDICATORS}
+        seeds = sorted(set().union(*fired.values()))
+        if seeds:  # one that never fires is taken to fire when the search ends
+            end = scale.recipe.epochs
+            contrasts[one] = {s: fired["eb"].get(s, end) - fired["epi"].get(s, end) for s in seeds}
+    difference, count = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, 0.0, "mask distance minus EPI", count, "epochs")
+    return Claim(
+        "epi-fires-no-later",
+        "The early pruning indicator fires no later than the mask distance settles.",
+        "our reading of When to Prune? (abstract: EPI quickly triggers pruning); not claimed against EB there",
+        "mean over panels, ratios and importances where either fires of (epoch of the mask distance minus epoch of "
+        "EPI), one that never fires counting as the end of the search; t-interval over seeds; supported if its lower "
+        "end is at least zero",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _nearoracle(scale: Scale, table: Any) -> Claim:
+    contrasts, margins = {}, []
+    for one in series(scale):
+        below = gaps(scale, table, one, "epi")
+        if below:
+            contrasts[one] = {s: -gap for s, gap in below.items()}
+            margins.append(accuracy_margin(interval(oracle(scale, table, one)).mean, test_images(scale, one[0])))
+    margin = sum(margins) / len(margins) if margins else math.nan
+    difference, count = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "at EPI minus oracle", count)
+    verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        "epi-as-good-as-oracle",
+        "A ticket drawn where EPI fires retrains as well as that of the best draw epoch a grid search finds.",
+        "When to Prune?, abstract and Table 1",
+        "mean over panels, ratios and importances where EPI fired of (at EPI minus best draw of the grid), t-interval "
+        f"over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(margin)}). Strict: the "
+        "maximum of noisy draws is biased upwards",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
+    rows = {"schedule": schedule}
+    contrasts, margin = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
+    difference, count = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "at EPI minus at emergence", count)
+    how = "goes through the rest of the schedule to"
+    if schedule == "full":
+        how = "retrains to"
+        verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        f"epi-no-worse-than-distance-{schedule}",
+        f"A ticket drawn where EPI fires {how} an accuracy no lower than one drawn where the mask distance settles "
+        "(so it is no further from the oracle).",
+        "our question, between When to Prune? and the EB paper",
+        "mean over panels, ratios and importances where both fired, t-interval over seeds; supported if its lower end "
+        f"exceeds minus the noise margin ({told_margin(margin)})",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def _gradient(scale: Scale, table: Any) -> Claim:
+    rows = {"draw": "epi", "schedule": "full"}
+    contrasts, margin = _differences(
+        scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"}
+    )
+    difference, count = pooled(contrasts)
+    verdict, evidence, n = at_least(difference, -margin, "Taylor minus magnitude, each at its EPI", count)
+    verdict, evidence = confounded(scale, verdict, evidence)
+    return Claim(
+        "gradient-as-good-as-magnitude",
+        "Channels ranked by gradient (Taylor) give, at EPI, tickets no worse than channels ranked by magnitude.",
+        "When to Prune?, Table 1 (both importances come close to their oracle)",
+        "mean over panels and ratios where EPI fired on both, t-interval over seeds; supported if its lower end "
+        f"exceeds minus the noise margin ({told_margin(margin)})",
+        verdict,
+        evidence,
+        n,
+    )
+
+
+def all_claims(scale: Scale, table: Any) -> list[Claim]:
+    """Every claim of the item."""
+    return [
+        _fires_no_later(scale, table),
+        _nearoracle(scale, table),
+        *(_no_worse_than_distance(scale, table, schedule) for schedule in ("full", "continue")),
+        _gradient(scale, table),
+    ]

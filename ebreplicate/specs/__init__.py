@@ -1,0 +1,1 @@
+"""What a run is, its key, and which runs a scale needs. No torch."""

@@ -1,0 +1,100 @@
+"""The runs that are asked for, closed over what they depend on, each once."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from ebreplicate.catalog import NEEDS_WEIGHTS
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Sparse, Spec, Ticket, Training, key
+
+Run = TypeVar("Run", bound=Spec)
+
+
+def parents(spec: Spec) -> list[Spec]:
+    """The runs that `spec` needs finished: at most one, which leads to the rest."""
+    if isinstance(spec, Retrain):
+        return [spec.ticket]
+    if isinstance(spec, Sparse):
+        return [spec.compact_of] if spec.compact_of else []
+    return [spec.after or spec.search] if isinstance(spec, Ticket) else []
+
+
+def lineage(spec: Spec) -> list[Spec]:
+    """`spec`, what it builds on, and so on, down to a training from scratch."""
+    line = [spec]
+    while parents(line[-1]):
+        line += parents(line[-1])
+    return line
+
+
+def root_of(spec: Spec) -> Training | GraphTickets:
+    """What a run begins with: a training from scratch, or a run over a graph, which is its own root."""
+    root = lineage(spec)[-1]
+    assert isinstance(root, (Training, GraphTickets))  # where a lineage ends
+    return root
+
+
+def search_of(spec: Spec) -> Training:
+    """The training from scratch at the root of a run."""
+    root = root_of(spec)
+    assert isinstance(root, Training)
+    return root
+
+
+def trainings_before(spec: Spec) -> list[Spec]:
+    """The trainings that `spec` needs finished; tickets in between are drawn by who needs them."""
+    return [t for p in parents(spec) for t in (parents(p) if isinstance(p, Ticket) else [p])]
+
+
+class Plan:
+    """Runs by key, with what each search must keep."""
+
+    def __init__(self, requests: Iterable[Spec]):
+        self.runs: dict[str, Spec] = {}
+        self.keep: dict[str, Keep] = {}
+        for spec in requests:
+            self._add(spec)
+
+    def _add(self, spec: Spec) -> None:
+        name = key(spec)
+        if name not in self.runs:
+            for parent in parents(spec):
+                self._add(parent)
+            self.runs[name] = spec
+        if isinstance(spec, (Search, Retrain)):
+            self.keep.setdefault(name, Keep())
+        if isinstance(spec, Ticket) and spec.method in NEEDS_WEIGHTS:
+            self._keep_draw(spec)
+        if isinstance(spec, Ticket) and spec.method == "taylor":
+            self.keep[key(spec.search)].taylor = True
+        if isinstance(spec, Retrain) and spec.init == "inherit":
+            self._keep_draw(spec.ticket)
+        if isinstance(spec, Retrain) and spec.rewind:
+            self.keep[key(spec.ticket.search)].epochs.add(spec.rewind)
+
+    def _keep_draw(self, ticket: Ticket) -> None:
+        """Have the weights of the draw epoch kept, wherever it will be. Those of "best" always are."""
+        keep = self.keep[key(ticket.after or ticket.search)]
+        if isinstance(ticket.at, int):
+            keep.epochs.add(ticket.at)
+        elif ticket.at == "eb":
+            keep.ratios.add(ticket.ratio)
+        elif ticket.at == "epi":
+            keep.epi.add(f"{ticket.method}:{ticket.ratio}")
+
+    def stage(self, kind: type[Run]) -> list[Run]:
+        """Runs of one stage, in the order they were first asked for."""
+        return [s for s in self.runs.values() if isinstance(s, kind)]
+
+
+def epochs_of(spec: Spec) -> int:
+    """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full).
+
+    Those of a run over a graph, which takes seconds, are not counted.
+    """
+    if isinstance(spec, Training):
+        return spec.recipe.scaled(getattr(spec, "multiplier", 1.0)).epochs
+    if isinstance(spec, Retrain):
+        known = spec.schedule == "continue" and isinstance(spec.ticket.at, int)
+        return spec.recipe.epochs - (int(spec.ticket.at) if known else 0)
+    return 0

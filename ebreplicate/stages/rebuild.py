@@ -1,0 +1,213 @@
+"""Rebuild missing checkpoints of a finished search by retraining it deterministically; weights are never committed."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ebreplicate.errors import UserError
+from ebreplicate.models.common import Network
+from ebreplicate.pruning.surgery import prunable_scores
+from ebreplicate.specs import spec as specs
+from ebreplicate.specs.keep import Keep
+from ebreplicate.stages.checkpoint import Checkpoint
+from ebreplicate.stages.inputs import load_data, load_scores, needed, network
+from ebreplicate.stages.record import save_array
+from ebreplicate.stages.search import fitting, rows_of
+from ebreplicate.stages.training import hooks_of
+from ebreplicate.store import locks, snapshots
+from ebreplicate.store.merging import checked_run
+from ebreplicate.store.store import Store
+from ebreplicate.training import distributed
+from ebreplicate.training.device import on, threads
+from ebreplicate.training.loop import Observer, State, fit
+from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
+from ebreplicate.training.soft import SoftFilters
+from ebreplicate.training.taylor import Taylor
+
+AGAIN = ".again"
+"""Folder, inside a search's, for the files of its retraining."""
+MOST_THREADS = 1024
+"""Largest number of CPU threads that a record may name."""
+TOLERANCE = 1e-3
+"""Largest difference of any score at an epoch that counts as rounding, not as another training."""
+
+
+def load_weights(
+    model: Network, run: specs.Search | specs.Retrain, epoch: int, store: Store, root: Path, device: torch.device | str
+) -> Network:
+    """Load into `model` the weights of the finished training `run` after `epoch` epochs.
+
+    A search whose weights are not on disk is retrained, on `device` (a name takes a slot of that device). Raises
+    UserError where that does not reproduce its recorded scores (another kind of device), and for a retrain whose
+    weights are missing.
+    """
+    path = store.folder(run) / "weights" / weights_name(epoch)
+    _discard_damaged(model, run, epoch, path, store)
+    if isinstance(run, specs.Search):
+        _have(run, epoch, path, store, root, device)
+    elif not path.is_file():
+        raise UserError(
+            f"weights of {run.stage} {specs.key(run)} at epoch {epoch} are not here (weights are never committed); "
+            f"make them again: delete {store.record_path(run)} and run it again"
+        )
+    model.load_state_dict(snapshots.load(path))
+    return model
+
+
+def _difference(model: nn.Module, recorded: Tensor) -> float:
+    """Largest difference of the model's scores from the recorded ones, shape (N,)."""
+    return (prunable_scores(model).cpu() - recorded).abs().max().item() if recorded.numel() else 0.0
+
+
+def _discard_damaged(model: Network, run: specs.Search | specs.Retrain, epoch: int, path: Path, store: Store) -> None:
+    """Remove weights, with a message, that are damaged, of another network, or of another epoch.
+
+    Those of a search must have the scores that it recorded at the epoch.
+    """
+    try:
+        model.load_state_dict(snapshots.load(path))
+        if isinstance(run, specs.Search) and _difference(model, load_scores(run, store)[epoch]) > TOLERANCE:
+            raise snapshots.Damaged("their scores are not those of the epoch")
+    except FileNotFoundError:
+        return
+    except (snapshots.Damaged, RuntimeError, TypeError, AttributeError, IndexError) as e:  # by load_state_dict
+        print(f"{path}: weights discarded ({str(e).splitlines()[0]})", file=sys.stderr)
+        path.unlink(missing_ok=True)
+
+
+def _have(spec: specs.Search, epoch: int, path: Path, store: Store, root: Path, device: torch.device | str) -> None:
+    """Rebuild the weights of a search unless they are at `path`; of several processes, one does."""
+    if not path.is_file():
+        if distributed.world() > 1:
+            raise UserError(
+                f"weights of search {specs.key(spec)} at epoch {epoch} are missing; let one process rebuild them: "
+                "run this once without --processes"
+            )
+        with on(device) as there, _alone(spec, store):
+            if not path.is_file():  # another process may have just rebuilt them
+                _rebuild(spec, epoch, store, root, there)
+
+
+@contextlib.contextmanager
+def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
+    """Hold the lock for retraining the search; raises Busy if another process does and this one must not wait.
+
+    Entered with the device already held: waiting for a device in here could deadlock with those who hold one and wait
+    for this lock.
+    """
+    with locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
+        if not mine:
+            raise locks.Busy
+        yield
+
+
+def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
+    """Every epoch at which tickets of this search were drawn: one retraining serves all of them."""
+    epochs = set()
+    for path in (store.root / "runs" / "draw").glob(f"{specs.key(spec).rsplit('-', 1)[0]}-*/spec.json"):
+        try:
+            ticket = checked_run(path.parent)
+        except UserError:  # `verify` says what is wrong with it
+            continue
+        ours = isinstance(ticket, specs.Ticket) and ticket.search == spec and ticket.after is None
+        record = store.read(ticket) if ours else None
+        if record and record["metrics"]["epoch"]:
+            epochs.add(record["metrics"]["epoch"])
+    return epochs
+
+
+def _rebuild(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
+    """Retrain the search in a folder of its own, and move the missing weights over once its scores agree."""
+    keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
+    with _trained_again(spec, max(keep.epochs), keep, store, root, device) as (beside, _):
+        folder.mkdir(exist_ok=True)
+        for file in beside.glob("epoch_*.pt"):
+            if not (folder / file.name).is_file():
+                file.replace(folder / file.name)
+
+
+def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.device | str) -> None:
+    """Make sure that the Taylor scores of a finished search are on disk, by retraining it if need be."""
+    path = store.folder(spec) / "taylor.npy"
+    if path.is_file():
+        return
+    with on(device) as there, _alone(spec, store):
+        if not path.is_file():
+            last = needed(spec, store)["metrics"]["epochs"]
+            with _trained_again(spec, last, Keep(taylor=True), store, root, there) as (_, rows):
+                save_array(path, rows["taylor"].numpy())
+
+
+@contextlib.contextmanager
+def _trained_again(
+    spec: specs.Search, until: int, keep: Keep, store: Store, root: Path, device: torch.device
+) -> Iterator[tuple[Path, dict[str, Tensor]]]:
+    """Retrain a finished search for `until` epochs; yields the folder of its weights, and rows of scores.
+
+    Its checkpoints are in that folder, which is removed when the block ends; after an interruption the retraining is
+    resumed from them. Raises UserError at the first epoch whose scores differ from the recorded ones.
+    """
+    model, beside, name = network(spec).to(device), store.folder(spec) / AGAIN, f"{specs.key(spec)} again"
+    checkpoint = Checkpoint(beside, name)
+    resume = _usable(fitting(checkpoint.load(), keep), keep, beside)
+    if resume is None:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+    scores = Scores(list(resume["scores"]) if resume else None)
+    recorded = [Taylor(list(resume["taylor"]) if resume else None)] if keep.taylor else []
+    soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
+    keeper = KeepWeights(beside, keep, [], best=False)
+    try:
+        with threads(threads_of(needed(spec, store))):
+            fit(
+                model,
+                load_data(spec, root, device),
+                spec.recipe,
+                seed=spec.seed,
+                precision=spec.precision,
+                hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
+                observers=[_same_as_recorded(spec, store), scores, *recorded, keeper, Progress(name)],
+                resume=resume,
+                checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
+                until=until,
+            )
+    except UserError:  # it cannot be resumed
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    yield beside, rows_of(scores, *recorded)
+    shutil.rmtree(beside, ignore_errors=True)
+
+
+def _same_as_recorded(spec: specs.Search, store: Store) -> Observer:
+    """Return an observer that raises UserError after an epoch whose scores differ from the recorded ones."""
+    recorded = load_scores(spec, store)
+
+    def compare(state: State) -> None:
+        off = _difference(state.model, recorded[state.epoch])
+        if off > TOLERANCE:
+            raise UserError(
+                f"search {specs.key(spec)}: training it again here does not give its recorded scores (off by {off:.2g} "
+                f"at epoch {state.epoch}; another device?), so its tickets cannot be trained here. Run them where the "
+                "search was run, or all of it here: in a results folder of its own (--results FOLDER, of the workflow "
+                f"--config results=FOLDER), or after deleting {store.folder(spec)} and what builds on it"
+            )
+
+    return compare
+
+
+def threads_of(record: dict[str, Any]) -> int:
+    """CPU threads named in a record, on whose number sums depend; else the present number."""
+    then = record["provenance"].get("threads")
+    return then if type(then) is int and 1 <= then <= MOST_THREADS else torch.get_num_threads()
+
+
+def _usable(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:
+    """The snapshot, if the checkpoints wanted from the epochs before it were saved."""
+    past = [] if snapshot is None else [e for e in keep.epochs if e <= snapshot["epoch"]]
+    return snapshot if all((folder / weights_name(e)).is_file() for e in past) else None

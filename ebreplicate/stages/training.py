@@ -1,0 +1,164 @@
+"""One training, as every stage runs it: from its checkpoint if there is one, measured, and evaluated at its end."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ebreplicate import cost
+from ebreplicate.data import arrays as datasets
+from ebreplicate.specs import spec as specs
+from ebreplicate.stages.checkpoint import Checkpoint
+from ebreplicate.stages.inputs import load_data
+from ebreplicate.stages.record import metrics_of, save_array, save_record, status_of
+from ebreplicate.store.store import Store
+from ebreplicate.training import distributed, lowprecision
+from ebreplicate.training.averaging import WeightAverage
+from ebreplicate.training.loop import Observer, State, StepHook, fit
+from ebreplicate.training.observers import Progress
+from ebreplicate.training.unseen import CORRECT, accuracies, correct_images
+from ebreplicate.training.validation import Validation
+
+
+def hooks_of(recipe: specs.Recipe, precision: str, seed: int) -> list[StepHook]:
+    """Step hooks of a training: rounding in low precision, then averaging of the rounded weights."""
+    averages = [] if recipe.swa_start is None else [WeightAverage()]
+    return [*lowprecision.hooks(precision, seed), *averages]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to: its state after the last epoch, its status and metrics, as a record has them, what was
+    measured of its cost, and its evaluations on held-out images."""
+
+    state: State
+    status: str
+    metrics: dict[str, Any]
+    measured: dict[str, Any]
+    evaluations: list[dict[str, float]]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it trained for."""
+        return len(self.state.history)
+
+
+class Run:
+    """A training about to begin: its images, its checkpoint and its clock.
+
+    `validating`: the hooks that evaluate on held-out images, where the spec holds some out; a stage puts them among its
+    hooks.
+    """
+
+    def __init__(
+        self, spec: specs.Search | specs.Retrain | specs.Sparse, store: Store, root: Path, device: torch.device
+    ):
+        self.started = time.time()
+        self.spec, self.store, self.root, self.device = spec, store, root, device
+        self.search: specs.Training = spec.ticket.search if isinstance(spec, specs.Retrain) else spec
+        self.folder, self.key = store.folder(spec), specs.key(spec)
+        self.data = load_data(self.search, root, device)
+        self.checkpoint = Checkpoint(self.folder, self.key)
+        self.validating = self._validations()
+
+    def _validations(self) -> list[Validation]:
+        if not self.search.validation:
+            return []
+        assert isinstance(self.data, datasets.Data)  # the spec refuses streamed datasets
+        return [Validation(self.data, self.search.validation_interval, self.spec.precision)]
+
+    def train(
+        self,
+        model: nn.Module,
+        recipe: specs.Recipe,
+        seed: int,
+        hooks: Sequence[StepHook],
+        resume: dict[str, Any] | None,
+        observers: Sequence[Observer] = (),
+        start: int = 0,
+        checkpoint: Callable[[dict[str, Any], bool], Any] | None = None,
+    ) -> Trained:
+        """Train `model` (on the run's device) from epoch `start` of the recipe, or from the snapshot `resume`.
+
+        `checkpoint`: saves a snapshot; default: the run's own.
+        """
+        with cost.Ledger(self.device) as ledger:
+            state = fit(
+                model,
+                self.data,
+                recipe,
+                seed=seed,
+                start=start,
+                precision=self.spec.precision,
+                observers=[*observers, Progress(self.key)],
+                hooks=list(hooks),
+                resume=resume,
+                checkpoint=checkpoint or self.checkpoint.save,
+            )
+        metrics = metrics_of(state)
+        for hook in self.validating:  # early stopping on held-out images takes the place of that on the test loss
+            metrics = {k: v for k, v in metrics.items() if k != "early_stop_epoch"} | hook.metrics()
+        if status_of(state) == "ok":
+            metrics |= unseen_metrics(self.search, model, self.root, self.spec.precision, self.folder)
+        metrics |= _averaged(hooks, state, self.data, seed)
+        rows = [row for hook in self.validating for row in hook.rows]
+        return Trained(state, status_of(state), metrics, _measured(ledger, state, resume is not None), rows)
+
+    def save(self, trained: Trained, metrics: dict[str, Any], flops: dict[str, Any]) -> dict[str, Any]:
+        """Write and return the record: of the training, and what the stage adds to its metrics and cost."""
+        cost_of = {**flops, **trained.measured}
+        found = {**trained.metrics, **metrics}
+        history = trained.state.history
+        record = save_record(
+            self.spec,
+            self.store,
+            trained.status,
+            found,
+            cost_of,
+            self.started,
+            self.device,
+            history,
+            trained.evaluations,
+        )
+        self.checkpoint.clear()
+        return record
+
+
+def unseen_metrics(
+    search: specs.Training, model: nn.Module, root: Path, precision: str, folder: Path
+) -> dict[str, Any]:
+    """Accuracies of a trained network on the images that no training of `search` sees, where its spec asks for them.
+
+    Writes correct.npy, one bit an image, into the run's `folder`. Hooks are off: activations are in `precision`, and of
+    an eight-bit training in fp32.
+    """
+    if search.evaluation != "unseen":
+        return {}
+    correct = correct_images(model, search, root, precision)
+    save_array(folder / CORRECT, np.packbits(correct))
+    return accuracies(search, correct)
+
+
+def _averaged(hooks: Sequence[StepHook], state: State, data: datasets.ImageData, seed: int) -> dict[str, Any]:
+    """Accuracy of the averaged weights beside that of the training, where the recipe averages; None if it diverged."""
+    average = next((hook for hook in hooks if isinstance(hook, WeightAverage)), None)
+    if average is None:
+        return {}
+    return {"swa_accuracy": average.accuracy(data, seed) if status_of(state) == "ok" else None}
+
+
+def _measured(ledger: cost.Ledger, state: State, resumed: bool) -> dict[str, Any]:
+    """Seconds, memory and energy of all processes. A resumed run was measured in part only: its seconds are those of
+    all its epochs, and its energy is blank."""
+    found = ledger.measured()
+    found["energy_j"] = distributed.energy(found["energy_j"], ledger.energy.source, ledger.device)
+    if resumed:
+        total = math.fsum(row["train_seconds"] + row["test_seconds"] for row in state.history)
+        found |= {"seconds": round(total, 3), "energy_j": None, "energy_source": None}
+    return found

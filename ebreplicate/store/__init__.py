@@ -1,0 +1,1 @@
+"""Finished runs on disk: folders, records, locks, checkpoints, merging."""

@@ -1,0 +1,49 @@
+"""The manifest: every planned run by its key, for commands that are given a key. No torch."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ebreplicate.catalog import FOLDERS
+from ebreplicate.files import atomic_write, regular_text, strict_json
+from ebreplicate.specs.graph import Plan, root_of
+from ebreplicate.specs.keep import Keep
+from ebreplicate.specs.spec import canonical
+
+NAME = "manifest.jsonl"
+"""File under the results root: one line a run, its key first."""
+LARGEST = 256 << 20
+"""Bytes of a manifest that is read."""
+
+
+@dataclass
+class Planned:
+    """A run as canonical JSON, the checkpoints it must save, and the processes it trains in."""
+
+    text: str
+    keep: Keep = field(default_factory=Keep)
+    processes: int = 1
+
+
+def write(plan: Plan, results: Path, processes: int = 1) -> None:
+    """Write the runs of a plan to <results>/manifest.jsonl. Those that stream images train in `processes` processes."""
+    lines = []
+    for name, spec in plan.runs.items():
+        keep = json.dumps(plan.keep.get(name, Keep()).to_dict())
+        several = processes if root_of(spec).dataset in FOLDERS else 1
+        lines.append(f'{{"key":"{name}","keep":{keep},"processes":{several},"run":{canonical(spec)}}}\n')
+    atomic_write(results / NAME, "".join(lines))
+
+
+def find(key: str, results: Path) -> Planned | None:
+    """The run called `key`; None if the manifest has no such run, or there is none."""
+    try:
+        text = regular_text(results / NAME, LARGEST)
+    except OSError:
+        return None
+    start = f'{{"key":{json.dumps(key)},'
+    for line in text.splitlines():
+        if line.startswith(start):
+            entry = strict_json(line)
+            return Planned(json.dumps(entry["run"]), Keep.from_dict(entry["keep"]), entry["processes"])
+    return None
