@@ -8,7 +8,7 @@ import pytest
 from synthetic import FULL, Outcome, write
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.experiments.planner import requests
 from ebreplicate.files import atomic_write
 from ebreplicate.report import site

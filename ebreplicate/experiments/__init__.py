@@ -1,4 +1,4 @@
-"""One file per paper item. To add a figure: a file here and one line below; Snakemake finds it."""
+"""One package per paper item. To add a figure: a module or package here and one line below; Snakemake finds it."""
 
 from ebreplicate.catalog import Registry
 

@@ -5,8 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ebreplicate.experiments.common.contrasts import pooled
 from ebreplicate.experiments.common.stats import Interval
-from ebreplicate.experiments.common.verdicts import pooled
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report.markdown import markdown_table
 from ebreplicate.specs.graph import Plan, search_of

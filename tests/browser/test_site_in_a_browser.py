@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from sites import SCALE, Page, victim
 
-from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.specs.spec import key
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

@@ -19,7 +19,7 @@ import ebreplicate
 from synthetic import COMPARABLE, tabulated, write
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.accuracy_vs_flops.pareto import points
-from ebreplicate.experiments.table2.methods import rows
+from ebreplicate.experiments.table2.runs import rows
 from ebreplicate.store.store import Store
 
 assert Path(ebreplicate.__file__).parents[1] == Path.cwd()

@@ -19,7 +19,7 @@ from ebreplicate.experiments.accuracy_vs_flops.runs import (
     lottery_tickets,
     sparse_trainings,
 )
-from ebreplicate.experiments.table2.methods import BLOCKS, METHODS
+from ebreplicate.experiments.table2.runs import BLOCKS, METHODS
 from ebreplicate.specs.graph import Plan, parents
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import Retrain, Search, Sparse, key

@@ -12,14 +12,16 @@ from ebreplicate.experiments.common.judgement import (
     BETTER,
     NO_WORSE,
     Rule,
+    Tolerance,
     agreement,
     gated,
     points_to,
     settled,
+    tolerance,
     verdict,
 )
 from ebreplicate.experiments.common.lineage import Evidence
-from ebreplicate.experiments.common.stats import Contrast, Interval, holm, image_variance
+from ebreplicate.experiments.common.stats import Contrast, Interval, holm, image_variance, t_interval
 
 NI, SUP = Rule(NO_WORSE, 1.0), Rule(BETTER, 1.0)
 
@@ -206,6 +208,17 @@ def test_the_family_wise_error_is_at_most_five_percent(at_bound):
 def test_agreement_with_a_printed_value(mean, half, printed, runs, word):
     assert agreement(Interval(mean, half, 5), printed, 0.1, runs) == word
     assert agreement(Interval(mean, math.nan, 1), printed, 0.1, runs) == "too few seeds"
+
+
+def test_tolerance_beside_one_published_run():
+    """t(4) = 2.776: s = 0.0354 and n = 5 reach 2.776 s sqrt(1.2) + 0.005 from the mean."""
+    values = (1.45, 1.5, 1.4, 1.45, 1.45)
+    found = tolerance(t_interval(values), 0.1, reading=0.005)
+    assert found.value == pytest.approx(2.776 * 0.035355 * math.sqrt(1.2) + 0.005, abs=1e-4)
+    assert not found.imprecise
+    assert tolerance(t_interval([10 * v for v in values]), 0.1).imprecise
+    assert tolerance(t_interval(values), 0.2, reading=0.005) == Tolerance(0.2, imprecise=False)
+    assert tolerance(t_interval([1.4]), 0.1, reading=0.005) == Tolerance(0.1, imprecise=True)
 
 
 def test_agreement_is_found_as_often_as_the_page_says():

@@ -31,3 +31,16 @@ print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_planning_every_item_and_part_leaves_torch_and_pandas_out():
+    code = """
+import sys
+from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.specs.scale import load_scale
+for item in (*EXPERIMENTS, *EXPERIMENTS.parts):
+    EXPERIMENTS.load(item).runs(load_scale("smoke"))
+print([m for m in ("torch", "pandas", "matplotlib") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

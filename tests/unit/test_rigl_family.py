@@ -11,8 +11,8 @@ from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.rigl import SERIES, Grid, grid_of
 from ebreplicate.experiments.rigl.claims import contrasts
+from ebreplicate.experiments.rigl.runs import SERIES, Grid, grid_of
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import Scale, load_scale
 from ebreplicate.specs.spec import Search, Sparse

@@ -14,8 +14,8 @@ from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.verdicts import cell_verdict
-from ebreplicate.experiments.rigl.costs import relative_flops
 from ebreplicate.experiments.rigl_imagenet.cells import METHODS, printed
+from ebreplicate.experiments.rigl_imagenet.costs import relative_flops
 from ebreplicate.experiments.rigl_imagenet.runs import NETWORKS, POINTS, Grid, Network, Point, grid_of
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale

@@ -11,7 +11,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.experiments.rigl_mnist import costs
-from ebreplicate.experiments.rigl_mnist.claims import agreement, architecture, printed
+from ebreplicate.experiments.rigl_mnist.claims import architecture, printed
 from ebreplicate.experiments.rigl_mnist.runs import ARMS, Grid, grid_of, planned
 from ebreplicate.experiments.rigl_mnist.table import at_pixels, central_share
 from ebreplicate.specs.scale import load_scale
@@ -189,17 +189,6 @@ def test_printed_values_judge_nothing_on_another_task(judged):
     _, _, claims = judged(scale=replace(PAPER, comparable=False))
     withheld = {name for name, c in claims.items() if c.verdict == INCONCLUSIVE}
     assert withheld == {"matches-rivals", "cheaper-than-vib"}
-
-
-def test_agreement_with_one_printed_run():
-    """t(4) = 2.776: s = 0.0354 and n = 5 reach 2.776 s sqrt(1.2) + 0.005 from the mean."""
-    values = dict(enumerate((1.45, 1.5, 1.4, 1.45, 1.45)))
-    found = agreement(values, 0.1, 0.01)
-    assert found.tolerance == pytest.approx(2.776 * 0.035355 * math.sqrt(1.2) + 0.005, abs=1e-4)
-    assert not found.imprecise
-    wide = agreement({seed: 10 * v for seed, v in values.items()}, 0.1, 0.01)
-    assert wide.imprecise
-    assert agreement({0: 1.4}, 0.1, 0.01) == (0.1, True, "too few seeds")
 
 
 def test_a_cell_that_scatters_too_much_can_only_differ(judged):

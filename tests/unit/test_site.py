@@ -14,7 +14,7 @@ from sites import HOSTILE, ITEMS, SCALE, Page, victim
 from ebreplicate.cli import main
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.fig1 import retrains
+from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report import site
 from ebreplicate.report.compare import collect

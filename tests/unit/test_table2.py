@@ -12,10 +12,10 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.accuracy_vs_flops.pareto import front, points
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.common.verdicts import cell_verdict
-from ebreplicate.experiments.detector import eb_train
+from ebreplicate.experiments.detector.runs import eb_train
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.experiments.table2.cells import printed
-from ebreplicate.experiments.table2.methods import (
+from ebreplicate.experiments.table2.runs import (
     BASELINES,
     BLOCKS,
     CONTROLS,

@@ -8,7 +8,7 @@ from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.table3 import Grid, runs_of
+from ebreplicate.experiments.table3.runs import Grid, runs_of
 from ebreplicate.specs.graph import Plan, parents
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket
@@ -22,7 +22,8 @@ DENSE, EB_GAIN, SLIMMING_GAIN = 70.0, 0.5, -1.0
 def two_seeds(monkeypatch):
     """Intervals need two seeds; the smoke section has one."""
     grid = Grid(Recipe(epochs=8, batch_size=20, milestones=(5,), augment="imagenet"), 2)
-    monkeypatch.setattr("ebreplicate.experiments.table3.grid_of", lambda _: grid)
+    for module in ("runs", "table"):
+        monkeypatch.setattr(f"ebreplicate.experiments.table3.{module}.grid_of", lambda _: grid)
 
 
 def outcome(spec, gain=EB_GAIN):

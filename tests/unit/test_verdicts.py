@@ -5,10 +5,11 @@ import math
 import pandas as pd
 import pytest
 
+from ebreplicate.experiments.common.contrasts import pooled
 from ebreplicate.experiments.common.experiment import Cell
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import Interval, t_interval
-from ebreplicate.experiments.common.verdicts import at_least, cell_verdict, greater, pooled
+from ebreplicate.experiments.common.verdicts import at_least, cell_verdict, greater
 
 T1, T2 = 12.7062, 4.3027
 """97.5 % points of Student's t with 1 and 2 degrees of freedom, from a printed table."""

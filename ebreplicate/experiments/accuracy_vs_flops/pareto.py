@@ -9,7 +9,7 @@ from ebreplicate.experiments.common.lineage import Evidence, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import Interval, accuracy_margin
 from ebreplicate.experiments.common.verdicts import Judged
-from ebreplicate.experiments.table2.methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.specs.scale import Scale
 
 EB = ("EB Train", "EB Train (LF)", "EB Train (LL)")

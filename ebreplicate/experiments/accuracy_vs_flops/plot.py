@@ -7,7 +7,7 @@ from typing import Any
 from ebreplicate.experiments.accuracy_vs_flops.pareto import EB, Point, front, points
 from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.table2.methods import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.specs.scale import Scale
 
 Looks = dict[str, dict[str, Any]]

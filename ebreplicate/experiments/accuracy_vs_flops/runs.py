@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ebreplicate.errors import unknown
-from ebreplicate.experiments import rigl
 from ebreplicate.experiments.lottery.runs import Panel, rounds
-from ebreplicate.experiments.table2.methods import BLOCKS
+from ebreplicate.experiments.rigl import runs as rigl
+from ebreplicate.experiments.table2 import runs as table2
+from ebreplicate.experiments.table2.runs import BLOCKS
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Retrain, Sparse
@@ -96,3 +97,8 @@ def lottery_tickets(scale: Scale) -> list[Planned]:
                     removed = round(1 - panel.left(number), 6)
                     out.append(Planned(dataset, model, LOTTERY, removed, seed, spec))
     return out
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """Those of Table 2 first: they are shared."""
+    return table2.runs(scale) + [run.spec for run in (*sparse_trainings(scale), *lottery_tickets(scale))]

@@ -1,8 +1,10 @@
 """What an experiment is: runs, table, figure, cells beside the paper's, claims. No torch."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.specs.scale import Scale
@@ -73,14 +75,32 @@ class Claim:
     points_to: str = ""
 
 
+FUNCTIONS = {
+    "runs": "runs:runs",
+    "table": "table:table",
+    "figure": "plot:draw",
+    "cells": "claims:cells",
+    "claims": "claims:claims",
+}
+"""Where an item's package has what it does, as module:function."""
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """Base of all experiments. `item` names its table and figure files."""
+    """One item: its names, and the package whose functions plan it, tabulate it, draw it and judge it.
+
+    `item` names its table and figure files. `functions`: those that stand elsewhere than `FUNCTIONS` says, or under
+    another name; None: the item has none (cells, claims). `options`: keyword arguments by function, for an item that is
+    a part of another. The modules are imported at first use, so that planning imports `runs` alone.
+    """
 
     item: str
     title: str
     category: str
     caption: str
+    package: str = ""
+    functions: Mapping[str, str | None] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     trains_on_cpu: bool = False
     """Whether a CPU trains the item at the papers' own scale, in hours."""
@@ -90,22 +110,34 @@ class Experiment:
         """The title up to its colon: "Figure 1"."""
         return self.title.partition(":")[0]
 
+    def has(self, name: str) -> bool:
+        """Whether the item has a function `name` of `FUNCTIONS`, in its package or as a method of its own."""
+        own = getattr(type(self), name) is not getattr(Experiment, name)
+        return own or bool(self.package and self.functions.get(name, FUNCTIONS[name]))
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        target = self.functions.get(name, FUNCTIONS[name])
+        if not self.package or target is None:
+            raise NotImplementedError(f"{self.item}: no {name}")
+        module, function = target.split(":")
+        return getattr(import_module(f"{self.package}.{module}"), function)(*arguments, **self.options.get(name, {}))
+
     def runs(self, scale: Scale) -> list[Spec]:
         """Every run this item needs at `scale`; what they depend on is added by the plan."""
-        raise NotImplementedError
+        return list(self._call("runs", scale))
 
     def table(self, scale: Scale, store: "Store") -> "pd.DataFrame":
         """Records to a tidy table; a run that is missing is a row with status "not run"."""
-        raise NotImplementedError
+        return self._call("table", scale, store)
 
     def figure(self, scale: Scale, table: "pd.DataFrame") -> "Figure":
         """Table to figure."""
-        raise NotImplementedError
+        return self._call("figure", scale, table)
 
     def cells(self, scale: Scale, table: "pd.DataFrame") -> list[Cell]:
         """The paper's numbers beside ours."""
-        return []
+        return list(self._call("cells", scale, table)) if self.has("cells") else []
 
     def claims(self, scale: Scale, table: "pd.DataFrame") -> list[Claim]:
         """The paper's claims that this item can judge."""
-        return []
+        return list(self._call("claims", scale, table)) if self.has("claims") else []

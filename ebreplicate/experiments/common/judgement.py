@@ -80,20 +80,45 @@ def gated(rule: Rule, first: Contrast, p_values: Sequence[float]) -> tuple[bool,
     return passed, holm(p_values) if passed else [math.nan] * len(p_values)
 
 
-def agreement(ours: Interval, printed: float, margin: float, runs: int = 1, reading: float = 0.0) -> str:
-    """Word for our mean over seeds beside a printed mean of `runs` runs, whose spread is taken to be ours.
+def reach(ours: Interval, runs: int = 1, reading: float = 0.0) -> float:
+    """How far a published mean of `runs` runs may lie from our mean over seeds by chance: t s sqrt(1/n + 1/m) + r.
 
-    `ours`: with Student's t-interval; `reading`: half-width of rounding, or of reading a figure (docs/statistics.md,
-    the papers' own scale).
+    `ours`: with Student's t-interval over n seeds, half-width t s / sqrt(n); the spread s of the published runs is
+    taken to be ours. `reading`: r, the half-width of rounding, or of reading a figure. nan for fewer than two seeds.
+    (docs/statistics.md, the papers' own scale.)
     """
+    return ours.half * math.sqrt(1 + ours.n / runs) + reading
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Difference up to which a published value agrees with ours, and whether it is `imprecise`: too wide to agree."""
+
+    value: float
+    imprecise: bool
+
+
+def tolerance(ours: Interval, margin: float, runs: int = 1, reading: float = 0.0) -> Tolerance:
+    """The margin, or the reach of both means (`reach`), whichever is more, in the unit of `ours`.
+
+    Imprecise where the reach is more than twice the margin, and for fewer than two seeds, which have no interval.
+    """
+    half = reach(ours, runs, reading)
+    if math.isnan(half):
+        return Tolerance(margin, imprecise=True)
+    return Tolerance(max(half, margin), imprecise=half > 2 * margin)
+
+
+def agreement(ours: Interval, printed: float, margin: float, runs: int = 1, reading: float = 0.0) -> str:
+    """Word for our mean over seeds beside a published mean of `runs` runs (`tolerance`)."""
     if ours.n == 0:
         return NOT_RUN
     if math.isnan(ours.half):
         return TOO_FEW
-    off, half = abs(ours.mean - printed), ours.half * math.sqrt(1 + ours.n / runs) + reading
-    if off > half and off > margin:
+    allowed = tolerance(ours, margin, runs, reading)
+    if abs(ours.mean - printed) > allowed.value:
         return DIFFERS
-    return AGREES if half <= 2 * margin else IMPRECISE
+    return IMPRECISE if allowed.imprecise else AGREES
 
 
 KINDS = {

@@ -5,7 +5,7 @@ from typing import Any
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Okabe-Ito: distinguishable with colour-blindness and in print."""
 MARKERS = ("o", "s", "^", "D")
-PUBLISHED = {"mfc": "white", "alpha": 0.75, "ls": ":", "lw": 0.9}
+PUBLISHED: dict[str, Any] = {"mfc": "white", "alpha": 0.75, "ls": ":", "lw": 0.9}
 """Published points: hollow and dotted."""
 
 

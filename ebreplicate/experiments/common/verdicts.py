@@ -1,62 +1,13 @@
 """From differences to verdicts: the rules every claim and cell is judged by. No torch."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
 from ebreplicate.experiments.common.lineage import Evidence
-from ebreplicate.experiments.common.stats import ENOUGH, Interval, p_value, t_interval
+from ebreplicate.experiments.common.stats import ENOUGH, Interval, p_value
 from ebreplicate.specs.scale import Scale
 
 Judged = tuple[str, str, int]
-
-
-def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> tuple[Interval, int]:
-    """Average contrasts over series within each seed, then a t-interval over seeds: seeds are the independent unit.
-
-    `contrasts`: per series (panel, ratio, draw), difference by seed. Series must share their seeds, or a missing run
-    would reweight the others: of the sets of seeds that occur, the largest is taken (at a tie, that of most series),
-    and series lacking one of them are left out. Returns the interval and how many series it is over.
-
-    Two seeds may agree by luck, and an interval over their means alone would then be next to nothing. So it is never
-    narrower than the scatter of the series between seeds gives (`_scatter`).
-    """
-    if not contrasts:
-        return t_interval([]), 0
-    groups = {
-        seeds: [v for v in contrasts.values() if set(v) >= seeds]
-        for seeds in {frozenset(v) for v in contrasts.values()}
-    }
-    seeds = max(groups, key=lambda s: (len(s), len(groups[s]), sorted(s, reverse=True)))
-    series = groups[seeds]
-    over_seeds = t_interval([sum(v[s] for v in series) / len(series) for s in sorted(seeds)])
-    if over_seeds.n < 2:
-        return over_seeds, len(series)
-    return replace(
-        over_seeds, half=max(over_seeds.half, _scatter([[float(v[s]) for s in seeds] for v in series]))
-    ), len(series)
-
-
-def _scatter(values: list[list[float]]) -> float:
-    """Half-width of the mean of series x seeds from what neither a series nor a seed explains; 0 for one series.
-
-    The mean square of that interaction (two-way analysis of variance without replication) over the number of values is
-    part of the variance of the mean, whatever the seeds' own part is.
-    """
-    rows, columns = len(values), len(values[0])
-    degrees = (rows - 1) * (columns - 1)
-    if not degrees or not all(math.isfinite(v) for row in values for v in row):
-        return 0.0
-    from scipy.stats import t
-
-    mean = math.fsum(v for row in values for v in row) / (rows * columns)
-    of_row = [math.fsum(row) / columns for row in values]
-    of_column = [math.fsum(row[j] for row in values) / rows for j in range(columns)]
-    rest = [v - of_row[i] - of_column[j] + mean for i, row in enumerate(values) for j, v in enumerate(row)]
-    square = math.fsum(r * r for r in rest) / degrees
-    return float(t.ppf(0.975, degrees)) * math.sqrt(square / (rows * columns))
 
 
 def _evidence(i: Interval, bound: float, what: str, unit: str, groups: int) -> Evidence:

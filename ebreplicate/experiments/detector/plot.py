@@ -5,7 +5,7 @@ from typing import Any
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.panels import panels
 from ebreplicate.experiments.common.rows import by_seed
-from ebreplicate.experiments.detector import RULES, Grid
+from ebreplicate.experiments.detector.runs import RULES, Grid
 from ebreplicate.experiments.fig1.runs import ratios_of
 from ebreplicate.specs.scale import Scale
 

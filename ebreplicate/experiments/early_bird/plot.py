@@ -31,7 +31,7 @@ def differences(table: pd.DataFrame, model: str, ratio: float, arm: str) -> list
     return list((ours - here[here.arm == DENSE][column]).dropna())
 
 
-def figure(scale: Scale, table: pd.DataFrame) -> "Figure":
+def draw(scale: Scale, table: pd.DataFrame) -> "Figure":
     """One panel a network: a row an arm and ratio, seeds as dots, mean and 95 % interval from three seeds on."""
     style.use()
     table = table[table.arm.notna()]

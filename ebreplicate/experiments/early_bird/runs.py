@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ebreplicate.experiments.common.rows import ticket
-from ebreplicate.experiments.detector import eb_train
-from ebreplicate.experiments.table1 import LOW, searches
-from ebreplicate.experiments.table2.methods import METHODS
+from ebreplicate.experiments.detector.runs import eb_train
+from ebreplicate.experiments.table1.runs import LOW, searches
+from ebreplicate.experiments.table2.runs import METHODS
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Retrain, Search
@@ -126,3 +126,8 @@ def planned(scale: Scale) -> list[Planned]:
     for arms in (_controls, _low_rate):
         out += [run for seed in few for run in arms(scale, seed)]
     return out + [run for seed in few_of(scale, SECOND) for run in _second_network(scale, seed)]
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """The runs of the queue, in its order; Figure 1, Figure 3, both tables and the detector study share them."""
+    return [run.spec for run in planned(scale)]

@@ -3,11 +3,14 @@
 import math
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
+from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.contrasts import margin, mean_by_seed, minus, pooled
+from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.panels import PANELS
+from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, pooled, told_margin
-from ebreplicate.experiments.fig1.runs import RATIOS
+from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, told_margin
+from ebreplicate.experiments.fig1.runs import RATIOS, printed
 from ebreplicate.specs.scale import Scale
 
 
@@ -27,26 +30,21 @@ def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str
                 second = by_seed(table, draw="dense", dataset=dataset, model=model)
             else:
                 second = by_seed(table, draw=b, **where)
-            seeds = sorted(set.intersection(set(second), *(set(f) for f in first))) if first else []
-            if seeds:
-                out[dataset, model, ratio] = {s: sum(f[s] for f in first) / len(first) - second[s] for s in seeds}
+            if differences := minus(mean_by_seed(first), second):
+                out[dataset, model, ratio] = differences
     return out
 
 
 def _margin(scale: Scale, table: Any, keys: Any) -> float:
-    """Noise margin of accuracies averaged over the panels in `keys`: two standard errors on the test set."""
-    margins = []
-    for dataset, model, ratio in keys:
-        level = interval(by_seed(table, dataset=dataset, model=model, ratio=ratio)).mean
-        margins.append(accuracy_margin(level, test_images(scale, dataset)))
-    return sum(margins) / len(margins) if margins else math.nan
+    """Noise margin of accuracies averaged over the panels and ratios in `keys`."""
+    return margin(scale, [(d, by_seed(table, dataset=d, model=m, ratio=r)) for d, m, r in keys])
 
 
 def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
     contrasts = _contrasts(scale, table, _early(scale), "160")
-    margin = _margin(scale, table, contrasts)
+    noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "early minus final draw", series)
+    verdict, evidence, n = at_least(difference, -noise, "early minus final draw", series)
     verdict, evidence = confounded(scale, verdict, evidence)
     return Claim(
         "early-birds-exist",
@@ -54,7 +52,7 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
         "fully trained network.",
         "paper, Fig. 1 and title claim",
         "mean over panels and ratios of (early draws minus final draw), t-interval over seeds; supported if its lower "
-        f"end exceeds minus the noise margin ({told_margin(margin)}: two standard errors of the test accuracy)",
+        f"end exceeds minus the noise margin ({told_margin(noise)}: two standard errors of the test accuracy)",
         verdict,
         evidence,
         n,
@@ -81,16 +79,16 @@ def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
 def _dense(scale: Scale, table: Any) -> Claim:
     low = {(d, m, r[0]) for (d, m), r in RATIOS.items()}
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
-    margin = _margin(scale, table, contrasts)
+    noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "early draw minus dense", series)
+    verdict, evidence, n = at_least(difference, -noise, "early draw minus dense", series)
     verdict, evidence = confounded(scale, verdict, evidence)
     return Claim(
         "match-dense",
         "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",
         "paper, Fig. 1 (dashed baselines)",
         "mean over panels of (draws 10 to 40 minus dense), t-interval over seeds; supported if its lower end exceeds "
-        f"minus the noise margin ({told_margin(margin)})",
+        f"minus the noise margin ({told_margin(noise)})",
         verdict,
         evidence,
         n,
@@ -118,7 +116,39 @@ def _late_is_worse(scale: Scale, table: Any) -> Claim:
     )
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim of the figure."""
     kinds = (_early_as_good_as_final, _too_early_is_worse, _dense, _late_is_worse)
     return [kind(scale, table) for kind in kinds]
+
+
+SOURCE = "Fig. 1 (ICLR version), digitised"
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """Every published point of the figure: 4 dense baselines, 12 series."""
+    out = []
+    for row in (row for panel in PANELS for row in printed(*panel).itertuples()):
+        where = {"dataset": row.dataset, "model": row.model, "draw": row.draw}
+        if row.draw != "dense":
+            where["ratio"] = float(row.prune_ratio)
+        # The authors select the best epoch on the test set, so that is what their numbers are set beside.
+        measured = interval(by_seed(table, "best_accuracy", **where))
+        reading = f"reading +-{row.uncertainty}, confidence {row.confidence}"
+        bar = row.half if math.isfinite(row.half) else 0.0
+        tolerance = accuracy_margin(row.value, 10_000) + row.uncertainty + bar
+        name = "dense" if row.draw == "dense" else f"ratio {row.prune_ratio:g}, draw {row.draw}"
+        out.append(
+            Cell(
+                f"{TITLES[row.model]} {TITLES[row.dataset]}: {name}",
+                float(row.value),
+                measured,
+                "%",
+                f"{SOURCE}; " + (reading if math.isfinite(row.value) else "hidden behind other points"),
+                "best epoch on test",
+                tolerance,
+                note="" if math.isnan(row.half) else f"printed error bar +-{row.half:g}",
+                **where,
+            )
+        )
+    return out

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate import published
+from ebreplicate.experiments.common.panels import panels
 from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.specs.scale import Scale, Seeds
 from ebreplicate.specs.spec import Retrain, Spec
@@ -64,3 +65,14 @@ def printed(dataset: str, model: str) -> Any:
     points = points.assign(draw=points.draw_epoch.where(points.metric != "top1", "dense").replace(STAR, "best"))
     where = zip(points.prune_ratio, points.draw, strict=True)
     return points.assign(half=[half.get(point, float("nan")) for point in where])
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """Dense searches and, for every ratio and draw epoch of the paper's panel, one retrain a seed."""
+    out: list[Spec] = []
+    for seed in scale.seeds:  # seed by seed, so that an interrupted scale has whole panels
+        for dataset, model in panels(scale):
+            if seed not in seeds_of(scale, model):
+                continue
+            out += [scale.search(model, dataset, seed), *retrains(scale, dataset, model, seed).values()]
+    return out

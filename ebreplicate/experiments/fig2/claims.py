@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import at_least, confounded, greater, pooled, told_margin
+from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.contrasts import margin, minus, pooled
+from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.verdicts import at_least, confounded, greater, told_margin
 from ebreplicate.experiments.fig2.runs import FINAL, NAMES, grid_of, where_of
 from ebreplicate.specs.scale import Scale
 
@@ -18,19 +19,15 @@ def _contrasts(scale: Scale, precision: str, pick: Any) -> dict[Any, dict[int, f
         for ratio in ratios:
             for draw in grid_of(scale).draws:
                 first, second = pick(where_of(dataset, model, precision, ratio, draw))
-                seeds = sorted(set(first) & set(second))
-                if seeds:
-                    out[dataset, model, ratio, draw] = {s: first[s] - second[s] for s in seeds}
+                if differences := minus(first, second):
+                    out[dataset, model, ratio, draw] = differences
     return out
 
 
 def _margin(scale: Scale, table: Any, keys: Any) -> float:
-    """Two standard errors of the test accuracy, averaged over the series in `keys`."""
-    margins = []
-    for dataset, model, ratio, draw in keys:
-        where = where_of(dataset, model, scale.precision, ratio, draw)
-        margins.append(accuracy_margin(interval(by_seed(table, **where)).mean, test_images(scale, dataset)))
-    return sum(margins) / len(margins) if margins else math.nan
+    """Noise margin of full-precision accuracies, averaged over the series in `keys`."""
+    places = [(data, where_of(data, model, scale.precision, ratio, at)) for data, model, ratio, at in keys]
+    return margin(scale, [(dataset, by_seed(table, **where)) for dataset, where in places])
 
 
 def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
@@ -38,16 +35,16 @@ def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
         return by_seed(table, **where), by_seed(table, **{**where, "precision": scale.precision})
 
     contrasts = _contrasts(scale, precision, pick)
-    margin = _margin(scale, table, contrasts)
+    noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, f"{precision} minus {scale.precision} search", series)
+    verdict, evidence, n = at_least(difference, -noise, f"{precision} minus {scale.precision} search", series)
     return Claim(
         f"{precision}-tickets-as-good",
         f"Tickets found by a search in {NAMES[precision]} retrain in full precision as well as those found in "
         f"{scale.precision}.",
         "paper, Fig. 2 (subject known, numbers not found)",
         f"mean over panels, ratios and draws of ({precision} minus {scale.precision} search of the same seed), "
-        f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(margin)}: two "
+        f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(noise)}: two "
         "standard errors of the test accuracy)",
         verdict,
         evidence,
@@ -62,9 +59,9 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
         return by_seed(table, **where), by_seed(table, **{**where, "draw": str(FINAL)})
 
     contrasts = _contrasts(scale, precision, pick)
-    margin = _margin(scale, table, contrasts)
+    noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "early minus final draw", series)
+    verdict, evidence, n = at_least(difference, -noise, "early minus final draw", series)
     verdict, evidence = confounded(scale, verdict, evidence)
     return Claim(
         f"{precision}-early-birds-exist",
@@ -72,7 +69,7 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
         "an accuracy no lower than the last epoch's.",
         "paper, Fig. 2 (subject known, numbers not found)",
         "mean over panels, ratios and early draws of (early minus final draw), t-interval over seeds; supported if its "
-        f"lower end exceeds minus the noise margin ({told_margin(margin)})",
+        f"lower end exceeds minus the noise margin ({told_margin(noise)})",
         verdict,
         evidence,
         n,
@@ -99,7 +96,28 @@ def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
     )
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim, format by format."""
     kinds = (_as_good, _early_birds, _same_ticket)
     return [kind(scale, table, p) for p in grid_of(scale).precisions for kind in kinds]
+
+
+NOT_FOUND = "Fig. 2: not found (docs/paper.md)"
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """A cell a point; the printed figure was not found, so the paper's side is blank."""
+    return [
+        Cell(
+            f"{TITLES[model]} {TITLES[dataset]}: {p} search, ratio {ratio:g}, draw {draw}",
+            math.nan,
+            interval(by_seed(table, "best_accuracy", **where_of(dataset, model, p, ratio, draw))),
+            "%",
+            NOT_FOUND,
+            "best epoch on test",
+        )
+        for dataset, model, ratios in grid_of(scale).panels()
+        for p in grid_of(scale).precisions
+        for ratio in ratios
+        for draw in grid_of(scale).draws
+    ]

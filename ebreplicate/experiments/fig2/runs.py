@@ -61,3 +61,17 @@ def retrain(scale: Scale, ticket: Ticket) -> Retrain:
 def where_of(dataset: str, model: str, precision: str, ratio: float, draw: int) -> dict[str, Any]:
     """Columns of the table that select a point."""
     return {"dataset": dataset, "model": model, "precision": precision, "ratio": ratio, "draw": str(draw)}
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """Searches and retrains of every precision; of further seeds, full-precision tickets for the yardstick."""
+    grid, out = grid_of(scale), list[Spec]()
+    for seed in scale.seeds[: grid.seeds]:
+        for dataset, model, ratios in grid.panels():
+            for search in searches(scale, dataset, model, seed).values():
+                found = tickets(scale, search, ratios).values()
+                out += [search, *(retrain(scale, t) for t in found)]
+    for dataset, model, ratios in grid.panels():
+        for seed in scale.seeds_for(model)[grid.seeds :] if grid.seeds else ():
+            out += tickets(scale, scale.search(model, dataset, seed), ratios).values()
+    return out

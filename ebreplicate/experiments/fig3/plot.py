@@ -6,7 +6,8 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.fig3 import MODELS, RATIOS, annotations, dataset_of, select
+from ebreplicate.experiments.fig3.claims import annotations, select
+from ebreplicate.experiments.fig3.runs import MODELS, RATIOS, dataset_of
 from ebreplicate.specs.scale import Scale
 
 LARGEST = 0.4

@@ -8,6 +8,7 @@ from ebreplicate.experiments.common.experiment import NOT_SUPPORTED, SUPPORTED, 
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED
 from ebreplicate.experiments.gebt.claims import PAPER
 from ebreplicate.graphs.costs import training_macs
+from ebreplicate.specs.scale import Scale
 
 INFERENCE_ERROR = 0.013
 """Million multiply-accumulates: the reading error of a vector path of Figure 6."""
@@ -76,7 +77,7 @@ def savings() -> dict[str, tuple[str, tuple[float, float]]]:
     return {name: (str(text[name]), _savings(*where)) for name, where in SAVINGS.items()}
 
 
-def claims() -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """What is arithmetic: no runs, the same at every scale."""
     errors = inference_errors()
     near = sum(abs(e) < INFERENCE_ERROR for e in errors)

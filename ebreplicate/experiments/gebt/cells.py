@@ -6,6 +6,7 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.catalog import GRAPHS
 from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.judgement import tolerance
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.gebt.claims import (
@@ -55,20 +56,14 @@ READING = {"Figure 1": 0.005, "Figure 4a": 0.01}
 
 
 def _accuracy(graph: str, name: str, printed: float, measured: Interval, source: str, note: str = "") -> Cell:
-    """A printed accuracy beside ours, within the margin or what the scatter of both means allows, if that is more.
-
-    Reach: t s sqrt(1/n + 1/m) + reading error, s of our seeds and taken for theirs too, m their runs; beyond twice the
-    margin the comparison is too imprecise to agree (docs/statistics.md, the papers' own scale).
-    """
+    """A printed accuracy beside ours, judged by the plan's rule of agreement (`judgement.tolerance`)."""
     runs = RUNS.get(source, {}).get(graph, 1)
-    alone = math.isnan(measured.half)
-    reach = 0.0 if alone else measured.half * math.sqrt(1 + measured.n / runs) + READING.get(source, 0.05)
-    imprecise = alone or reach > 2 * MARGIN
-    tolerance = math.nan if math.isnan(printed) else max(reach, MARGIN)
+    allowed = tolerance(measured, MARGIN, runs, READING.get(source, 0.05))
+    within = math.nan if math.isnan(printed) else allowed.value
     said = f"a mean of {runs} runs of the paper" if runs > 1 else "one run of the paper, as far as is known"
     text = "; ".join(part for part in (note, said) if part)
     where = f"{PAPER}, {source}"
-    return Cell(name, printed, measured, UNIT, where, "last epoch", tolerance, note=text, imprecise=imprecise)
+    return Cell(name, printed, measured, UNIT, where, "last epoch", within, note=text, imprecise=allowed.imprecise)
 
 
 def unpruned(table: Any) -> list[Cell]:
@@ -222,3 +217,23 @@ def contrasts(scale: Scale, table: Any) -> list[Cell]:
             if own:
                 add(f"{title}, {kind} tickets, mean emergence epoch", emergence_by_seed(grid, table, own), "epoch")
     return out
+
+
+def of_tickets(scale: Scale, table: Any) -> list[Cell]:
+    """Points of Figure 1, the unpruned GCN, and exploratory contrasts."""
+    return [*unpruned(table), *figure1(table), *contrasts(scale, table)]
+
+
+def of_joint(scale: Scale, table: Any) -> list[Cell]:
+    """Points of Figure 4a beside two arms: as shipped, and as the paper says."""
+    return figure4a(table)
+
+
+def of_detector(scale: Scale, table: Any) -> list[Cell]:
+    """The emergence epochs that Figure 6's training costs contain."""
+    return emergence(table)
+
+
+def of_costs(scale: Scale, table: Any) -> list[Cell]:
+    """Accuracies of Figure 6 at three ratios, and the FLOPs of Table 2."""
+    return [*figure6(table), *table2_flops()]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ebreplicate.experiments.common.contrasts import BySeed, mean_by_seed, minus
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.lineage import Traced
 from ebreplicate.experiments.common.rows import by_seed
@@ -21,19 +22,6 @@ DENSE, INHERIT, MASKED = "dense-fresh", "inherit-masked", "masked-fresh"
 RANDOM = "random-edges"
 Cells = Iterable[tuple[str, float, float]]
 """(graph, p_graph, p_weight)."""
-BySeed = dict[int, float]
-
-
-def mean_by_seed(parts: Iterable[BySeed]) -> BySeed:
-    """Mean over the parts within each seed that has all of them."""
-    found = list(parts)
-    seeds = set.intersection(*map(set, found)) if found else set()
-    return {s: sum((part[s] for part in found[1:]), found[0][s]) / len(found) for s in sorted(seeds)}
-
-
-def minus(a: BySeed, b: BySeed) -> BySeed:
-    """Difference by seed, of the seeds that have both."""
-    return {s: a[s] - b[s] for s in sorted(set(a) & set(b))}
 
 
 def at_draws(table: Any, cell: tuple[str, float, float], arm: str, draws: Iterable[int]) -> BySeed:

@@ -71,3 +71,8 @@ def _of_seed(grid: Grid, graph: str, seed: int) -> Iterator[GraphTickets]:
     for ratio, weight_ratio in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
         draws = grid.draws if ratio in drawn and weight_ratio in grid.weight_ratios else ()
         yield GraphTickets(**common, p_graph=ratio, p_weight=weight_ratio, draws=draws)  # type: ignore[arg-type]
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """One run a graph, seed and pair of ratios; the four items share them."""
+    return [*planned(scale)]

@@ -75,6 +75,12 @@ def retrainings(scale: Scale, store: Any) -> pd.DataFrame:
     return pd.DataFrame([row for spec in planned(scale) for row in _rows(spec, store)], columns=COLUMNS)
 
 
+def joint(scale: Scale, store: Any) -> pd.DataFrame:
+    """One row a retraining of a joint ticket, and the unpruned graph (`retrainings`)."""
+    table = retrainings(scale, store)
+    return table[(table.p_weight > 0) | (table.p_graph == 0)].reset_index(drop=True)
+
+
 def detection(scale: Scale, store: Any) -> pd.DataFrame:
     """Distances as every rule sees them, averaged over seeds (`kind` "distance"), and where it fired, by seed
     (`kind` "fired"; blank: never)."""

@@ -1,24 +1,26 @@
 """Claims about lottery tickets, judged over rounds, networks and seeds. No torch."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
-from ebreplicate.experiments.common.rows import by_seed
-from ebreplicate.experiments.common.stats import Interval
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled
-from ebreplicate.experiments.lottery.runs import DEEP, Panel, grid_of
+from ebreplicate.experiments.common.contrasts import BySeed, Where, mean_by_seed, paired, pooled
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, Claim
+from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, Rule, points_to, verdict
+from ebreplicate.experiments.common.lineage import Evidence
+from ebreplicate.experiments.common.rows import count, interval
+from ebreplicate.experiments.common.stats import ENOUGH, Interval, holm, p_value
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater
+from ebreplicate.experiments.lottery.runs import DEEP, SMALL, Panel, grid_of
 from ebreplicate.specs.scale import Scale
 
 PAPER = "Frankle & Carbin, ICLR 2019"
-Where = dict[str, Any]
-
-
-def paired(table: Any, column: str, a: Where, b: Where) -> dict[int, float]:
-    """`a` minus `b` by seed, for the seeds that have both."""
-    first, second = by_seed(table, column, **a), by_seed(table, column, **b)
-    return {s: first[s] - second[s] for s in sorted(set(first) & set(second))}
+LENET = "lenet300"
+MNIST_MARGIN = 0.1
+"""Points: 4 % of the dense network's error on MNIST, but at least ten of its 10,000 test images."""
+FAMILY = "LeNet-300-100"
+"""The family that Holm's correction of the protocol's claims is over."""
 
 
 def _contrast(
@@ -27,16 +29,16 @@ def _contrast(
     column: str,
     a: Where,
     b: Where,
-    deep: bool,
+    models: Collection[str],
     judged: Callable[[Panel, int], bool],
 ) -> tuple[Interval, int]:
-    """Mean over networks and rounds of `a` minus `b`, interval over seeds. Round 0 of `b` is the dense network."""
+    """Mean over `models` and rounds of `a` minus `b`, interval over seeds. Round 0 of `b` is the dense network."""
     contrasts = {}
     for model, panel in grid_of(scale).panels.items():
         for number in range(1, panel.rounds + 1):
-            if (model in DEEP) == deep and judged(panel, number):
+            if model in models and judged(panel, number):
                 here = {"model": model, "round": number}
-                found = paired(table, column, here | a, here | b)
+                found = paired(table, column, {**here, **a}, {**here, **b})
                 if found:
                     contrasts[model, number] = found
     return pooled(contrasts)
@@ -57,12 +59,13 @@ def late(panel: Panel, number: int) -> bool:
     return number > panel.rounds / 2
 
 
-def _small(scale: Scale, table: Any) -> list[Claim]:
+def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
+    """Claims about small networks, pooled over those of `models`."""
     ticket = {"setting": "plain", "series": "ticket"}
     dense = {"setting": "plain", "series": "dense", "round": 0}
 
     def of(column: str, a: Where, b: Where, rounds: Callable[[Panel, int], bool]) -> tuple[Interval, int]:
-        return _contrast(scale, table, column, a, b, deep=False, judged=rounds)
+        return _contrast(scale, table, column, a, b, models, judged=rounds)
 
     def control(series: str) -> Judged:
         difference, groups = of("early_stop_accuracy", ticket, ticket | {"series": series}, every)
@@ -109,7 +112,7 @@ def _deep(scale: Scale, table: Any) -> list[Claim]:
     def gain(setting: str, control: str | None = None) -> tuple[Interval, int]:
         a = {"setting": setting, "series": "ticket"}
         b = {"setting": control or setting, "series": "reinit"}
-        return _contrast(scale, table, "last_accuracy", a, b, deep=True, judged=late)
+        return _contrast(scale, table, "last_accuracy", a, b, DEEP, judged=late)
 
     high, groups = gain("high")
     lost = replace(high, mean=-high.mean)
@@ -153,6 +156,150 @@ VANISHED = 0.5
 """Percentage points below which an advantage counts as gone; the paper's curves are drawn to about that."""
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
-    """All claims of the item."""
-    return [*_small(scale, table), *_deep(scale, table)]
+def has_protocol(scale: Scale) -> bool:
+    """Whether LeNet is judged by the protocol of docs/lottery-tickets.md: at the paper's scale, images held out."""
+    panel = grid_of(scale).lenet300
+    return scale.comparable and panel is not None and panel.validation > 0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One claim of the protocol: `first` minus `second` in `column`, mean over `rounds`, held against `rule`.
+
+    `first` and `second` select rows by column; they are of the compared round, unless they name another one.
+    """
+
+    name: str
+    statement: str
+    source: str
+    what: str
+    column: str
+    first: dict[str, Any]
+    second: dict[str, Any]
+    rounds: tuple[int, ...]
+    rule: Rule
+    unit: str = "pp"
+
+    def differences(self, table: Any) -> BySeed:
+        """Mean over rounds by seed, of the seeds that have all of them, in `unit`."""
+        here = ({"round": number} for number in self.rounds)
+        return mean_by_seed(paired(table, self.column, at | self.first, at | self.second) for at in here)
+
+    def diverged(self, table: Any) -> int:
+        """Trainings of the comparison that diverged."""
+        series = table.series.isin([self.first["series"], self.second["series"]])
+        return int((series & table["round"].isin([0, *self.rounds]) & (table.status == "diverged")).sum())
+
+
+def protocol(panel: Panel) -> tuple[Compared, ...]:
+    """The four claims about LeNet-300-100, in the order of docs/lottery-tickets.md."""
+    ticket, dense = {"series": "ticket"}, {"series": "dense", "round": 0}
+    controls = panel.control_rounds or tuple(range(1, panel.rounds + 1))
+    larger = tuple(number for number in range(1, panel.rounds + 1) if moderate(panel, number))
+    accuracy, iteration = "early_stop_accuracy", "early_stop_iteration"
+    better = Rule(BETTER, MNIST_MARGIN)
+    return (
+        Compared(
+            "tickets-beat-reinit",
+            "Winning tickets of LeNet-300-100 are more accurate than the same masks with fresh weights.",
+            f"{PAPER}, Figures 3 and 4a",
+            "ticket minus its mask with fresh weights",
+            accuracy,
+            ticket,
+            {"series": "reinit"},
+            controls,
+            better,
+        ),
+        Compared(
+            "tickets-beat-random-sparsity",
+            "Winning tickets of LeNet-300-100 are more accurate than random sparsity with as many weights in every "
+            "layer.",
+            f"{PAPER}, Figure 1",
+            "ticket minus random sparsity",
+            accuracy,
+            ticket,
+            {"series": "random"},
+            controls,
+            better,
+        ),
+        Compared(
+            "tickets-match-dense",
+            "Winning tickets of LeNet-300-100 that keep a fifth of the weights or more are no less accurate than the "
+            "dense network.",
+            f"{PAPER}, Figures 3 and 4a",
+            "ticket minus dense",
+            accuracy,
+            ticket,
+            dense,
+            larger,
+            Rule(NO_WORSE, MNIST_MARGIN),
+        ),
+        Compared(
+            "tickets-learn-faster",
+            "Winning tickets of LeNet-300-100 that keep a fifth of the weights or more stop earlier than the dense "
+            "network.",
+            f"{PAPER}, Figures 3 and 4a",
+            "dense minus ticket",
+            iteration,
+            dense,
+            ticket,
+            larger,
+            Rule(BETTER, math.nan),
+            "iterations",
+        ),
+    )
+
+
+def _lenet(scale: Scale, table: Any) -> list[Claim]:
+    """The protocol's claims: one family under Holm's correction, intervals over seeds."""
+    panel = grid_of(scale).lenet300
+    assert panel is not None  # `has_protocol`
+    here = table[table.model == LENET]
+    compared = protocol(panel)
+    found = [c.differences(here) for c in compared]
+    p = [_p(c, interval(values)) for c, values in zip(compared, found, strict=True)]
+    return [_judged(here, *each) for each in zip(compared, found, p, holm(p), strict=True)]
+
+
+def _p(c: Compared, i: Interval) -> float:
+    return p_value(i, c.rule.bound) if i.n >= ENOUGH else math.nan
+
+
+def _judged(table: Any, c: Compared, values: BySeed, p: float, adjusted: float) -> Claim:
+    i, diverged = interval(values), c.diverged(table)
+    over = f"mean of rounds {', '.join(map(str, c.rounds))}"
+    _, evidence, n = at_least(i, c.rule.bound, f"{c.what}, {over}", unit=c.unit)
+    word = verdict(c.rule, i, adjusted)
+    if diverged and n:
+        assert isinstance(evidence, Evidence)
+        evidence = evidence.and_also(f"{count(diverged, 'training')} diverged")
+        word = INCONCLUSIVE if n >= ENOUGH else word
+    return Claim(
+        c.name,
+        c.statement,
+        c.source,
+        f"{c.rule.kind} {c.rule.bound:g} {c.unit} at early stopping (minimum loss on held-out images), {over} within "
+        "each seed, t over seeds; Holm's correction over the four claims (docs/lottery-tickets.md)",
+        word,
+        evidence,
+        n,
+        difference=i,
+        bound=c.rule.bound,
+        unit=c.unit,
+        p=p,
+        p_holm=adjusted,
+        family=FAMILY,
+        points_to=points_to(list(values.values()), c.rule.bound),
+    )
+
+
+def claims(scale: Scale, table: Any, models: Collection[str] = (*SMALL, *DEEP)) -> list[Claim]:
+    """Claims about `models`. LeNet is judged by its protocol where it has one, and with the other small networks else;
+    those then have claims of their own, under other names."""
+    apart = LENET in models and has_protocol(scale)
+    small = [model for model in SMALL if model in models and not (apart and model == LENET)]
+    out = _lenet(scale, table) if apart else []
+    if small:
+        pooled_claims = _small(scale, table, small)
+        out += [replace(c, name=f"conv-{c.name}") for c in pooled_claims] if apart else pooled_claims
+    return out + (_deep(scale, table) if set(models) & set(DEEP) else [])

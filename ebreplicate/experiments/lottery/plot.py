@@ -3,12 +3,12 @@
 import math
 from typing import Any, NamedTuple
 
+from ebreplicate.experiments.common.contrasts import paired
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, count, interval
 from ebreplicate.experiments.common.stats import Interval
-from ebreplicate.experiments.lottery import ACCURACY, ITERATION, curve
-from ebreplicate.experiments.lottery.claims import paired
+from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.lottery.runs import DATASET, DEEP, grid_of
 from ebreplicate.specs.scale import Scale
 
@@ -164,14 +164,35 @@ def _gain(axis: Any, scale: Scale, table: Any, model: str) -> None:
     style.frame(axis, seen)
 
 
+def _axes(plt: Any, models: list[str], alone: bool) -> tuple[Any, Any]:
+    """Figure, and its axes (2, number of networks); the two of a small network that is `alone` stand side by side."""
+    if alone:
+        figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.2))
+        return figure, axes.reshape(2, 1)
+    return plt.subplots(2, len(models), figsize=(3.3 * len(models), 5.8), squeeze=False)
+
+
+def _legend_of_one(figure: Any, axis: Any) -> None:
+    """One row above the axes: the series, the dense network, and what the hollow points are."""
+    from matplotlib.lines import Line2D
+
+    from ebreplicate.experiments.common import style
+
+    handles, names = axis.get_legend_handles_labels()
+    handles += [Line2D([], [], color="0.3", ls="--", lw=1), Line2D([], [], color="0.3", marker="o", **style.PUBLISHED)]
+    figure.legend(handles, [*names, "dense", "Frankle & Carbin"], loc="outside upper center", ncols=5, fontsize="small")
+
+
 def draw(scale: Scale, table: Any) -> Any:
-    """Two rows: accuracy above; below, early stopping of small networks and the gain over re-init of deep ones."""
+    """Two rows: accuracy above; below, early stopping of small networks and the gain over re-init of deep ones. A
+    small network that is alone has them side by side."""
     from ebreplicate.experiments.common import style
 
     plt = style.use()
     finished = set(table[table.status != NOT_RUN].model) or set(table.model)
     models = [model for model in grid_of(scale).panels if model in finished]
-    figure, axes = plt.subplots(2, len(models), figsize=(3.3 * len(models), 5.8), squeeze=False)
+    alone = len(models) == 1 and models[0] not in DEEP
+    figure, axes = _axes(plt, models, alone)
     for (top, bottom), model in zip(axes.T, models, strict=True):
         if model in DEEP:
             _deep(top, scale, table, model)
@@ -185,7 +206,10 @@ def draw(scale: Scale, table: Any) -> Any:
             bottom.set_ylabel("iteration of early stopping")
         top.set_title(title(scale, model, DATASET[model]), fontsize="small")
         bottom.set_xlabel("weights left (%)")
-    for side, deep in (("left", False), ("right", True)):
+    if alone:
+        axes[0, 0].set_xlabel("weights left (%)")
+        _legend_of_one(figure, axes[0, 0])
+    for side, deep in () if alone else (("left", False), ("right", True)):
         top = [axis for axis, model in zip(axes[0], models, strict=True) if (model in DEEP) == deep]
         shown = {name: h for axis in top for h, name in zip(*axis.get_legend_handles_labels(), strict=True)}
         if shown:
@@ -193,7 +217,8 @@ def draw(scale: Scale, table: Any) -> Any:
             figure.legend(shown.values(), shown.keys(), loc=f"outside upper {side}", **look)
     grid = grid_of(scale)
     few, many = (len(scale.chosen(n)) for n in (grid.seeds, grid.deep_seeds))
-    note = f"scale {scale.name}, {count(few, 'seed')} (deep: {many}), "
+    seeds = count(few, "seed") + (f" (deep: {many})" if set(models) & set(DEEP) else "")
+    note = f"scale {scale.name}, {seeds}, "
     note += "mean, seeds as dots, 95 % t-interval (faint, cut off); grey dashes: dense; hollow: Frankle & Carbin"
     style.stamp(figure, note + ("" if scale.comparable else ", on the grey axis"))
     return figure

@@ -144,3 +144,8 @@ def planned(scale: Scale, models: Collection[str] = (*SMALL, *DEEP)) -> list[Pla
                     if series in wanted:
                         out.append(Planned(model, setting, series, number, seed, spec))
     return out
+
+
+def runs(scale: Scale, models: Collection[str] = (*SMALL, *DEEP)) -> list[Spec]:
+    """One dense search a seed and setting, and per round the ticket and its controls."""
+    return [run.spec for run in planned(scale, models)]

@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate import published
+from ebreplicate.experiments.common.contrasts import minus, pooled
+from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled, told_margin
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, told_margin
+from ebreplicate.experiments.rigl.runs import PRINTED
 from ebreplicate.specs.scale import Scale
 
 Key = tuple[str, float, str]
@@ -34,9 +37,8 @@ def contrasts(table: Any, pairs: list[tuple[str, str]], only: Callable[[float], 
         for sparsity in sorted({s for s in table.sparsity if s > 0 and only(s)}):
             for first, second in pairs:
                 a, b = (_series(table, model, sparsity, name) for name in (first, second))
-                seeds = sorted(set(a) & set(b))
-                if seeds:
-                    out[model, sparsity, first] = {s: a[s] - b[s] for s in seeds}
+                if differences := minus(a, b):
+                    out[model, sparsity, first] = differences
     return out
 
 
@@ -60,7 +62,7 @@ def _both(first: str, second: str) -> list[tuple[str, str]]:
     return [(f"{first}/{d}", f"{second}/{d}") for d in ("uniform", "erk-kernel")]
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim of the item."""
     kernel = [(f"{m}/erk-kernel", f"{m}/uniform") for m in ("static", "set", "snfs", "rigl")]
     longer = [(f"rigl/{d}/longer", f"rigl/{d}") for d in ("uniform", "erk-kernel")]
@@ -148,3 +150,43 @@ def _matches_pruning(scale: Scale, table: Any) -> Claim:
         f"({told_margin(margin)})",
         at_least(difference, bound, "RigL minus gradual pruning", series),
     )
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """WRN-22-2 at 80 % beside the reproducibility report."""
+    return _accuracy_cells(table)
+
+
+def _accuracy_cells(table: Any) -> list[Cell]:
+    dense = published.read("rigl_paper_tables")
+    dense = dense[(dense.model == "WRN-22-2") & (dense.method == "Dense")].iloc[0]
+    rows = published.read("rigl_repro_and_quotes")
+    rows = rows[rows.item == "RigL reproducibility report"].set_index("method")
+    out = [
+        Cell(
+            "WRN-22-2 CIFAR-10: dense",
+            float(dense.value),
+            interval(by_seed(table, model="wideresnet22x2", method="dense")),
+            "%",
+            f"{dense.item}, {dense.source}",
+            "last epoch",
+            accuracy_margin(float(dense.value), 10_000),
+        )
+    ]
+    for (method, distribution, longer), name in PRINTED.items():
+        row = rows.loc[name]
+        where = {"model": "wideresnet22x2", "method": method, "distribution": distribution, "longer": longer}
+        spread = float(row.uncertainty) if math.isfinite(row.uncertainty) else 0.0
+        out.append(
+            Cell(
+                f"WRN-22-2 CIFAR-10, sparsity 0.8: {name}",
+                float(row.value),
+                interval(by_seed(table, sparsity=float(row.prune_ratio), **where)),
+                "%",
+                f"{row.item}, {row.source}",
+                "last epoch",
+                accuracy_margin(float(row.value), 10_000) + spread,
+                note=f"printed +-{spread:g}; our recipe is that of RigL's CIFAR code",
+            )
+        )
+    return out

@@ -6,6 +6,7 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, count, interval
+from ebreplicate.experiments.rigl.runs import PRINTED, SERIES, grid_of
 from ebreplicate.specs.scale import Scale
 
 METHODS = ("small-dense", "static", "snip", "set", "snfs", "rigl", "gmp")
@@ -22,11 +23,11 @@ def _look(series: tuple[str, str, bool]) -> dict[str, Any]:
     return {"color": COLOURS[method], "marker": MARKERS[distribution], "ms": 7.5 if longer else 4.5}
 
 
-def draw(scale: Scale, grid: Any, table: Any) -> Any:
+def draw(scale: Scale, table: Any) -> Any:
     """A row a network: accuracy against sparsity, accuracy against relative training FLOPs."""
     from ebreplicate.experiments.common import style
 
-    plt = style.use()
+    plt, grid = style.use(), grid_of(scale)
     rows = len(grid.models)
     figure, axes = plt.subplots(rows, 2, figsize=(10.5, 1.1 + 3.4 * rows), squeeze=False, width_ratios=(5, 4))
     for (left, right), model in zip(axes, grid.models, strict=True):
@@ -63,7 +64,6 @@ def _dense_line(axis: Any, table: Any, model: str) -> list[float]:
 def _sparsity_panel(axis: Any, scale: Scale, grid: Any, table: Any, model: str) -> None:
     """Accuracy against sparsity: one column a sparsity, series side by side within it."""
     from ebreplicate.experiments.common import style
-    from ebreplicate.experiments.rigl import PRINTED, SERIES
 
     seen = _dense_line(axis, table, model)
     other = axis if scale.comparable else axis.twinx()
@@ -95,7 +95,6 @@ def _sparsity_panel(axis: Any, scale: Scale, grid: Any, table: Any, model: str) 
 def _flops_panel(axis: Any, scale: Scale, grid: Any, table: Any, model: str) -> None:
     """Accuracy against training FLOPs relative to the dense network."""
     from ebreplicate.experiments.common import style
-    from ebreplicate.experiments.rigl import SERIES
 
     seen = _dense_line(axis, table, model)
     for series in SERIES:

@@ -105,7 +105,7 @@ def where(model: str, point: Point | None) -> dict[str, Any]:
     return {"model": model, **names, **same}
 
 
-def cells(table: Any) -> list[Cell]:
+def accuracy_cells(table: Any) -> list[Cell]:
     """One cell a printed accuracy."""
     return [
         Cell(

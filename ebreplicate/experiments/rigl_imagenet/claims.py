@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.contrasts import paired, pooled
+from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, pooled, told_margin
-from ebreplicate.experiments.rigl_imagenet.cells import where
+from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, told_margin
+from ebreplicate.experiments.rigl_imagenet import costs
+from ebreplicate.experiments.rigl_imagenet.cells import accuracy_cells, where
 from ebreplicate.experiments.rigl_imagenet.runs import DATASET, NETWORKS, POINTS, Point
 from ebreplicate.specs.scale import Scale
 
@@ -22,9 +24,8 @@ def contrasts(table: Any, first: Callable[[Point], bool], second: Callable[[Poin
     out = {}
     for model in NETWORKS:
         for point in filter(first, POINTS[model]):
-            a, b = (by_seed(table, **where(model, p)) for p in (point, second(point)))
-            if seeds := sorted(set(a) & set(b)):
-                out[model, point] = {s: a[s] - b[s] for s in seeds}
+            if differences := paired(table, "last_accuracy", where(model, point), where(model, second(point))):
+                out[model, point] = differences
     return out
 
 
@@ -80,7 +81,7 @@ def _claim(name: str, statement: str, source: str, rule: str, judged: Judged) ->
     return Claim(f"imagenet-{name}", statement, source, rule, verdict, evidence, n)
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim of the item."""
     figure, above = "RigL, Fig. 2 and Table 4", f"{SHARED}; supported if above zero"
     margin, five = _five_times(scale, table)
@@ -136,3 +137,8 @@ def all_claims(scale: Scale, table: Any) -> list[Claim]:
             _big(table),
         ),
     ]
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """Every printed accuracy, and every printed FLOPs number that follows by arithmetic."""
+    return [*accuracy_cells(table), *costs.cells()]

@@ -156,3 +156,8 @@ def planned(scale: Scale) -> list[tuple[str, Point | None, int, Search | Sparse]
                 if point.multiplier <= REPEATED or place < grid.longer_seeds:
                     out.append((model, point, seed, sparse_run(scale, model, point, seed)))
     return out
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """One training a printed point and seed, as far as the scale goes."""
+    return [spec for *_, spec in planned(scale)]

@@ -1,11 +1,13 @@
 """RigL's Table 2 beside ours, and the six claims that the protocol names (docs/rigl-mnist.md)."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from ebreplicate import published
+from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.experiment import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim
+from ebreplicate.experiments.common.judgement import TOO_FEW, reach, tolerance
 from ebreplicate.experiments.common.lineage import Evidence, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
@@ -74,26 +76,13 @@ def arithmetic_cells() -> Iterator[Cell]:
         yield _exact(method, "sparsity", "sparsity", sparsity, "", 0.001, note)
 
 
-class Agreement(NamedTuple):
-    """How a printed number of one run is judged beside ours (docs/rigl-mnist.md)."""
-
-    tolerance: float
-    imprecise: bool
-    note: str
-
-
-def agreement(values: Mapping[int, float], margin: float, digit: float) -> Agreement:
-    """Tolerance: the margin, or t s sqrt(1/n + 1) and half a printed digit, whichever is more; s is of our seeds.
-
-    Imprecise where that is more than twice the margin, and with one seed.
-    """
-    ours = interval(values)
+def _said(ours: Interval, margin: float, reading: float) -> str:
+    """The note of a cell: how far the seeds reach from our mean, and the margin."""
     if math.isnan(ours.half):
-        return Agreement(margin, True, "too few seeds")
-    reach = ours.half * math.sqrt(ours.n + 1) + digit / 2
-    too = "too imprecise to agree: " if reach > 2 * margin else ""
-    said = f"{too}one printed run, seeds reach {reach:.3g} from our mean; margin {margin:.3g}"
-    return Agreement(max(reach, margin), bool(too), said)
+        return TOO_FEW
+    too = "too imprecise to agree: " if tolerance(ours, margin, reading=reading).imprecise else ""
+    far = reach(ours, reading=reading)
+    return f"{too}one printed run, seeds reach {far:.3g} from our mean; margin {margin:.3g}"
 
 
 def measured_cells(table: Any) -> Iterator[Cell]:
@@ -111,35 +100,34 @@ def measured_cells(table: Any) -> Iterator[Cell]:
             ("inference_kflop", "inference", flops, "kFLOP", COUNT_MARGIN * flops, 0.1),
             ("size_bytes", "size", size, "bytes", COUNT_MARGIN * size, 1),
         ):
-            values = by_seed(table, column, arm=arm)
-            judged = agreement(values, margin, digit)
+            ours = interval(by_seed(table, column, arm=arm))
+            allowed = tolerance(ours, margin, reading=digit / 2)
             selection = "best epoch on test" if column == "best_error" else "last epoch"
             source = f"{PAPER}: {method}"
             yield Cell(
                 f"{method}: {what}",
                 value,
-                interval(values),
+                ours,
                 unit,
                 source,
                 selection,
-                judged.tolerance,
-                note=judged.note,
-                imprecise=judged.imprecise,
+                allowed.value,
+                note=_said(ours, margin, digit / 2),
+                imprecise=allowed.imprecise,
                 model=MODEL,
                 dataset=DATASET,
                 method=method,
             )
 
 
-def cells(table: Any) -> list[Cell]:
+def cells(scale: Scale, table: Any) -> list[Cell]:
     """All of Table 2."""
     return [*arithmetic_cells(), *measured_cells(table)]
 
 
 def _paired(table: Any, first: tuple[str, str], second: tuple[str, str]) -> Interval:
     """First minus second, (arm, column) each, over the seeds that both have."""
-    a, b = (by_seed(table, column, arm=arm) for arm, column in (first, second))
-    return interval({s: a[s] - b[s] for s in sorted(set(a) & set(b))})
+    return interval(minus(*(by_seed(table, column, arm=arm) for arm, column in (first, second))))
 
 
 def _below(table: Any, value: float, column: str) -> Interval:

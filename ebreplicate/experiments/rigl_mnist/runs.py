@@ -67,3 +67,8 @@ def arms(scale: Scale, seed: int) -> dict[str, Search | Sparse]:
 def planned(scale: Scale) -> list[Planned]:
     """Every training of the item, seed by seed."""
     return [Planned(arm, seed, spec) for seed in grid_of(scale).seeds for arm, spec in arms(scale, seed).items()]
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """Five trainings a seed."""
+    return [run.spec for run in planned(scale)]

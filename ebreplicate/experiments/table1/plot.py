@@ -5,7 +5,8 @@ from typing import Any
 
 from ebreplicate.experiments.common.panels import panels, title
 from ebreplicate.experiments.common.rows import by_seed, count, interval
-from ebreplicate.experiments.table1 import HIGH, LOW, RATIO, grid, printed, seeds_of
+from ebreplicate.experiments.table1.claims import printed
+from ebreplicate.experiments.table1.runs import HIGH, LOW, RATIO, grid, seeds_of
 from ebreplicate.specs.scale import Scale
 
 LABELS = {HIGH: "search with a large initial rate, [80,120]", LOW: "search at a tenth of it, [0,100]"}

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 from ebreplicate.catalog import TITLES
-from ebreplicate.experiments.table2 import EXPERIMENT, Table2
-from ebreplicate.experiments.table2.methods import Place
+from ebreplicate.experiments.common.experiment import Experiment
+from ebreplicate.experiments.table2 import EXPERIMENT
 
 
-def _block(dataset: str, model: str) -> Table2:
-    where: Place = (dataset, model)
+def _block(dataset: str, model: str) -> Experiment:
     title = f"Table 2, block {TITLES[model]} on {TITLES[dataset]}"
-    return replace(EXPERIMENT, item=f"table2_{model}_{dataset}", title=title, blocks=(where,))
+    options = {name: {"blocks": ((dataset, model),)} for name in ("runs", "table", "figure")}
+    return replace(EXPERIMENT, item=f"table2_{model}_{dataset}", title=title, options=options)
 
 
 VGG16_CIFAR10 = _block("cifar10", "vgg16")

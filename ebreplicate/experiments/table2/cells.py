@@ -9,7 +9,8 @@ from ebreplicate.experiments.common.experiment import Cell
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
 from ebreplicate.experiments.fig1.runs import RATIOS
-from ebreplicate.experiments.table2.methods import BLOCKS, IMPROVEMENT, PAPER
+from ebreplicate.experiments.table2.runs import BLOCKS, IMPROVEMENT, PAPER
+from ebreplicate.specs.scale import Scale
 
 FLOPS_TOLERANCE = 0.05
 """Of the printed cell: what ten epochs more or less of search, and another ticket's layer widths, change."""
@@ -29,7 +30,7 @@ def printed(dataset: str, model: str) -> dict[tuple[str, float, str], float]:
     return {(m.removesuffix(" (row)"), round(float(r), 4), metric): float(v) for m, r, metric, v in found}
 
 
-def cells(table: Any) -> list[Cell]:
+def cells(scale: Scale, table: Any) -> list[Cell]:
     """Every accuracy, training cost and energy, and the "Improv." row; blocks that were not found are blank."""
     out = []
     for dataset, model in BLOCKS:

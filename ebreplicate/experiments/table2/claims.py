@@ -1,14 +1,13 @@
 """What Table 2 claims, judged over all of its blocks: contrasts paired by seed, rules as everywhere."""
 
-import math
 from typing import Any
 
+from ebreplicate.experiments.common.contrasts import margin, paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.common.lineage import Evidence, records_of
-from ebreplicate.experiments.common.rows import by_seed, count, interval, test_images
-from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import at_least, greater, pooled, told_margin
-from ebreplicate.experiments.table2.methods import BASELINES, IMPROVEMENT
+from ebreplicate.experiments.common.rows import by_seed, count
+from ebreplicate.experiments.common.verdicts import at_least, greater, told_margin
+from ebreplicate.experiments.table2.runs import BASELINES, IMPROVEMENT
 from ebreplicate.specs.scale import Scale
 
 Contrasts = dict[tuple[str, str, float], dict[int, float]]
@@ -54,33 +53,28 @@ def contrasts(table: Any, first: str, second: str, column: str = "last_accuracy"
     groups = table[["dataset", "model", "ratio"]].drop_duplicates().itertuples(index=False)
     for dataset, model, ratio in groups:
         where = {"dataset": dataset, "model": model, "ratio": float(ratio)}
-        a, b = (by_seed(table, column, method=m, **where) for m in (first, second))
-        if seeds := sorted(set(a) & set(b)):
-            out[dataset, model, float(ratio)] = {s: a[s] - b[s] for s in seeds}
+        if found := paired(table, column, {**where, "method": first}, {**where, "method": second}):
+            out[dataset, model, float(ratio)] = found
     return out
 
 
 def _margin(scale: Scale, table: Any, method: str, keys: Any) -> float:
     """Mean noise margin of `method`'s accuracies over the series in `keys`."""
-    margins = []
-    for dataset, model, ratio in keys:
-        level = interval(by_seed(table, dataset=dataset, model=model, ratio=ratio, method=method)).mean
-        margins.append(accuracy_margin(level, test_images(scale, dataset)))
-    return sum(margins) / len(margins) if margins else math.nan
+    return margin(scale, [(d, by_seed(table, dataset=d, model=m, ratio=r, method=method)) for d, m, r in keys])
 
 
 def _at_least(scale: Scale, table: Any, name: str) -> Claim:
     first, second, source = AT_LEAST[name]
     found = contrasts(table, first, second)
-    margin = _margin(scale, table, second, found)
+    noise = _margin(scale, table, second, found)
     difference, series = pooled(found)
-    verdict, evidence, n = at_least(difference, -margin, f"{first} minus {second}", series)
+    verdict, evidence, n = at_least(difference, -noise, f"{first} minus {second}", series)
     return Claim(
         f"table2-{name}",
         f"{first} is at least as accurate as {second} at the same ratio.",
         source,
         "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if its lower "
-        f"end exceeds minus the noise margin ({told_margin(margin)}: two standard errors of the test accuracy)",
+        f"end exceeds minus the noise margin ({told_margin(noise)}: two standard errors of the test accuracy)",
         verdict,
         evidence,
         n,

@@ -8,7 +8,7 @@ from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.experiments.table2.cells import printed
-from ebreplicate.experiments.table2.methods import BLOCKS, CONTROLS, DENSE, PAPER, Place
+from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER, Place
 from ebreplicate.specs.scale import Scale
 
 ORDER = (DENSE, *PAPER, *CONTROLS)

@@ -5,23 +5,19 @@ from typing import Any
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.contrasts import minus, paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
 from ebreplicate.experiments.common.lineage import Evidence, Traced, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
-from ebreplicate.experiments.common.verdicts import at_least, greater, pooled
+from ebreplicate.experiments.common.verdicts import at_least, greater
+from ebreplicate.experiments.table3.runs import DATASET, EB, RATIOS, REINIT, SFP, SFP_RATIO, SLIMMING, UNPRUNED
 from ebreplicate.specs.scale import Scale
 
-DATASET = "imagenet"
-RATIOS = {"resnet18": (0.1, 0.3), "resnet50": (0.3, 0.7)}
-SFP_RATIO = 0.3
-UNPRUNED, SLIMMING, SFP = "Unpruned", "Network Slimming", "SFP"
-EB, REINIT = "EB Train", "EB Train (re-init)"
-METHODS = (UNPRUNED, SLIMMING, SFP, EB, REINIT)
 PETA = 1e15
 
 
-def printed_cells(table: Any) -> list[Cell]:
+def cells(scale: Scale, table: Any) -> list[Cell]:
     """Every printed number of the ResNet18 block; the ResNet50 block was not found, and its cells stay blank."""
     out = []
     rows = published.read("eb_table3_resnet18_imagenet")
@@ -48,9 +44,8 @@ TEST_IMAGES = 50_000
 
 def _difference(table: Any, column: str, model: str, method: str, ratio: float) -> Interval:
     """Interval over seeds of a row's value minus the unpruned network's."""
-    ours = by_seed(table, column, model=model, method=method, ratio=ratio)
-    dense = by_seed(table, column, model=model, method=UNPRUNED)
-    return t_interval([ours[s] - dense[s] for s in sorted(set(ours) & set(dense))])
+    ours = {"model": model, "method": method, "ratio": ratio}
+    return t_interval([*paired(table, column, ours, {"model": model, "method": UNPRUNED}).values()])
 
 
 def _cell(table: Any, model: str, method: str, ratio: float, metric: str, value: float) -> Cell:
@@ -120,10 +115,9 @@ def _headlines(table: Any) -> list[Cell]:
 def _against_slimming(table: Any, column: str, model: str, ratio: float) -> dict[int, float]:
     """By seed: percent of slimming's training FLOPs or energy that EB Train saves, or points of accuracy gained."""
     ours, theirs = (by_seed(table, column, model=model, method=method, ratio=ratio) for method in (EB, SLIMMING))
-    seeds = sorted(set(ours) & set(theirs))
     if column == "best_accuracy":
-        return {s: ours[s] - theirs[s] for s in seeds}
-    return {s: 100 * (1 - ours[s] / theirs[s]) for s in seeds}
+        return minus(ours, theirs)
+    return {s: 100 * (1 - ours[s] / theirs[s]) for s in sorted(set(ours) & set(theirs))}
 
 
 def _beats_unpruned(scale: Scale, table: Any) -> Claim:
@@ -147,10 +141,9 @@ def _beats_slimming(table: Any) -> Claim:
     contrasts = {}
     for model, ratios in RATIOS.items():
         for ratio in ratios:
-            ours, theirs = (by_seed(table, model=model, method=m, ratio=ratio) for m in (EB, SLIMMING))
-            seeds = set(ours) & set(theirs)
-            if seeds:
-                contrasts[model, ratio] = {s: ours[s] - theirs[s] for s in seeds}
+            ours, theirs = ({"model": model, "method": m, "ratio": ratio} for m in (EB, SLIMMING))
+            if differences := paired(table, "last_accuracy", ours, theirs):
+                contrasts[model, ratio] = differences
     difference, series = pooled(contrasts)
     verdict, evidence, n = greater(difference, "EB Train minus network slimming", series)
     return Claim(
@@ -183,6 +176,6 @@ def _costs_less(table: Any) -> Claim:
     )
 
 
-def judged_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """EB Train beside the dense network and beside network slimming."""
     return [_beats_unpruned(scale, table), _beats_slimming(table), _costs_less(table)]

@@ -6,7 +6,7 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, count, interval
-from ebreplicate.experiments.table3.cells import DATASET, METHODS, RATIOS, UNPRUNED
+from ebreplicate.experiments.table3.runs import DATASET, METHODS, RATIOS, UNPRUNED
 from ebreplicate.specs.scale import Scale
 
 

@@ -3,11 +3,13 @@
 import math
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate import published
+from ebreplicate.experiments.common.contrasts import margin, minus, pooled
+from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.lineage import Traced, records_of
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import at_least, confounded, pooled, told_margin
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
+from ebreplicate.experiments.common.verdicts import at_least, confounded, told_margin
 from ebreplicate.experiments.when_to_prune.runs import INDICATORS, Series, draws, series, where_of
 from ebreplicate.specs.scale import Scale
 
@@ -27,17 +29,16 @@ def gaps(scale: Scale, table: Any, one: Series, draw: str) -> dict[int, float]:
 
 def _differences(scale: Scale, table: Any, a: dict[str, str], b: dict[str, str]) -> tuple[dict, float]:
     """Per series that has both, accuracy in the rows of `a` minus that in the rows of `b`, by seed; noise margin."""
-    contrasts, margins = {}, []
+    contrasts, levels = {}, []
     for one in series(scale):
         where = where_of(one)
         if "importance" in a and one[3] != "magnitude":
             continue  # the contrast is between importances: once per panel and ratio
         first, second = by_seed(table, **{**where, **a}), by_seed(table, **{**where, **b})
-        both = sorted(set(first) & set(second))
-        if both:
-            contrasts[one] = {s: first[s] - second[s] for s in both}
-            margins.append(accuracy_margin(interval(second).mean, test_images(scale, one[0])))
-    return contrasts, sum(margins) / len(margins) if margins else math.nan
+        if differences := minus(first, second):
+            contrasts[one] = differences
+            levels.append((one[0], second))
+    return contrasts, margin(scale, levels)
 
 
 def _fires_no_later(scale: Scale, table: Any) -> Claim:
@@ -65,22 +66,22 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
 
 
 def _nearoracle(scale: Scale, table: Any) -> Claim:
-    contrasts, margins = {}, []
+    contrasts, levels = {}, []
     for one in series(scale):
         below = gaps(scale, table, one, "epi")
         if below:
             contrasts[one] = {s: -gap for s, gap in below.items()}
-            margins.append(accuracy_margin(interval(oracle(scale, table, one)).mean, test_images(scale, one[0])))
-    margin = sum(margins) / len(margins) if margins else math.nan
+            levels.append((one[0], oracle(scale, table, one)))
+    noise = margin(scale, levels)
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "at EPI minus oracle", count)
+    verdict, evidence, n = at_least(difference, -noise, "at EPI minus oracle", count)
     verdict, evidence = confounded(scale, verdict, evidence)
     return Claim(
         "epi-as-good-as-oracle",
         "A ticket drawn where EPI fires retrains as well as that of the best draw epoch a grid search finds.",
         "When to Prune?, abstract and Table 1",
         "mean over panels, ratios and importances where EPI fired of (at EPI minus best draw of the grid), t-interval "
-        f"over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(margin)}). Strict: the "
+        f"over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(noise)}). Strict: the "
         "maximum of noisy draws is biased upwards",
         verdict,
         evidence,
@@ -90,9 +91,9 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
 
 def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
     rows = {"schedule": schedule}
-    contrasts, margin = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
+    contrasts, noise = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "at EPI minus at emergence", count)
+    verdict, evidence, n = at_least(difference, -noise, "at EPI minus at emergence", count)
     how = "goes through the rest of the schedule to"
     if schedule == "full":
         how = "retrains to"
@@ -103,7 +104,7 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
         "(so it is no further from the oracle).",
         "our question, between When to Prune? and the EB paper",
         "mean over panels, ratios and importances where both fired, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({told_margin(margin)})",
+        f"exceeds minus the noise margin ({told_margin(noise)})",
         verdict,
         evidence,
         n,
@@ -112,25 +113,23 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
 
 def _gradient(scale: Scale, table: Any) -> Claim:
     rows = {"draw": "epi", "schedule": "full"}
-    contrasts, margin = _differences(
-        scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"}
-    )
+    contrasts, noise = _differences(scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"})
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -margin, "Taylor minus magnitude, each at its EPI", count)
+    verdict, evidence, n = at_least(difference, -noise, "Taylor minus magnitude, each at its EPI", count)
     verdict, evidence = confounded(scale, verdict, evidence)
     return Claim(
         "gradient-as-good-as-magnitude",
         "Channels ranked by gradient (Taylor) give, at EPI, tickets no worse than channels ranked by magnitude.",
         "When to Prune?, Table 1 (both importances come close to their oracle)",
         "mean over panels and ratios where EPI fired on both, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({told_margin(margin)})",
+        f"exceeds minus the noise margin ({told_margin(noise)})",
         verdict,
         evidence,
         n,
     )
 
 
-def all_claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: Any) -> list[Claim]:
     """Every claim of the item."""
     return [
         _fires_no_later(scale, table),
@@ -138,3 +137,43 @@ def all_claims(scale: Scale, table: Any) -> list[Claim]:
         *(_no_worse_than_distance(scale, table, schedule) for schedule in ("full", "continue")),
         _gradient(scale, table),
     ]
+
+
+POLICIES = ("EPI", "random epoch", "pre-defined (epoch 30)", "at init (FORCE/SNIP)")
+OTHER = "ImageNet, ResNet-50 and another importance by magnitude: for context"
+
+
+def cells(scale: Scale, table: Any) -> list[Cell]:
+    """EPI's Table 1 for ResNet-50 on ImageNet, for context: another network and dataset."""
+    printed = published.read("epi_table1")
+    printed = printed[printed.model == "ResNet-50"].set_index("method").value
+    label = {"magnitude": "Magnitude", "taylor": "Gradient"}
+    out = []
+    for importance, theirs in label.items():
+        for policy in ("mask distance", *POLICIES):
+            value = float(printed.get(f"{theirs}: {policy}", math.nan))
+            out.append(
+                Cell(
+                    f"absolute gap to oracle, {importance}: {policy}",
+                    value,
+                    _mean_gap(scale, table, importance, policy),
+                    "pp",
+                    "Table 1 of When to Prune? (ResNet-50, ImageNet)" if value == value else "not printed",
+                    "last epoch",
+                    accuracy_margin(75.0, 50_000) if value == value else math.nan,
+                    note=OTHER,
+                    context=True,
+                )
+            )
+    return out
+
+
+def _mean_gap(scale: Scale, table: Any, importance: str, policy: str) -> Interval:
+    """Mean |gap| over series within each seed; of a random epoch, its expectation over the grid."""
+    named = {"EPI": ["epi"], "mask distance": ["eb"], "random epoch": draws(scale, importance)}.get(policy, [])
+    per_seed: dict[int, list[float]] = {}
+    for one in series(scale):
+        for draw in named if one[3] == importance else []:
+            for seed, gap in gaps(scale, table, one, draw).items():
+                per_seed.setdefault(seed, []).append(abs(gap))
+    return t_interval([sum(v) / len(v) for v in per_seed.values()])

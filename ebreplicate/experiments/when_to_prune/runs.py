@@ -76,3 +76,8 @@ def retrains(scale: Scale, one: Series, seed: int) -> dict[tuple[str, str], Retr
 def where_of(one: Series) -> dict[str, Any]:
     """Columns of the table that select a series."""
     return dict(zip(("dataset", "model", "ratio", "importance"), one, strict=True))
+
+
+def runs(scale: Scale) -> list[Spec]:
+    """By magnitude all but the tickets at EPI are shared with Figure 1 and the detector study."""
+    return [spec for s in seeds_of(scale) for one in series(scale) for spec in retrains(scale, one, s).values()]

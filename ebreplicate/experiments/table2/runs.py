@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ebreplicate.errors import unknown
-from ebreplicate.experiments.detector import eb_train
+from ebreplicate.experiments.detector.runs import eb_train
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale
@@ -129,3 +129,8 @@ def rows(scale: Scale, blocks: Sequence[Place] = BLOCKS) -> list[tuple[str, str,
                 for name in block.methods or METHODS:
                     out.append((dataset, model, name, ratio, seed, METHODS[name](scale, dataset, model, ratio, seed)))
     return out
+
+
+def runs(scale: Scale, blocks: Sequence[Place] = BLOCKS) -> list[Spec]:
+    """The grid of workflow/config/items/table2.yaml; its searches, and EB Train, are those of other items."""
+    return [spec for *_, spec in rows(scale, blocks)]

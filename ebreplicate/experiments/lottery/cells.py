@@ -1,0 +1,121 @@
+"""Frankle & Carbin's curves and printed numbers beside ours."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from ebreplicate import published
+from ebreplicate.catalog import TITLES
+from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
+from ebreplicate.experiments.lottery import levels, text
+from ebreplicate.experiments.lottery.claims import PAPER
+from ebreplicate.experiments.lottery.runs import DEEP, SMALL, grid_of
+from ebreplicate.specs.scale import Scale
+
+KEY_ROUNDS = (0, 1, 3, 7, 11, 12, 15, 18)
+"""Rounds that are set beside the paper's: about 100, 80, 51, 21, 9, 7, 3.6 and 1.9 % of the weights left."""
+
+ACCURACY, ITERATION = "Accuracy at Early-Stop (Test)", "Early-Stop Iteration (Val.)"
+
+CURVES = {
+    ("lenet300", "ticket"): ("Fig4", "Winning Ticket (Iterative)", "Winning Ticket (Iterative)"),
+    ("lenet300", "reinit"): ("Fig4", "Winning Ticket (Iterative)", "Random Reinit (Iterative)"),
+    ("lenet300", "random"): ("Fig1", "Lenet", "Lenet / random sparse"),
+    **{(f"conv{n}", "ticket"): ("Fig5", f"Conv-{n}", f"Conv-{n}") for n in (2, 4, 6)},
+    **{(f"conv{n}", "reinit"): ("Fig5", f"Conv-{n}", f"Conv-{n} reinit") for n in (2, 4, 6)},
+    **{(f"conv{n}", "random"): ("Fig1", f"Conv-{n}", f"Conv-{n} / random sparse") for n in (2, 4, 6)},
+}
+"""Figure, the series whose levels number the rounds, and the series itself."""
+
+DEEP_FIGURES = {"vgg19": ("Fig7", "Test Accuracy (112K)"), "preresnet20": ("Fig8", "Test Accuracy (30K)")}
+RATES = {
+    ("vgg19", "high"): "rate 0.1",
+    ("vgg19", "low"): "rate 0.01",
+    ("vgg19", "warmup"): "rate 0.1, warmup 10K",
+    ("preresnet20", "high"): "rate 0.1",
+    ("preresnet20", "low"): "rate 0.01",
+    ("preresnet20", "warmup"): "rate 0.03, warmup 20K",
+}
+
+
+def curve(model: str, setting: str, series: str, metric: str = ACCURACY) -> dict[int, Any]:
+    """Published rows by round; empty where the paper has no such curve.
+
+    A round's number is the place of its level among those of the winning tickets, since a curve may lack points; rows
+    that the figure's clipping made are left out.
+    """
+    if model in DEEP:
+        figure, metric = DEEP_FIGURES[model]
+        levels_of = RATES.get((model, setting), "")
+        name = levels_of + (" / random re-init" if series == "reinit" else "")
+    else:
+        figure, levels_of, name = CURVES.get((model, series), ("", "", ""))
+    rows = published.read("lth_figures_vector_exact")
+    rows = rows[(rows.figure == figure) & ~rows.note.fillna("").str.startswith("line-clip")]
+    remaining = sorted(set(rows[rows.series == levels_of].percent_weights_remaining), reverse=True)
+    found = rows[(rows.series == name) & (rows.y_metric == metric)]
+    return {
+        number: row
+        for row in found.itertuples()
+        for number, level in enumerate(remaining)
+        if abs(row.percent_weights_remaining / level - 1) < 0.01
+    }
+
+
+def cells(scale: Scale, table: Any, models: Collection[str] = (*SMALL, *DEEP)) -> list[Cell]:
+    """The paper's points at key rounds, of networks pruned at its rate; dense networks always; and its text."""
+    out = []
+    for model, panel in grid_of(scale).panels.items():
+        if model not in models:
+            continue
+        wanted = [k for k in KEY_ROUNDS if k <= panel.rounds and (k == 0 or panel.ratio == 0.2)]
+        for setting in ("high", "low", "warmup") if model in DEEP else ("plain",):
+            for series in ("ticket", "reinit") if model in DEEP else ("ticket", "reinit", "random"):
+                for number in wanted:
+                    if (number or series == "ticket") and (series == "ticket" or panel.controlled(number)):
+                        out += _cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
+    return out + text.cells(table) + levels.cells(table)
+
+
+EARLY_STOP = {False: "epoch of minimum test loss", True: "iteration of minimum loss on held-out images"}
+"""Where early stopping reads a small network's accuracy, by whether images are held out for it."""
+
+
+def _cells(table: Any, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
+    """One point of one curve: accuracy, and on small networks the iteration of early stopping."""
+    where = {"model": model, "setting": setting, "series": series if number else "dense", "round": number}
+    name = TITLES[model] + ("" if setting == "plain" else f", {setting}")
+    point = f"{name}: {series if number else 'dense'}, round {number}"
+    metrics = {"accuracy": (ACCURACY, "last_accuracy" if model in DEEP else "early_stop_accuracy", 0.01)}
+    if model not in DEEP:
+        metrics["early-stop iteration"] = (ITERATION, "early_stop_iteration", 1.0)
+    out = []
+    for what, (metric, column, factor) in metrics.items():
+        row = curve(model, setting, series, metric).get(number)
+        measured = t_interval([factor * v for v in by_seed(table, column, **where).values()])
+        value = math.nan if row is None else float(row.value)
+        spread = 0.0 if row is None else max(row.max_of_trials - row.value, row.value - row.min_of_trials)
+        spread = 0.0 if math.isnan(spread) else spread
+        margin = accuracy_margin(100 * value, 10_000) / 100 if factor == 0.01 else EVALUATED
+        source = f"{PAPER}, not printed"
+        if row is not None:
+            source = f"{PAPER}, {row.figure}, {row.percent_weights_remaining:g} % of weights left"
+        out.append(
+            Cell(
+                f"{point}: {what}",
+                value,
+                measured,
+                "",
+                source,
+                "last epoch" if model in DEEP else early_stop,
+                math.nan if row is None else spread + margin,
+                note="" if row is None else f"trials of the paper: {row.min_of_trials:g} to {row.max_of_trials:g}",
+            )
+        )
+    return out
+
+
+EVALUATED = 1000.0
+"""Iterations between two evaluations here, at most (one epoch at batch 60): early stopping is known to one epoch."""
