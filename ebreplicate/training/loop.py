@@ -281,7 +281,8 @@ def fit(
     distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))
     state = State(model, recipe, start, start)
-    watching = [observer.during for observer in observers if isinstance(observer, Watching)]
+    every: list[Any] = [*observers]
+    watching = [observer.during for observer in every if isinstance(observer, Watching)]
 
     def during(share: float) -> None:
         for watch in watching:
