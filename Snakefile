@@ -28,10 +28,18 @@ include: "workflow/rules/workarounds.smk"
 
 
 onstart:
+    print(jobs.ahead(config, ASKED))
     if said := jobs.left_out(config, ASKED):
         print(said)
     manifest.write(PLAN, Path(RESULTS), config["processes"])
     without_rate_limit(workflow.scheduler)
+
+
+onsuccess:
+    print(
+        f"done. Figures: {FIGURES}/{config['scale']}/   Comparison: {RESULTS}/comparison/{config['scale']}.md   "
+        "All results to browse: `python -m ebreplicate site`, then site/index.html"
+    )
 
 
 rule all:

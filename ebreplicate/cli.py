@@ -17,6 +17,14 @@ RESULTS = os.environ.get("EBREPLICATE_RESULTS", "results")
 """Results root of the commands that the workflow runs, unless they are given one."""
 
 
+def _duration(text: str) -> float:
+    """A duration of the command line, in seconds."""
+    try:
+        return interrupt.duration(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
+
+
 def _training_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
     parser.add_argument(
         "specs" if several else "spec",
@@ -31,10 +39,11 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this run (default: 1)")
     parser.add_argument(
         "--time-limit",
-        type=float,
+        type=_duration,
         default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
-        metavar="SECONDS",
-        help=f"checkpoint and exit with code {CONTINUE} after this long, as on SIGTERM (default: no limit)",
+        metavar="DURATION",
+        help=f"checkpoint and exit with code {CONTINUE} after this long (90s, 30m, 8h; a plain number is "
+        "seconds), as on SIGTERM (default: no limit)",
     )
     parser.add_argument(
         "--no-wait",
@@ -181,6 +190,7 @@ def _stage(args: argparse.Namespace) -> int:
             _train(args, spec, store, processes, planned.keep)
         except Busy:
             return BUSY
+    print(f"-> {store.record_path(spec)}", file=sys.stderr)
     return 0
 
 
@@ -356,9 +366,11 @@ def _plan(args: argparse.Namespace) -> None:
 
 
 def _in_place(text: str) -> None:
-    """Show on a terminal what is being done, on one line that the next replaces."""
+    """Say what is being done: on a terminal on one line that the next replaces."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _data(args: argparse.Namespace) -> None:

@@ -4,13 +4,28 @@ A request is only noted here; the loop asks after every epoch, writes its checkp
 command line turns into the exit code CONTINUE.
 """
 
+import math
 import os
 import signal
 import time
 from types import FrameType
 
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 CONTINUE = 75
 """Exit code "continue me": run the same command again (sysexits.h: temporary failure)."""
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration such as "90", "90s", "30m", "8h" or "1.5h". Raises ValueError for anything else."""
+    number = text.strip().rstrip("smhd")
+    unit = text.strip()[len(number) :]
+    try:
+        seconds = float(number) * UNITS[unit]
+    except (ValueError, KeyError):
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"expected a duration such as 90s, 30m or 8h, got {text!r}")
+    return seconds
 
 
 class Interrupted(Exception):

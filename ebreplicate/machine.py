@@ -38,16 +38,19 @@ def gave_out(error: BaseException) -> str | None:
     return None
 
 
-def has_gpu() -> bool:
-    """Whether NVIDIA's driver sees a GPU here, or this is a cluster's login node (SLURM), whose nodes may have some."""
-    if shutil.which("sbatch"):
-        return True
+def gpus() -> int:
+    """How many GPUs NVIDIA's driver sees here."""
     try:
         import pynvml
     except ImportError:
-        return False
+        return 0
     try:
         pynvml.nvmlInit()
-        return bool(pynvml.nvmlDeviceGetCount())
+        return int(pynvml.nvmlDeviceGetCount())
     except pynvml.NVMLError:
-        return False
+        return 0
+
+
+def has_gpu() -> bool:
+    """Whether there is a GPU here, or this is a cluster's login node (SLURM), whose nodes may have some."""
+    return shutil.which("sbatch") is not None or gpus() > 0

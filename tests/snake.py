@@ -60,6 +60,7 @@ def _command(folder: str, arguments: tuple[str, ...], output: str) -> None:
     sys.path[:0] = [folder, str(ROOT)]
     from snakemake.cli import main
 
+    sys.argv = ["snakemake", *arguments]  # which the workflow reads the targets from
     main(list(arguments))
 
 

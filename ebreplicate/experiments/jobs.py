@@ -9,10 +9,10 @@ from typing import Any
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
-from ebreplicate.machine import has_gpu
+from ebreplicate.machine import gpus, has_gpu
 from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.scale import SCALES, load_scale
-from ebreplicate.specs.spec import GraphTickets, Spec, key
+from ebreplicate.specs.spec import GraphTickets, Spec, Ticket, key
 from ebreplicate.store.store import Store
 
 SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}
@@ -120,6 +120,23 @@ def only_on_cpu(config: MutableMapping[str, Any]) -> bool:
     """Whether only `on_cpu` is asked for: at the papers' own scale, without a GPU."""
     device = config["device"]
     return config["scale"] == "paper" and (device == "cpu" or (device == "auto" and not has_gpu()))
+
+
+def gpus_of_a_training(config: MutableMapping[str, Any]) -> int:
+    """GPUs that Snakemake counts for a training, of which profiles/default has one in all: 0 where it uses the CPU."""
+    device = config["device"]
+    return int(device == "cuda" or (device == "auto" and gpus() > 0))
+
+
+def ahead(config: MutableMapping[str, Any], runs: Asked) -> str:
+    """How many trainings of the configured scale are left, in one line, and where to learn how long they take."""
+    name, store = config["scale"], Store(config["results"])
+    items = on_cpu() if only_on_cpu(config) else EXPERIMENTS
+    planned = Plan(spec for item in items for spec in runs[name, item]).runs.values()
+    trained = [spec for spec in trainable(planned, config) if not isinstance(spec, Ticket)]
+    left = sum(not store.record_path(spec).is_file() for spec in trained)
+    estimate = f"`python -m ebreplicate plan --scale {name}` estimates the time"
+    return f"scale {name}: {left:,} of its {len(trained):,} trainings are left if everything is asked for; {estimate}"
 
 
 def left_out(config: MutableMapping[str, Any], runs: Asked) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, Cell, Claim
 from ebreplicate.experiments.common.judgement import DECIDED, EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, settled
-from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.report.markdown import markdown_table
@@ -104,7 +103,7 @@ def claim_row(item: str, claim: Claim) -> dict[str, Any]:
         "evidence": str(claim.evidence),
         "rule": claim.rule,
         "source": claim.source,
-        "records": " ".join(sorted(records_of(claim.evidence))),
+        "records": " ".join(sorted(claim.records)),
     }
 
 
@@ -131,6 +130,11 @@ def measured_text(row: Any, decimals: int = 2) -> str:
         return "-"
     half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.{decimals}f}"
     return f"{row.measured:.{decimals}f}{half}"
+
+
+def p_text(p: float) -> str:
+    """A p-value with three decimals; a dash for nan."""
+    return "<0.001" if p < 0.001 else number(p, 3)
 
 
 def digits(unit: str) -> int:
@@ -208,7 +212,7 @@ HEAD = ["item", "claim", "kind", "verdict", "effect (95 % CI)", "bound", "n", "p
 
 def claim_cells(row: Any) -> list[str]:
     """A claim's cells after its item and statement, in the order of `HEAD`, without the evidence."""
-    numbers = [effect_text(row), number(row.bound), str(row.n), number(row.p, 3), number(row.p_holm, 3)]
+    numbers = [effect_text(row), number(row.bound), str(row.n), p_text(row.p), p_text(row.p_holm)]
     return [row.kind, f"**{row.verdict}**", *numbers, row.points_to or "-"]
 
 

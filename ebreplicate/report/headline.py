@@ -1,15 +1,13 @@
 """The first screen: the claims that answer "do early-bird tickets replicate?", as a table, a sentence and a figure.
 
-All three are made from the comparisons' claims, so that `verify` can make them again.
+All three are made from the comparisons' claims (`compare.read_claims`), so that `verify` can make them again.
 """
 
 import io
-from pathlib import Path
 from typing import Any
 
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.stats import ENOUGH
-from ebreplicate.report.compare import read_claims
 from ebreplicate.report.markdown import markdown_table
 
 CLAIMS = {
@@ -25,18 +23,18 @@ CLAIMS = {
     "rigl-mnist-beats-static": "RigL beats a fixed random mask (MNIST)",
 }
 """Claims by name, in the order they are shown, each with its short form."""
+QUESTION = "Do early-bird tickets replicate?"
 TITLE_CLAIM = "p2-early-as-good-as-final"
 FAMILIES = (("gebt", "graph tickets"), ("lottery_tickets", "lottery tickets"), ("rigl_mnist", "RigL on MNIST"))
 """Items whose claims are counted in the second sentence, with what they are called there."""
 HEAD = ["claim", "scale", "effect (95 % CI)", "bound", "n", "verdict"]
 
 
-def chosen(results: Path) -> Any:
+def chosen(claims: Any) -> Any:
     """The claims of the first screen: a frame with a row for each of `CLAIMS`, from the largest scale that ran it."""
     import pandas as pd
 
-    whole = read_claims(results)
-    mine = whole[whole.name.isin(CLAIMS)]
+    mine = claims[claims.name.isin(CLAIMS)]
     ran = mine[mine.verdict != NOT_RUN]
     once = pd.concat([ran, mine]).drop_duplicates("name")
     return once.sort_values("name", key=lambda names: names.map([*CLAIMS].index), ignore_index=True)
@@ -49,10 +47,10 @@ def effect_of(row: Any) -> str:
     return f"{row.difference:+.2f} ± {row.ci95_half:.2f} {row.unit}"
 
 
-def table(results: Path) -> str:
+def table(claims: Any) -> str:
     """One row a claim of the first screen."""
     rows = []
-    for row in chosen(results).itertuples():
+    for row in chosen(claims).itertuples():
         ran = row.verdict != NOT_RUN
         bound = f"{row.bound:g}" if ran and row.bound == row.bound else "-"
         scale = row.scale if ran else "-"
@@ -69,36 +67,36 @@ def _counted(claims: Any) -> str:
     return ", ".join(f"{n} {word}" for n, word in parts if n)
 
 
-def status(results: Path) -> str:
+def answer(claims: Any) -> str:
     """Two sentences: the title claim on convolutional networks, and what else has been judged."""
-    whole = read_claims(results)
-    title = chosen(results)
+    title = chosen(claims)
     title = title[title.name == TITLE_CLAIM]
-    open_yet = title.empty or title.verdict.iloc[0] == NOT_RUN
-    if open_yet:
+    if title.empty or title.verdict.iloc[0] == NOT_RUN:
         first = (
-            "Do early-bird tickets replicate? On convolutional networks this is not decided yet: the rules and runs of "
-            "twelve claims are fixed ([statistics](docs/statistics.md)), and have not been run yet."
+            "On convolutional networks this is not decided yet: the rules and runs of twelve claims are fixed "
+            "([statistics](docs/statistics.md)), and have not been run yet."
         )
     else:
         row = next(title.itertuples())
-        first = (
-            f"Do early-bird tickets replicate? On VGG16 at the reduced scale: early minus final ticket "
-            f"{effect_of(row)} (n = {row.n}), **{row.verdict}**."
-        )
-    ran = whole[whole.verdict != NOT_RUN]
+        effect = f"early minus final ticket {effect_of(row)} (n = {row.n})"
+        first = f"On VGG16 at the reduced scale: {effect}, **{row.verdict}**."
+    ran = claims[claims.verdict != NOT_RUN]
     found = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
     told = [f"{name} ({_counted(claims)})" for name, claims in found if len(claims)]
-    second = f" At the papers' own scale, claims judged so far: {'; '.join(told)}." if told else ""
-    return f"\n**Status.** {first}{second}\n\n"
+    return first + (f" At the papers' own scale, claims judged so far: {'; '.join(told)}." if told else "")
 
 
-def figure(results: Path) -> bytes:
+def status(claims: Any) -> str:
+    """The question of the title and its answer, as a paragraph of markdown."""
+    return f"\n**Status.** {QUESTION} {answer(claims)}\n\n"
+
+
+def figure(claims: Any) -> bytes:
     """A forest plot of the claims with an interval in points of accuracy: effect, 95 % interval, and bound."""
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    rows = [r for r in chosen(results).itertuples() if r.unit == "pp" and effect_of(r) != "-"]
+    rows = [r for r in chosen(claims).itertuples() if r.unit == "pp" and effect_of(r) != "-"]
     figure, axis = plt.subplots(figsize=(8.4, 0.9 + 0.42 * max(1, len(rows))))
     colours = {SUPPORTED: style.COLOURS[2], NOT_SUPPORTED: style.COLOURS[1]}
     for y, row in enumerate(reversed(rows)):

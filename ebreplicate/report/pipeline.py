@@ -10,6 +10,7 @@ from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.files import atomic_write
 from ebreplicate.report import compare as comparison
 from ebreplicate.report import selection
+from ebreplicate.report.progress import steps
 from ebreplicate.specs.scale import Scale
 from ebreplicate.store.store import Store
 
@@ -107,7 +108,7 @@ def redraw(scale: Scale, results: Path, figures: Path) -> None:
 
     An item of which nothing has been run has a table and its place in the comparison, and no figure.
     """
-    for item in EXPERIMENTS:
+    for item in steps(list(EXPERIMENTS), f"tables and figures of {scale.name}"):
         tabulate(item, scale, results)
         figure = figures / scale.name / f"{item}.svg"
         if has_content(read_table(item, scale, results)):

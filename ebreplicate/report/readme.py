@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
@@ -64,9 +65,14 @@ def rewrite(page: Path, begin: str, end: str, content: str, check: bool = False)
         atomic_write(page, new)
 
 
+def _of_claims(make: Callable[[Any], str]) -> Callable[[Path], str]:
+    """What `make` says of the claims of a results folder."""
+    return lambda results: make(compare.read_claims(results))
+
+
 GENERATED: tuple[tuple[Path, str, str, Callable[[Path], str]], ...] = (
-    (Path("README.md"), "<!-- status: begin -->", "<!-- status: end -->", headline.status),
-    (Path("README.md"), "<!-- headline: begin -->", "<!-- headline: end -->", headline.table),
+    (Path("README.md"), "<!-- status: begin -->", "<!-- status: end -->", _of_claims(headline.status)),
+    (Path("README.md"), "<!-- headline: begin -->", "<!-- headline: end -->", _of_claims(headline.table)),
     (Path("docs/results.md"), BEGIN, END, results_table),
     (Path("docs/statistics.md"), selection.BEGIN, selection.END, selection_tables),
 )
@@ -88,7 +94,7 @@ def update(project: Path, results: Path, check: bool = False) -> None:
     if not (project / "README.md").is_file():
         return
     if not check:
-        atomic_write(project / FIGURE, headline.figure(results))
+        atomic_write(project / FIGURE, headline.figure(compare.read_claims(results)))
     elif stale_figure(project, results):
         raise UserError(f"{project / FIGURE}: does not follow from the claims; run `python -m ebreplicate readme`")
 
@@ -96,4 +102,6 @@ def update(project: Path, results: Path, check: bool = False) -> None:
 def stale_figure(project: Path, results: Path) -> bool:
     """Whether the first screen's figure is missing or shows other claims than the results have."""
     path = project / FIGURE
-    return not path.is_file() or not same_drawing(path.read_text(), headline.figure(results).decode())
+    return not path.is_file() or not same_drawing(
+        path.read_text(), headline.figure(compare.read_claims(results)).decode()
+    )

@@ -155,6 +155,20 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def deterministic(device: torch.device) -> None:
+    """Have torch compute with deterministic algorithms, and refuse what has none, so that a continued run ends with the
+    bits of one that never stopped.
+
+    On a GPU, which has others. cuBLAS asks for a fixed workspace by an environment variable; it is read at the first
+    product of matrices. Memory is not filled before use, as torch would by default: that doubles the launches a step.
+    """
+    torch.backends.cudnn.deterministic = True
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def tune_allocator() -> None:
     """Keep freed activations in the process (glibc): fresh pages for every tensor cost a CPU step a fifth of its time,
     or, of large maps, more than all else (docs/speed.md).

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.specs.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.training import compiling, distributed, graphs
 from ebreplicate.training.arithmetic import arithmetic
+from ebreplicate.training.device import deterministic
 from ebreplicate.training.gradients import gradients
 
 
@@ -39,6 +40,17 @@ class State:
 
 
 Observer = Callable[[State], None]
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """An observer that is called within an epoch too, after every step, with the share of the epoch that is done.
+
+    It must not wait for the device.
+    """
+
+    def during(self, state: State, share: float) -> None:
+        """See the class."""
 
 
 class Evaluation(NamedTuple):
@@ -192,8 +204,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(epoch)
 
-    def epoch(self, batches: BatchSource, epoch: int) -> float:
-        """Train the 0-based absolute `epoch`; returns the mean training loss over images."""
+    def epoch(self, batches: BatchSource, epoch: int, during: Callable[[float], object] = lambda _: None) -> float:
+        """Train the 0-based absolute `epoch`; returns the mean training loss over images.
+
+        `during` is given the share of the epoch that is done after every step.
+        """
         self.model.train()
         self._set_rate(epoch)
         total = torch.zeros((), device=batches.device)
@@ -204,6 +219,7 @@ class Trainer:
                 whole = min(batches.batch_size, batches.images_per_epoch - i * batches.batch_size)
                 self.weight = distributed.weight(len(y), whole)
             total += self.step(x, y, epoch * self.steps_per_epoch + i) * len(y)
+            during((i + 1) / len(batches))
         distributed.average_statistics(self.model)
         return distributed.total(total).item() / batches.images_per_epoch
 
@@ -260,11 +276,17 @@ def fit(
     model.to(memory_format=torch.channels_last)
     # torch lets convolutions use TF32 by default; here a precision is what its name says.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.deterministic = True  # so that a continued run ends with the bits of one that never stopped
+    deterministic(data.device)
     batches = data.batches(recipe.batch_size, recipe.augment, seed)
     distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))
     state = State(model, recipe, start, start)
+    watching = [cast(Watching, observer) for observer in observers if isinstance(observer, Watching)]
+
+    def during(share: float) -> None:
+        for observer in watching:
+            observer.during(state, share)
+
     if resume is None:
         for observer in observers:
             observer(state)
@@ -276,7 +298,7 @@ def fit(
             raise UserError(f"checkpoint: does not fit this run ({said}); delete checkpoint.pt in its folder") from None
     while state.epoch < (recipe.epochs if until is None else until):
         began = time.perf_counter()
-        loss = trainer.epoch(batches, state.epoch)
+        loss = trainer.epoch(batches, state.epoch, during)
         trained = time.perf_counter()
         test = measure(model, data, precision)
         state.history.append(

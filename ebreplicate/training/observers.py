@@ -84,6 +84,12 @@ class KeepWeights:
         answers += [d.update(self.taylor[epoch]) for d in by_taylor if d.first is None]
         return any(answers)
 
+    def _announce(self, epoch: int) -> None:
+        """Say which tickets emerge at `epoch`: the event that a search is watched for."""
+        for detector in (d for of_kind in self.detectors for d in of_kind if d.first == epoch):
+            how = "EPI fires" if isinstance(detector, EarlyPruning) else "the ticket emerges"
+            say(f"{self.folder.parent.name}: {how} at epoch {epoch} (ratio {detector.ratio:g})")
+
     def _save(self, state: State, name: str) -> None:
         if not distributed.leads():
             return
@@ -110,6 +116,8 @@ class KeepWeights:
         # As in the authors' loop, the state after the last epoch is not asked.
         asked = state.epoch < state.recipe.epochs
         emerged = asked and self._emerging(prunable_scores(state.model).cpu(), state.epoch)
+        if emerged and distributed.leads():
+            self._announce(state.epoch)
         if state.epoch in self.epochs or emerged:
             self._save(state, weights_name(state.epoch))
         if self.keep_best and state.epoch > state.start and state.test_accuracy > self.best:
@@ -135,14 +143,36 @@ def weights_name(epoch: int) -> str:
     return f"epoch_{epoch:04d}.pt"
 
 
-class Progress:
-    """Epoch, accuracy and time left: one updating line on a terminal, a plain line every half minute in a log."""
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Write a line that stays, on a terminal in the place of the line that shows progress."""
+    stream = stream or sys.stderr
+    stream.write(f"\r\033[K{text}\n" if stream.isatty() else f"{text}\n")
+    stream.flush()
 
-    def __init__(self, name: str, stream: TextIO | None = None, every: float = 30.0):
+
+class Progress:
+    """Epoch, accuracy and time left: one updating line on a terminal, a plain line every ten seconds in a log.
+
+    Of long epochs it says how much is done: see `during`.
+    """
+
+    def __init__(self, name: str, stream: TextIO | None = None, every: float = 10.0):
         self.name, self.stream, self.every = name, stream or sys.stderr, every
         self.tty = self.stream.isatty()
         self.began = self.told = time.monotonic()
         self.first: int | None = None
+
+    def during(self, state: State, share: float) -> None:
+        """Report that a `share` (0 to 1) of the epoch after the state's is done, ten seconds after the last line."""
+        now = time.monotonic()
+        self.first = state.epoch if self.first is None else self.first
+        if now - self.told < self.every or not distributed.leads():
+            return
+        self.told, done = now, state.epoch - self.first + share
+        left = (now - self.began) / done * (state.recipe.epochs - state.epoch - share)
+        text = f"{self.name}: epoch {state.epoch + 1}/{state.recipe.epochs}, {share:.0%} of it done, {left:.0f} s left"
+        self.stream.write(f"\r\033[K{text}" if self.tty else f"{text}\n")
+        self.stream.flush()
 
     def __call__(self, state: State) -> None:
         """Report the state if it is time to."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ebreplicate.errors import UserError
 from ebreplicate.files import digest
+from ebreplicate.report.progress import steps
 from ebreplicate.specs.spec import GraphTickets, Retrain, Ticket, Training
 from ebreplicate.store.merging import checked_run, runs_under
 from ebreplicate.store.store import Store
@@ -53,5 +54,9 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
 def verify(results: Path) -> tuple[int, list[str]]:
     """Check a results folder: how many runs were looked at, and every disagreement, one line each."""
     store, folders = Store(results), runs_under(results)
-    found = [f"{f.parent.name}/{f.name}: {problem}" for f in folders for problem in run_problems(f, store)]
+    found = [
+        f"{f.parent.name}/{f.name}: {problem}"
+        for f in steps(folders, "runs checked")
+        for problem in run_problems(f, store)
+    ]
     return len(folders), [*found, *page_problems(results)]

@@ -9,6 +9,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.files import digest
 from ebreplicate.report.drawing import same_drawing
+from ebreplicate.report.progress import steps
 from ebreplicate.specs.scale import SCALES, load_scale
 from ebreplicate.store.store import figures_root
 
@@ -39,14 +40,14 @@ def _scale_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         (fresh / "runs").symlink_to((results / "runs").resolve())
-        for item in EXPERIMENTS:
+        for item in steps(list(EXPERIMENTS), f"tables of {scale} made again"):
             pipeline.tabulate(item, load_scale(scale), fresh)
         if any(name.startswith("comparison") for name in there):
             pipeline.compare(load_scale(scale), fresh)
         for name in there:
             if (results / name).read_bytes() != (fresh / name).read_bytes():
                 yield f"{results / name}: {remedy} {again}"
-        for item in pictures:
+        for item in steps(pictures, f"figures of {scale} drawn again"):
             picture = figures / scale / f"{item}.svg"
             pipeline.plot(item, load_scale(scale), fresh, fresh / picture.name)
             if not same_drawing(picture.read_text(), (fresh / picture.name).read_text()):

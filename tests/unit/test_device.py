@@ -193,3 +193,18 @@ def test_a_number_of_slots_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("EBREPLICATE_GPU_SLOTS", text)
     with pytest.raises(UserError, match=r"^EBREPLICATE_GPU_SLOTS: expected a positive integer"), slot():
         pass
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu"])
+def test_a_training_on_a_gpu_is_held_to_deterministic_algorithms(kind, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        device.deterministic(torch.device(kind))
+        assert torch.are_deterministic_algorithms_enabled() == (kind == "cuda")
+        assert torch.utils.deterministic.fill_uninitialized_memory == (kind == "cpu" and filling)
+        assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == (":4096:8" if kind == "cuda" else None)
+        assert torch.backends.cudnn.deterministic
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = filling

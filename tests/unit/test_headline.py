@@ -18,7 +18,7 @@ def claim(name, scale, verdict="supported", difference=0.4, half=0.3, n=8, item=
 
 @pytest.fixture
 def results(tmp_path):
-    """Writes the claims of both scales; returns the results folder."""
+    """Writes the claims of both scales and reads them again."""
 
     def write(*claims):
         for scale in compare.SCALES:
@@ -26,51 +26,51 @@ def results(tmp_path):
             path = tmp_path / "comparison" / f"{scale}_claims.csv"
             path.parent.mkdir(exist_ok=True)
             mine.to_csv(path, index=False)
-        return tmp_path
+        return compare.read_claims(tmp_path)
 
     return write
 
 
 def test_a_claim_is_shown_from_the_largest_scale_that_ran_it(results):
     gebt = "gebt-early-edges"
-    root = results(
+    claims = results(
         claim(TITLE, "paper", "not run", float("nan"), float("nan"), 0),
         claim(TITLE, "quick", "not supported", -1.5, 0.2),
         claim(gebt, "quick", "not run", float("nan"), float("nan"), 0),
         claim(gebt, "paper", "supported", 0.1, 0.4, 10, "gebt"),
         claim("somewhere-else", "paper"),
     )
-    rows = headline.table(root).splitlines()[2:]
+    rows = headline.table(claims).splitlines()[2:]
     assert rows[0] == f"| {headline.CLAIMS[TITLE]} | quick | -1.50 ± 0.20 pp | -1 | 8 | **not supported** |"
     assert rows[1].startswith(f"| {headline.CLAIMS[gebt]} | paper | +0.10 ± 0.40 pp |")
     assert len(rows) == 2
 
 
 def test_the_status_says_that_nothing_is_decided_before_the_runs(results):
-    root = results(claim(TITLE, "quick", "not run", float("nan"), float("nan"), 0))
-    assert "not decided yet" in headline.status(root)
-    assert "papers' own scale" not in headline.status(root)
+    claims = results(claim(TITLE, "quick", "not run", float("nan"), float("nan"), 0))
+    assert "not decided yet" in headline.status(claims)
+    assert "papers' own scale" not in headline.status(claims)
 
 
 def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
-    root = results(
+    claims = results(
         claim(TITLE, "quick", "supported, equivalent"),
         *(claim(f"g{i}", "paper", word, item="gebt") for i, word in enumerate(["supported", "not supported alone"])),
         claim("g2", "paper", "inconclusive", item="gebt"),
     )
-    said = headline.status(root)
+    said = headline.status(claims)
     assert "+0.40 ± 0.30 pp (n = 8), **supported, equivalent**" in said
     assert "graph tickets (1 supported, 1 not supported, 1 open)" in said
 
 
 def test_the_figure_has_a_row_for_each_claim_with_an_interval(results):
-    root = results(
+    claims = results(
         claim(TITLE, "quick"),
         claim("gebt-early-edges", "paper", "supported", 0.1, 0.4, 10),
         claim("tickets-beat-reinit", "quick", "too few seeds", 2.0, float("nan"), 2),
         claim("p6-masks-settle-before-decay", "quick") | {"unit": "% of training"},
     )
-    drawn = headline.figure(root).decode()
+    drawn = headline.figure(claims).decode()
     assert headline.CLAIMS[TITLE] in drawn
     assert headline.CLAIMS["gebt-early-edges"] in drawn
     assert headline.CLAIMS["tickets-beat-reinit"] not in drawn
@@ -78,6 +78,7 @@ def test_the_figure_has_a_row_for_each_claim_with_an_interval(results):
 
 
 def test_no_comparison_is_no_error(tmp_path):
-    assert headline.table(tmp_path).count("\n") == 2
-    assert "not decided yet" in headline.status(tmp_path)
-    assert b"not run yet" in headline.figure(tmp_path)
+    none = compare.read_claims(tmp_path)
+    assert headline.table(none).count("\n") == 2
+    assert "not decided yet" in headline.status(none)
+    assert b"not run yet" in headline.figure(none)

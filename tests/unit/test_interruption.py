@@ -36,6 +36,23 @@ def test_a_time_limit_exits_with_continue_me_until_the_run_is_whole(tmp_path, ca
     assert (cut.folder(SEARCH) / "scores.npy").read_bytes() == (whole.folder(SEARCH) / "scores.npy").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("30m", 1800), ("8h", 28800), ("1.5h", 5400), ("2d", 172800), ("1e-6", 1e-6), ("0", 0)],
+)
+def test_durations_have_units(text, seconds):
+    assert interrupt.duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "8 hours", "8hm", "-1", "-5m", "inf", "nan", "1h30m"])
+def test_what_is_no_duration_is_refused(text, capsys):
+    with pytest.raises(ValueError, match="expected a duration such as 90s, 30m or 8h"):
+        interrupt.duration(text)
+    with pytest.raises(SystemExit):
+        command_line.main(["search", canonical(SEARCH), f"--time-limit={text}"])
+    assert "expected a duration such as 90s, 30m or 8h" in capsys.readouterr().err
+
+
 def test_sigterm_is_a_request_and_so_is_its_echo():
     interrupt.install(None)
     assert not interrupt.wanted()

@@ -51,6 +51,24 @@ def test_what_a_machine_leaves_out_is_said_in_one_line(tmp_path):
     assert jobs.left_out(config, asked) == ""
 
 
+def test_the_first_line_says_how_many_trainings_are_left(tmp_path):
+    config = CONFIG | {"scale": "quick", "results": str(tmp_path), "data": str(tmp_path)}
+    asked = {("quick", item): [] for item in jobs.ITEMS} | {("quick", "table2"): [VGG, Retrain(Ticket(VGG, 0.5, 10))]}
+    said = jobs.ahead(config, asked)  # the ticket is no training of its own
+    assert said.startswith("scale quick: 2 of its 2 trainings are left")
+    Store(tmp_path).write(VGG, {"status": "ok", "metrics": {}, "cost": {}, "provenance": {}})
+    assert jobs.ahead(config, asked).startswith("scale quick: 1 of its 2 trainings are left")
+    assert "plan --scale quick" in said
+
+
+@pytest.mark.parametrize(
+    ("device", "here", "taken"), [("auto", 0, 0), ("auto", 8, 1), ("cpu", 8, 0), ("cuda", 0, 1), ("cuda", 8, 1)]
+)
+def test_a_training_takes_one_gpu_where_there_is_one(device, here, taken, monkeypatch):
+    monkeypatch.setattr(jobs, "gpus", lambda: here)
+    assert jobs.gpus_of_a_training(CONFIG | {"device": device}) == taken
+
+
 def test_seeds_from_a_command_line_are_numbers_and_other_text_is_left_for_the_schema():
     given = CONFIG | {"seeds": ["0", 1, "x", "-1"], "precision": "bf16"}
     assert jobs.overrides(given) == {"seeds": [0, 1, "x", "-1"], "precision": "bf16"}

@@ -4,13 +4,13 @@ import io
 
 import pytest
 import torch
-from helpers import random_network
+from helpers import digits, random_network
 
 from ebreplicate.pruning import EarlyBird, prunable_scores
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.surgery import batch_norms, bn_widths
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe
-from ebreplicate.training.loop import State
+from ebreplicate.training.loop import State, fit
 from ebreplicate.training.observers import KeepWeights, Progress, Scores
 
 EPOCHS = 8
@@ -130,6 +130,46 @@ def test_a_log_gets_plain_lines_and_always_the_last(stream, every, lines):
     written = out.getvalue().splitlines()
     assert len(written) == lines
     assert written[-1].startswith("vgg16-x: epoch 3/3, test 30.00 %, ")
+
+
+def test_a_long_epoch_says_how_much_of_it_is_done(monkeypatch):
+    now, out = [0.0], io.StringIO()
+    monkeypatch.setattr("ebreplicate.training.observers.time.monotonic", lambda: now[0])
+    search = Search(epochs=4)
+    progress = Progress("vgg16-x", out)
+    progress(search.state)
+    for now[0], share in ((4.0, 0.1), (12.0, 0.25), (18.0, 0.4), (24.0, 0.5)):
+        progress.during(search.state, share)
+    assert out.getvalue().splitlines() == [
+        "vgg16-x: epoch 1/4, 25% of it done, 180 s left",  # a sixteenth took 12 s
+        "vgg16-x: epoch 1/4, 50% of it done, 168 s left",
+    ]
+
+
+def test_fit_tells_an_observer_that_watches_of_every_step():
+    told = []
+
+    class Watcher:
+        def __call__(self, state):
+            told.append(f"after {state.epoch}")
+
+        def during(self, state, share):
+            told.append(round(share, 3))
+
+    recipe = Recipe(epochs=2, batch_size=20, lr=0.1)
+    data = digits(60, 20)
+    fit(random_network("vgg16", 1 / 16, seed=0), data, recipe, seed=0, observers=[Watcher()])
+    steps = len(data.batches(20, recipe.augment, 0))
+    epoch = [round((i + 1) / steps, 3) for i in range(steps)]
+    assert told == ["after 0", *epoch, "after 1", *epoch, "after 2"]
+
+
+def test_a_search_says_which_ticket_emerges_when(tmp_path, capsys):
+    search = Search(epochs=8)
+    keeper = KeepWeights(tmp_path / "vgg16-x" / "weights", Keep(ratios={0.3, 0.5}), [], bn_widths(search.model))
+    search.run([keeper], [10.0] * 8)  # all scales are equal in every epoch, and so is the mask
+    said = capsys.readouterr().err.splitlines()
+    assert sorted(said) == [f"vgg16-x: the ticket emerges at epoch 4 (ratio {r})" for r in ("0.3", "0.5")]
 
 
 def test_a_terminal_gets_one_line_that_is_written_over():

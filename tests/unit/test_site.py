@@ -4,7 +4,9 @@ import posixpath
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qsl, unquote
 
 import pytest
@@ -14,10 +16,13 @@ from sites import HOSTILE, ITEMS, SCALE, Page, victim
 from ebreplicate.cli import main
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report import site
-from ebreplicate.report.compare import collect
+from ebreplicate.report.compare import claim_row, collect
+from ebreplicate.report.headline import TITLE_CLAIM
 from ebreplicate.report.pipeline import fresh_table
 from ebreplicate.report.site import contents, pages
 from ebreplicate.report.site.folder import MANIFEST
@@ -112,6 +117,63 @@ def test_every_measured_number_and_every_evidence_is_a_link(parsed):
     assert measured > 50
     for row in parsed["claims.html"].rows[1:]:
         assert bool(row[2]["links"]) == (row[0]["text"] != "not run")
+
+
+def test_a_claim_shows_its_numbers_and_leads_to_its_runs(small_site, tmp_path):
+    """Of a claim whose evidence is in its difference alone, as of one whose evidence is a sentence."""
+    run = contents.Run(victim(), {"status": "ok", "metrics": {}, "cost": {}, "provenance": {}}, tmp_path)
+    difference = Interval(-1.234, 0.25, 5, frozenset([run.key]))
+    claim = Claim("early", "Early is as good.", "Fig. 1", "no worse than -1 pp", "not supported", "", 5)
+    numbers = {"difference": difference, "bound": -1.0, "p": 0.0004, "p_holm": 0.0125, "family": "primary"}
+    claim = replace(claim, **numbers, points_to="against", kind="cost")
+    assert claim.records == {run.key}
+    row = SimpleNamespace(**claim_row("fig1_existence", claim))
+    item = contents.Item(SCALE, EXPERIMENTS.load("fig1_existence"), [run.key])
+    item.claims.append(contents.Judged(row, "claim-early", [run]))
+    written = pages.Pages(contents.Site({"tiny": [item]}, {run.key: run}, {}), tmp_path)
+    written.overview()
+    written.item(item)
+    cells = Page(tmp_path / "claims.html").rows[1]
+    assert cells[2] == {"text": "\N{MINUS SIGN}1.23 ± 0.25 pp", "links": ["items/tiny/fig1_existence.html#claim-early"]}
+    assert [c["text"] for c in cells[3:8]] == ["\N{MINUS SIGN}1", "5", "<0.001Holm 0.013", "against", "costprimary"]
+    assert cells[8]["links"] == [run.href]
+    shown = Page(tmp_path / item.href).text
+    for number in ("\N{MINUS SIGN}1.23 ± 0.25 pp", "<0.001", "0.013", "p after Holm (primary)", "against"):
+        assert number in shown
+    front = Page(tmp_path / "index.html")
+    assert "items/tiny/fig1_existence.html#claim-early" in front.links
+
+
+@pytest.mark.parametrize(("scales", "hidden"), [(["quick", "smoke"], ["smoke"]), (["smoke"], [])])
+def test_the_scale_whose_numbers_mean_nothing_is_hidden_beside_others(tmp_path, scales, hidden):
+    experiment = EXPERIMENTS.load("early_bird")
+    items = {name: [contents.Item(replace(SCALE, name=name), experiment, [])] for name in scales}
+    pages.Pages(contents.Site(items, {}, {}), tmp_path).overview()
+    for page in ("comparison.html", "claims.html"):
+        chosen = [a for tag, a in Page(tmp_path / page).elements if tag == "select" and a["name"] == "scale"]
+        assert [a["data-hides"] for a in chosen if "data-hides" in a] == hidden
+
+
+def test_the_front_page_answers_the_title_question(tmp_path):
+    """From the records of the site; the links of the answer lead to the site's notes."""
+    claim = Claim(TITLE_CLAIM, "As good.", "title", "rule", "supported", "", 8, difference=Interval(0.4, 0.3, 8))
+    row = SimpleNamespace(**claim_row("early_bird", replace(claim, bound=-1.0)))
+    item = contents.Item(replace(SCALE, name="quick"), EXPERIMENTS.load("early_bird"), [])
+    item.claims.append(contents.Judged(row, f"claim-{TITLE_CLAIM}", []))
+    written = pages.Pages(contents.Site({"quick": [item]}, {}, {}), tmp_path)
+    written.overview()
+    front = Page(tmp_path / "index.html")
+    assert "Do early-bird tickets replicate? On VGG16" in " ".join(front.text.split())
+    assert "+0.40 ± 0.30 pp (n = 8), supported" in " ".join(front.text.split())
+    assert f"items/quick/early_bird.html#claim-{TITLE_CLAIM}" in front.rows[1][0]["links"]
+    assert "figures/headline.svg" in front.links
+    assert "supported, n = 8" in (tmp_path / "figures" / "headline.svg").read_text()
+    none = pages.Pages(contents.Site({}, {}, {}), tmp_path / "none")
+    none.overview()
+    front = Page(tmp_path / "none" / "index.html")
+    assert "not decided yet" in front.text
+    assert "notes/statistics.html" in front.links
+    assert "figures/headline.svg" not in front.links
 
 
 def test_the_comparison_says_what_the_comparison_table_says(parsed, store):

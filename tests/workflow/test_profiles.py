@@ -29,6 +29,19 @@ def test_every_training_rule_asks_for_one_gpu_and_no_other_rule_does(name):
     assert asked == dict.fromkeys(trains, 1)
 
 
+def test_the_plain_command_trains_on_one_gpu_at_a_time():
+    default = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
+    assert default["resources"] == {"gpu": 1}
+    assert default["keep-going"] is True
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cuda", True), ("cpu", False)])
+def test_a_training_takes_a_gpu_where_it_trains_on_one(device, asked, tmp_path):
+    done = read(linked(tmp_path), "-n", "--cores", "4", FIGURE, "--config", "seeds=[0]", f"device={device}")
+    assert done.returncode == 0, done.stdout
+    assert ("gpu=1" in done.stdout) == asked
+
+
 def test_trainings_of_a_cluster_have_attempts_left_to_continue():
     assert profile("slurm")["retries"] >= 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from ebreplicate.errors import UserError
-from ebreplicate.experiments import EXPERIMENTS, jobs
+from ebreplicate.experiments import EXPERIMENTS, jobs, targets
 from ebreplicate.specs.graph import Plan, trainings_before
 from ebreplicate.specs.spec import Ticket, key
 from ebreplicate.store import manifest
@@ -16,6 +16,7 @@ from ebreplicate.store.store import figures_root
 
 try:
     ASKED = jobs.asked(config)
+    targets.check(sys.argv[1:], config["results"], str(figures_root(Path(config["results"]))))
 except UserError as e:
     raise WorkflowError(str(e)) from None
 PLAN = Plan(spec for specs in ASKED.values() for spec in specs)

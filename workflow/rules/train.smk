@@ -19,6 +19,7 @@ rule search:
     threads: config["threads"]
     resources:
         tmpdir=tempfile.gettempdir(),  # Snakemake's default is an expression, evaluated for every job
+        gpu=jobs.gpus_of_a_training(config),
     params:
         stage="search",
     shell:

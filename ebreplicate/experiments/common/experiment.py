@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Spec
@@ -73,6 +74,11 @@ class Claim:
     p_holm: float = math.nan
     family: str = ""
     points_to: str = ""
+
+    @property
+    def records(self) -> frozenset[str]:
+        """Keys of the records behind it."""
+        return records_of(self.evidence, self.difference)
 
 
 FUNCTIONS = {

@@ -8,7 +8,7 @@ WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 34
 PANELS = (
     ("Loss", "", {"train_loss": "train", "test_loss": "test"}),
-    ("Accuracy", "%", {"test_accuracy": "test", "test_top5": "test, top 5"}),
+    ("Accuracy", "%", {"test_accuracy": "test"}),
     ("Learning rate", "", {"lr": "rate"}),
 )
 """Title, unit, and the columns of history.csv that a chart shows, with their names in it."""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +10,19 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.common.experiment import NOT_RUN, Claim, Experiment
+from ebreplicate.experiments.common.experiment import ACCURACY, ARITHMETIC, NOT_RUN, Experiment
 from ebreplicate.experiments.common.judgement import settled
 from ebreplicate.experiments.common.lineage import records_of
-from ebreplicate.report import pipeline
-from ebreplicate.report.compare import cell_row
+from ebreplicate.report import compare, pipeline
+from ebreplicate.report.progress import steps
 from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import key
 from ebreplicate.store.merging import checked_run, runs_under
 from ebreplicate.store.store import Store
 
+MEASURED = "measured"
+"""Kind of the printed numbers that runs are compared with; the others are arithmetic."""
 FEW = 5
 """Seeds whose runs are linked beside a number, one by one; more runs are listed on the item's page."""
 
@@ -46,7 +48,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Judged:
-    """A cell (the columns of the comparison) or a claim (`of`), its place on its item's page, the runs behind it."""
+    """A cell or claim (`of`: the columns of its comparison), its place on its item's page, the runs behind it."""
 
     of: Any
     anchor: str
@@ -86,6 +88,10 @@ class Item:
         """How many cells have each verdict."""
         return Counter(c.of.verdict for c in self.cells)
 
+    def finished(self, runs: dict[str, Run]) -> int:
+        """How many of its runs are among `runs`."""
+        return sum(name in runs for name in self.planned)
+
 
 @dataclass
 class Site:
@@ -112,13 +118,39 @@ class Site:
         """Verdicts that any cell has."""
         return sorted({v for item in self.all_items() for v in item.verdicts})
 
-    def cell_counts(self, scale: str) -> list[tuple[str, int]]:
-        """Cells of a scale by verdict, the commonest first."""
-        return sum((item.verdicts for item in self.items[scale]), Counter[str]()).most_common()
+    def cell_counts(self, scale: str, kind: str) -> list[tuple[str, int]]:
+        """Cells of a scale that are of one kind, by verdict: the commonest first, what has not been run last."""
+        cells = (j.of for item in self.items[scale] for j in item.cells)
+        return _tally(cell.verdict for cell in cells if cell.kind == kind)
 
     def claim_counts(self, scale: str) -> list[tuple[str, int]]:
-        """Claims of a scale by verdict, the commonest first."""
-        return Counter(j.of.verdict for item in self.items[scale] for j in item.claims).most_common()
+        """Claims of a scale by verdict: the commonest first, what has not been run last."""
+        return _tally(j.of.verdict for item in self.items[scale] for j in item.claims)
+
+    def judged(self, scale: str, *verdicts: str) -> list[tuple[Item, Judged]]:
+        """Claims of a scale whose verdict starts with one of `verdicts`, those about accuracy first."""
+        claims = [(item, j) for item in self.items[scale] for j in item.claims if j.of.verdict.startswith(verdicts)]
+        return sorted(claims, key=lambda found: found[1].of.kind != ACCURACY)
+
+    def claims(self) -> Any:
+        """Claims of the scales that a first page may quote, as `compare.read_claims` gives them."""
+        import pandas as pd
+
+        rows = [
+            vars(j.of) | {"scale": name}
+            for name in compare.SCALES
+            for item in self.items.get(name, [])
+            for j in item.claims
+        ]
+        return pd.DataFrame(rows, columns=[*compare.CLAIM_COLUMNS, "scale"])
+
+    def hidden_scale(self) -> str:
+        """The scale whose numbers mean nothing, where it is shown beside others; else empty."""
+        return compare.PLUMBING if compare.PLUMBING in self.items and len(self.items) > 1 else ""
+
+
+def _tally(verdicts: Iterable[str]) -> list[tuple[str, int]]:
+    return sorted(Counter(verdicts).most_common(), key=lambda found: found[0] == NOT_RUN)
 
 
 def slug(text: str) -> str:
@@ -129,7 +161,7 @@ def slug(text: str) -> str:
 def read_runs(results: Path) -> dict[str, Run]:
     """Every finished run by key; raises UserError for one whose spec, key and record do not agree."""
     store, runs = Store(results), {}
-    for folder in runs_under(results):
+    for folder in steps(runs_under(results), "runs read"):
         spec = checked_run(folder)
         runs[key(spec)] = Run(spec, store.read(spec) or {}, folder)
     if not runs:
@@ -154,7 +186,7 @@ def gather(scales: Sequence[Scale], results: Path, figures: Path | None) -> Site
         raise UserError(f"--scale: no run of {names} is finished in {str(results)!r}")
     cited: dict[str, list[tuple[Item, Judged]]] = defaultdict(list)
     site = Site(items, runs, cited)
-    for item in site.all_items():
+    for item in steps(site.all_items(), "tables and figures"):
         _fill(item, results, figures, runs)
         for judged in [*item.cells, *item.claims]:
             for run in judged.runs:
@@ -171,11 +203,13 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
         return sorted((runs[k] for k in records_of(value) if k in runs), key=lambda r: (root_of(r.spec).seed, r.key))
 
     for cell in experiment.cells(scale, table):
-        row = SimpleNamespace(**cell_row(item.name, cell, scale))
+        kind = ARITHMETIC if cell.exact else MEASURED
+        row = SimpleNamespace(**compare.cell_row(item.name, cell, scale), kind=kind)
         item.cells.append(Judged(row, f"cell-{slug(cell.cell)}", behind(cell.measured)))
-    claims: list[Claim] = settled(experiment.claims(scale, table), scale.comparable)
-    item.claims += [Judged(c, f"claim-{c.name}", behind(c.evidence)) for c in claims]
-    if set(item.verdicts) <= {NOT_RUN} and not any(name in runs for name in item.planned):
+    for claim in settled(experiment.claims(scale, table), scale.comparable):
+        row = SimpleNamespace(**compare.claim_row(item.name, claim))
+        item.claims.append(Judged(row, f"claim-{claim.name}", behind(claim)))
+    if not pipeline.has_content(table):
         return  # a figure of nothing
     path = figures / scale.name / f"{item.name}.svg" if figures else None
     item.figure = path.read_bytes() if path and path.is_file() else pipeline.drawn(item.name, scale, table)

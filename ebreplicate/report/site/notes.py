@@ -32,21 +32,21 @@ def heading_id(text: str) -> str:
     return re.sub(r" ", "-", re.sub(r"[^\w\- ]", "", text.lower()))
 
 
-def _target(href: str, names: set[str]) -> str | None:
-    """Where a link of a documentation page leads on the site; None: nowhere."""
+def _target(href: str, names: set[str], docs: str, to: str) -> str | None:
+    """Where a link of a page leads on the site; None: nowhere. `docs`, `to`: the notes' folder from the page."""
     if href.startswith((*ELSEWHERE, "#")):
         return href
-    path, _, fragment = href.partition("#")
+    path, _, fragment = href.removeprefix(docs).partition("#")
     page = PurePosixPath(path)
     if page.suffix != ".md" or len(page.parts) != 1 or page.stem not in names:
         return None
-    return f"{page.stem}.html" + (f"#{fragment}" if fragment else "")
+    return f"{to}{page.stem}.html" + (f"#{fragment}" if fragment else "")
 
 
-def _relink(tokens: list[Token], names: set[str]) -> None:
+def _relink(tokens: list[Token], names: set[str], docs: str = "", to: str = "") -> None:
     """Point links at the site's own pages; what it does not hold stays as text, and an image as its description."""
     for token in tokens:
-        target = _target(str(token.attrs["href"]), names) if token.type == "link_open" else ""
+        target = _target(str(token.attrs["href"]), names, docs, to) if token.type == "link_open" else ""
         if target is None:
             token.tag, token.attrs = "span", {}
         elif target:
@@ -55,6 +55,12 @@ def _relink(tokens: list[Token], names: set[str]) -> None:
                 token.attrs["rel"] = "noreferrer"
         elif token.type == "image":
             token.type, token.tag = "text", ""
+    opened: list[str] = []
+    for token in tokens:  # the end of a link that became plain text
+        if token.nesting == 1:
+            opened.append(token.tag)
+        elif token.nesting == -1:
+            token.tag = opened.pop()
 
 
 def render(text: str, names: set[str]) -> tuple[str, Markup]:
@@ -66,15 +72,17 @@ def render(text: str, names: set[str]) -> tuple[str, Markup]:
             title = title or inner.content
         if token.children:
             _relink(token.children, names)
-            opened: list[str] = []
-            for child in token.children:  # the end of a link that became plain text
-                if child.nesting == 1:
-                    opened.append(child.tag)
-                elif child.nesting == -1:
-                    child.tag = opened.pop()
     html = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
     scroll = '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>'
     return title, Markup(html.replace("<table>", scroll).replace("</table>", "</table></div>"))
+
+
+def sentence(text: str, names: set[str]) -> Markup:
+    """HTML of markdown without blocks, as README.md has it: its links to `docs/` lead to the notes named `names`."""
+    tokens = MARKDOWN.parseInline(text)
+    for token in tokens:
+        _relink(token.children or [], names, "docs/", "notes/")
+    return Markup(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))
 
 
 def notes(folder: Path = DOCS) -> list[Note]:

@@ -11,12 +11,22 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ebreplicate.experiments.common import judgement as rules
-from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.report import compare
+from ebreplicate.experiments.common.experiment import (
+    ACCURACY,
+    ARITHMETIC,
+    COST,
+    INCONCLUSIVE,
+    NOT_RUN,
+    NOT_SUPPORTED,
+    REMARK,
+    SUPPORTED,
+)
+from ebreplicate.report import compare, headline
+from ebreplicate.report.progress import steps
 from ebreplicate.report.site import words
 from ebreplicate.report.site.charts import Row, charts, kept_by_layer
 from ebreplicate.report.site.contents import Item, Run, Site
-from ebreplicate.report.site.notes import Note, notes
+from ebreplicate.report.site.notes import Note, notes, sentence
 from ebreplicate.specs.graph import parents
 from ebreplicate.specs.spec import canonical, key
 
@@ -30,6 +40,7 @@ MARKS |= {
     rules.TOO_FEW: "open",
     rules.EQUIVALENT: "no",
 }
+KINDS = (ACCURACY, COST, ARITHMETIC, REMARK)
 CLAIM_VERDICTS = (
     SUPPORTED,
     f"{SUPPORTED}, {rules.EQUIVALENT}",
@@ -62,6 +73,9 @@ def environment() -> Environment:
         "mark": lambda verdict: MARKS.get(verdict.partition(",")[0], "apart"),
         "zip_self": lambda values: [(v, v) for v in values],
         "finite": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v),
+        "effect": lambda row: words.typeset(compare.effect_text(row)),
+        "p": lambda value: words.typeset(compare.p_text(value)),
+        "bound": lambda row: words.typeset(f"{row.bound:g}" if math.isfinite(row.bound) else "-"),
         "sortable": lambda v: "" if not isinstance(v, (int, float)) or math.isnan(v) else f"{v:.6g}",
     }
     env.filters |= {
@@ -69,7 +83,7 @@ def environment() -> Environment:
     }
     env.filters |= {f.__name__: f for f in (words.network, words.dataset, words.flat, words.ledger)}
     env.globals |= {"stages": words.STAGES, "units": words.UNITS, "seed_of": _seed}
-    env.globals |= {"claim_verdicts": CLAIM_VERDICTS}
+    env.globals |= {"claim_verdicts": CLAIM_VERDICTS, "claim_kinds": KINDS, "plumbing": compare.PLUMBING}
     return env
 
 
@@ -101,7 +115,7 @@ def write_pages(site: Site, root: Path) -> int:
     pages.overview()
     for item in site.all_items():
         pages.item(item)
-    for run in site.runs.values():
+    for run in steps(list(site.runs.values()), "pages of runs"):
         pages.run(run)
     for note in pages.notes:
         pages.put("note.html", note.href, note=note)
@@ -141,11 +155,31 @@ class Pages:
         planned = {name: {k for item in items for k in item.planned} for name, items in site.items.items()}
         progress = {name: (len(keys & site.runs.keys()), len(keys)) for name, keys in planned.items()}
         seen = {field: Counter(words.plain(r.record["provenance"].get(field)) for r in runs) for field in PROVENANCE}
-        self.put("index.html", "index.html", progress=progress, seen=seen)
+        self.put("index.html", "index.html", progress=progress, seen=seen, **self._first_screen())
         self.put("comparison.html", "comparison.html")
         self.put("claims.html", "claims.html")
         self.put("figures.html", "figures.html")
         self.put("runs.html", "runs.html", runs=runs)
+
+    def _first_screen(self) -> dict[str, Any]:
+        """The answer to the title question, the claims it rests on, each with its place, and their figure's link."""
+        claims = self.site.claims()
+        chosen = list(headline.chosen(claims).itertuples())
+        drawn = any(headline.effect_of(row) != "-" for row in chosen)
+        if drawn:
+            path = self.root / FOREST
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(headline.figure(claims))
+        told = [
+            (headline.CLAIMS[row.name], f"items/{row.scale}/{row.item}.html#claim-{row.name}", row) for row in chosen
+        ]
+        names = {note.name for note in self.notes}
+        return {
+            "question": headline.QUESTION,
+            "answer": sentence(headline.answer(claims), names),
+            "forest": FOREST if drawn else "",
+            "headlines": told,
+        }
 
     def item(self, item: Item) -> None:
         """An item's page, and its figure beside it."""
@@ -189,6 +223,8 @@ class Pages:
         return kept_by_layer(run.record["metrics"].get("channels"), search.record["metrics"].get("bn_widths"))
 
 
+FOREST = "figures/headline.svg"
+"""Effects of the first screen's claims, from the root of the site."""
 PROVENANCE = ("commit", "device", "system", "python")
 """Fields of provenance that the overview counts."""
 

@@ -105,9 +105,13 @@ class Ledger {
   matching() {
     const chosen = this.fields().filter((field) => field.value);
     const words = chosen.filter((f) => f.name === "q").flatMap((f) => f.value.toLowerCase().split(/\s+/).filter(Boolean));
-    const facets = chosen.filter((field) => field.name !== "q");
+    const facets = chosen.filter((field) => field.name !== "q" && field.value !== "any");
+    const hiding = this.fields().filter((field) => !field.value && field.dataset.hides);
     return this.rows.filter(
-      (row) => facets.every((f) => row.element.dataset[f.name] === f.value) && words.every((w) => row.text.includes(w)),
+      (row) =>
+        facets.every((f) => row.element.dataset[f.name] === f.value) &&
+        hiding.every((f) => row.element.dataset[f.name] !== f.dataset.hides) &&
+        words.every((w) => row.text.includes(w)),
     );
   }
 
