@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -281,12 +281,11 @@ def fit(
     distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))
     state = State(model, recipe, start, start)
-    every: list[Any] = [*observers]
-    watching = [observer.during for observer in every if isinstance(observer, Watching)]
+    watching = [cast(Watching, observer) for observer in observers if isinstance(observer, Watching)]
 
     def during(share: float) -> None:
-        for watch in watching:
-            watch(state, share)
+        for observer in watching:
+            observer.during(state, share)
 
     if resume is None:
         for observer in observers:
