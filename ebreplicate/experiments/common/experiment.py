@@ -107,7 +107,6 @@ class Experiment:
     package: str = ""
     functions: Mapping[str, str | None] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
     trains_on_cpu: bool = False
     """Whether a CPU trains the item at the papers' own scale, in hours."""
 
