@@ -168,7 +168,7 @@ def _accuracy_cells(table: Any) -> list[Cell]:
             float(dense.value),
             interval(by_seed(table, model="wideresnet22x2", method="dense")),
             "%",
-            f"{dense.item}, {dense.source}",
+            f"{dense['item']}, {dense.source}",
             "last epoch",
             accuracy_margin(float(dense.value), 10_000),
         )
@@ -183,7 +183,7 @@ def _accuracy_cells(table: Any) -> list[Cell]:
                 float(row.value),
                 interval(by_seed(table, sparsity=float(row.prune_ratio), **where)),
                 "%",
-                f"{row.item}, {row.source}",
+                f"{row['item']}, {row.source}",
                 "last epoch",
                 accuracy_margin(float(row.value), 10_000) + spread,
                 note=f"printed +-{spread:g}; our recipe is that of RigL's CIFAR code",

@@ -74,7 +74,7 @@ def _headlines(table: Any) -> list[Cell]:
                 float(row.value),
                 t_interval([pick(values[s] for values in found) for s in seeds]),
                 "x",
-                f"{row.item}; {row.version}, confidence {row.confidence}",
+                f"{row['item']}; {row.version}, confidence {row.confidence}",
                 "over blocks and ratios",
                 ENERGY_TOLERANCE * float(row.value),
                 note="what it is measured against is inferred: "
