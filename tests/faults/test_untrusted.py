@@ -24,6 +24,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.specs import scale
 from ebreplicate.specs.scale import load_scale, parse_overrides
 from ebreplicate.specs.spec import Recipe, Search, Ticket, canonical, from_json, key
+from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.store import locks, run_files, snapshots
 from ebreplicate.store.merging import merge
 from ebreplicate.store.store import Store
@@ -86,7 +87,7 @@ def test_no_call_unpickles_or_evaluates():
         if name == "np.load":
             assert named["allow_pickle"] == "False", place
     assert [place.split(":")[0] for place in seen["torch.load"]] == ["ebreplicate/store/snapshots.py"]
-    arrays = ["ebreplicate/graphs/data.py", "ebreplicate/files.py"]
+    arrays = ["ebreplicate/files.py", "ebreplicate/graphs/data.py"]
     assert sorted(place.split(":")[0] for place in seen["np.load"]) == arrays
     assert [place.split(":")[0] for place in seen["yaml.load"]] == ["ebreplicate/specs/scale.py"]
 
@@ -99,7 +100,7 @@ def test_a_pickle_in_the_place_of_a_checkpoint_or_weights_is_not_run(tmp_path, t
             snapshots.load(path)
     content = snapshots.packed({"model": Harmful(trap)})  # with a digest of its own
     path.write_bytes(content)
-    assert stages.common.Checkpoint(tmp_path, "k").load() is None
+    assert Checkpoint(tmp_path, "k").load() is None
     assert "checkpoint discarded" in capsys.readouterr().err
 
 

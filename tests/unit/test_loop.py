@@ -59,6 +59,9 @@ def test_an_epoch_uses_its_own_rate_and_gives_the_mean_loss_over_images():
     class Loader:
         device, images_per_epoch = torch.device("cpu"), 5
 
+        def __len__(self):
+            return 3
+
         def epoch(self, _):
             return iter([(torch.zeros(n, 1), torch.zeros(n)) for n in (2, 2, 1)])
 

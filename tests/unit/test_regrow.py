@@ -48,9 +48,9 @@ def epochs(monkeypatch):
     """The 0-based epochs that are trained from now on."""
     seen, real = [], Trainer.epoch
 
-    def epoch(self, batches, number):
+    def epoch(self, batches, number, *more):
         seen.append(number)
-        return real(self, batches, number)
+        return real(self, batches, number, *more)
 
     monkeypatch.setattr(Trainer, "epoch", epoch)
     return seen

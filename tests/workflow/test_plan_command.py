@@ -8,11 +8,10 @@ import pytest
 from ebreplicate.cli import main
 
 # Smoke: runs of the counted items, as in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
-#   with shared searches   10 searches, 44 - 4 retrains of 3 epochs and 4 of 8
-#   without, a search each 4 + 16 retrains of Figure 1, 4 searches of Figure 3, 32 retrains of Table 1, 4 + 4 at
-#                          emergence
-SHARED = 10 * 8 + 40 * 3 + 4 * 8
-ALONE = 4 * 8 + 16 * (8 + 3) + 4 * 8 + 32 * (8 + 3) + 4 * (8 + 3) + 4 * (8 + 8)
+#   with shared searches   7 searches, 22 - 3 retrains of 3 epochs and 3 of 8
+#   without, a search each 3 + 12 retrains of Figure 1, 3 searches of Figure 3, 8 retrains of Table 1, 3 + 3 at emergence
+SHARED = 7 * 8 + 19 * 3 + 3 * 8
+ALONE = 3 * 8 + 12 * (8 + 3) + 3 * 8 + 8 * (8 + 3) + 3 * (8 + 3) + 3 * (8 + 8)
 
 
 @pytest.mark.usefixtures("counted_items")
@@ -20,9 +19,9 @@ def test_plan_prints_runs_and_what_sharing_saves(tmp_path, capsys):
     assert main(["plan", "--scale", "smoke", "--results", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert re.findall(r"^(\w+) +(\d+) runs, 0 done$", text, re.M) == [
-        ("search", "10"),
-        ("draw", "40"),
-        ("retrain", "44"),
+        ("search", "7"),
+        ("draw", "19"),
+        ("retrain", "22"),
     ]
     assert f"training epochs: {SHARED} with shared searches, {ALONE:,} without ({ALONE / SHARED:.1f}x)" in text
     assert re.search(r"^estimated: +[\d.]+ (?:min|h) left of .* trial on this device, 1 CPU thread a run", text, re.M)
@@ -35,21 +34,21 @@ def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
     assert main([*arguments, "--config", "seeds=[7]", "--config", "draw_epochs=[20]"]) == 0
     keys = [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()]
     assert all("-s7-" in key for key in keys)
-    # 5 searches; draws: 2 panels x 1 ratio x (one, best, emergence), and of Table 1 epochs 1, 3 and 8 of the high rate
-    # and 1, 2, 3 and 8 of the low one (its 10, 20, 40 and final).
-    assert len(keys) == 5 + (6 + 2 * 3 + 2 * 4) + (6 + 2 + 2 * 3 + 2 * 4)
+    # 5 searches; draws: 2 panels x 1 ratio x (one, best, emergence), and of Table 1 the final one of the high rate and
+    # both of the low one; retrains of all, and EB Train's two.
+    assert len(keys) == 5 + (6 + 2 * 1 + 2 * 2) + (6 + 2 + 2 * 1 + 2 * 2)
 
 
 @pytest.mark.parametrize(
     ("items", "runs", "epochs"),
     [
-        # 2 networks x 2 seeds, 8 epochs each.
-        (["fig3_mask_distance"], {"search": 4}, (4 * 8, 4 * 8)),
-        # Figure 1 asks for 4 searches, its CIFAR-100 ones among Figure 3's, and 16 retrains of 3 epochs.
+        # VGG16 with 2 seeds, PreResNet20 with one, 8 epochs each.
+        (["fig3_mask_distance"], {"search": 3}, (3 * 8, 3 * 8)),
+        # Figure 1 asks for 3 searches, that on CIFAR-100 among Figure 3's, and 12 retrains of 3 epochs.
         (
             ["fig3_mask_distance", "fig1_existence"],
-            {"search": 6, "draw": 16, "retrain": 16},
-            (6 * 8 + 16 * 3, 4 * 8 + 4 * 8 + 16 * (8 + 3)),
+            {"search": 5, "draw": 12, "retrain": 12},
+            (5 * 8 + 12 * 3, 3 * 8 + 3 * 8 + 12 * (8 + 3)),
         ),
         (["structural_costs"], {}, (0, 0)),
     ],
