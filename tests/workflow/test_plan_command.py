@@ -9,7 +9,7 @@ from ebreplicate.cli import main
 
 # Smoke: runs of the counted items, as in test_dag.py; searches of 8 epochs, retrains of 3, EB Train's of at most 8.
 #   with shared searches   7 searches, 22 - 3 retrains of 3 epochs and 3 of 8
-#   without, a search each 3 + 12 retrains of Figure 1, 3 searches of Figure 3, 8 retrains of Table 1, 3 + 3 at emergence
+#   without, one each    3 + 12 retrains of Figure 1, 3 searches of Figure 3, 8 retrains of Table 1, 3 + 3 at emergence
 SHARED = 7 * 8 + 19 * 3 + 3 * 8
 ALONE = 3 * 8 + 12 * (8 + 3) + 3 * 8 + 8 * (8 + 3) + 3 * (8 + 3) + 3 * (8 + 8)
 
