@@ -158,11 +158,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _stage(args: argparse.Namespace) -> int:
+    return _run(args, *_planned(args))
+
+
+def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
     """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
     from ebreplicate.specs.spec import LOW_PRECISIONS
     from ebreplicate.store.store import Store
 
-    planned, spec = _planned(args)
     if args.threads < 1:
         raise UserError(f"--threads: must be at least 1, got {args.threads}")
     asked = getattr(args, "processes", None)
@@ -199,18 +202,18 @@ def _graph(args: argparse.Namespace) -> int:
     from ebreplicate.store.store import Store
 
     runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
-    specs, store = [_planned(run)[1] for run in runs], Store(args.results)
-    needed = dict.fromkeys(spec.dataset for spec in specs if not store.done(spec))
+    planned, store = [_planned(run) for run in runs], Store(args.results)
+    needed = dict.fromkeys(spec.dataset for _, spec in planned if not store.done(spec))
     if needed:
         from ebreplicate.graphs.data import load
 
         for name in needed:
             load(name, Path(args.data))
     code, started = 0, time.monotonic()
-    for run in runs:
+    for run, found in zip(runs, planned, strict=True):
         if args.time_limit is not None:  # of all runs together
             run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
-        code = max(code, _stage(run))
+        code = max(code, _run(run, *found))
         if interrupt.wanted() and run is not runs[-1]:
             raise Interrupted("stopped between two runs")
     return code

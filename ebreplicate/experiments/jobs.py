@@ -134,7 +134,7 @@ def ahead(config: MutableMapping[str, Any], runs: Asked) -> str:
     items = on_cpu() if only_on_cpu(config) else EXPERIMENTS
     planned = Plan(spec for item in items for spec in runs[name, item]).runs.values()
     trained = [spec for spec in trainable(planned, config) if not isinstance(spec, Ticket)]
-    left = sum(not store.record_path(spec).is_file() for spec in trained)
+    left = sum(not store.done(spec) for spec in trained)
     estimate = f"`python -m ebreplicate plan --scale {name}` estimates the time"
     return f"scale {name}: {left:,} of its {len(trained):,} trainings are left if everything is asked for; {estimate}"
 

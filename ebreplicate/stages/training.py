@@ -101,29 +101,26 @@ class Run:
                 resume=resume,
                 checkpoint=checkpoint or self.checkpoint.save,
             )
-        metrics = metrics_of(state)
+        metrics, status = metrics_of(state), status_of(state)
         for hook in self.validating:  # early stopping on held-out images takes the place of that on the test loss
             metrics = {k: v for k, v in metrics.items() if k != "early_stop_epoch"} | hook.metrics()
-        if status_of(state) == "ok":
+        if status == "ok":
             metrics |= unseen_metrics(self.search, model, self.root, self.spec.precision, self.folder)
-        metrics |= _averaged(hooks, state, self.data, seed)
+        metrics |= _averaged(hooks, status, self.data, seed)
         rows = [row for hook in self.validating for row in hook.rows]
-        return Trained(state, status_of(state), metrics, _measured(ledger, state, resume is not None), rows)
+        return Trained(state, status, metrics, _measured(ledger, state, resume is not None), rows)
 
     def save(self, trained: Trained, metrics: dict[str, Any], flops: dict[str, Any]) -> dict[str, Any]:
         """Write and return the record: of the training, and what the stage adds to its metrics and cost."""
-        cost_of = {**flops, **trained.measured}
-        found = {**trained.metrics, **metrics}
-        history = trained.state.history
         record = save_record(
             self.spec,
             self.store,
             trained.status,
-            found,
-            cost_of,
+            {**trained.metrics, **metrics},
+            {**flops, **trained.measured},
             self.started,
             self.device,
-            history,
+            trained.state.history,
             trained.evaluations,
         )
         self.checkpoint.clear()
@@ -145,12 +142,12 @@ def unseen_metrics(
     return accuracies(search, correct)
 
 
-def _averaged(hooks: Sequence[StepHook], state: State, data: datasets.ImageData, seed: int) -> dict[str, Any]:
+def _averaged(hooks: Sequence[StepHook], status: str, data: datasets.ImageData, seed: int) -> dict[str, Any]:
     """Accuracy of the averaged weights beside that of the training, where the recipe averages; None if it diverged."""
     average = next((hook for hook in hooks if isinstance(hook, WeightAverage)), None)
     if average is None:
         return {}
-    return {"swa_accuracy": average.accuracy(data, seed) if status_of(state) == "ok" else None}
+    return {"swa_accuracy": average.accuracy(data, seed) if status == "ok" else None}
 
 
 def _measured(ledger: cost.Ledger, state: State, resumed: bool) -> dict[str, Any]:

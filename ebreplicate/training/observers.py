@@ -170,8 +170,13 @@ class Progress:
             return
         self.told, done = now, state.epoch - self.first + share
         left = (now - self.began) / done * (state.recipe.epochs - state.epoch - share)
-        text = f"{self.name}: epoch {state.epoch + 1}/{state.recipe.epochs}, {share:.0%} of it done, {left:.0f} s left"
-        self.stream.write(f"\r\033[K{text}" if self.tty else f"{text}\n")
+        self._show(
+            f"{self.name}: epoch {state.epoch + 1}/{state.recipe.epochs}, {share:.0%} of it done, {left:.0f} s left"
+        )
+
+    def _show(self, text: str, stays: bool = False) -> None:
+        """Write a line, on a terminal in the place of the last one."""
+        self.stream.write(f"\r\033[K{text}" + "\n" * stays if self.tty else f"{text}\n")
         self.stream.flush()
 
     def __call__(self, state: State) -> None:
@@ -185,7 +190,4 @@ class Progress:
         eta = (now - self.began) / done * left
         text = f"{self.name}: epoch {state.epoch}/{state.recipe.epochs}, test {state.test_accuracy:.2f} %, "
         text += f"{eta:.0f} s left" if left else f"{now - self.began:.1f} s"
-        self.stream.write(f"\r\033[K{text}" if self.tty else f"{text}\n")
-        if self.tty and not left:
-            self.stream.write("\n")
-        self.stream.flush()
+        self._show(text, stays=not left)

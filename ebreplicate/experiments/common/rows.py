@@ -8,7 +8,7 @@ from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.lineage import Traced
 from ebreplicate.experiments.common.stats import Interval, t_interval
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain, Search, Ticket, key
+from ebreplicate.specs.spec import Retrain, Search, key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,11 +118,6 @@ def test_images(scale: Scale, dataset: str) -> int:
 
     entry = scale.datasets[dataset]
     return entry.get("test_size") or INFO[entry["name"]].test
-
-
-def ticket(search: Search, ratio: float, at: int | str) -> Ticket:
-    """A slimming ticket."""
-    return Ticket(search=search, ratio=ratio, at=at)
 
 
 def count(number: int, noun: str) -> str:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from ebreplicate.experiments.common.panels import panels
-from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.experiments.fig1.runs import ratios_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain, Spec
+from ebreplicate.specs.spec import Retrain, Spec, Ticket
 
 RULES = {
     "authors": "authors' code: newest of 5 masks against each older one",
@@ -25,13 +24,13 @@ class Grid(Spec):
 def emergence_retrain(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Retrain:
     """The ticket drawn where the authors' detector fires, retrained."""
     search = scale.search(model, dataset, seed)
-    return Retrain(ticket=ticket(search, ratio, "eb"), recipe=scale.retrain_recipe)
+    return Retrain(ticket=Ticket(search, ratio, "eb"), recipe=scale.retrain_recipe)
 
 
 def eb_train(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Retrain:
     """EB Train as the paper runs it: from emergence on, the small network goes through the rest of the schedule."""
     search = scale.search(model, dataset, seed)
-    return Retrain(ticket=ticket(search, ratio, "eb"), recipe=scale.recipe, schedule="continue")
+    return Retrain(ticket=Ticket(search, ratio, "eb"), recipe=scale.recipe, schedule="continue")
 
 
 def runs(scale: Scale) -> list[Spec]:

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.experiments.detector.runs import eb_train
 from ebreplicate.experiments.table1.runs import LOW, searches
 from ebreplicate.experiments.table2.runs import METHODS
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
-from ebreplicate.specs.spec import Retrain, Search
+from ebreplicate.specs.spec import Retrain, Search, Ticket
 
 ITEM = "early_bird"
 DATASET = "cifar10"
@@ -73,12 +72,12 @@ def draw_name(epoch: int, low: bool = False) -> str:
 
 
 def _as_drawn(scale: Scale, search: Search, ratio: float, epoch: int) -> Retrain:
-    return Retrain(ticket=ticket(search, ratio, scale.epoch(epoch)), recipe=scale.retrain_recipe)
+    return Retrain(ticket=Ticket(search, ratio, scale.epoch(epoch)), recipe=scale.retrain_recipe)
 
 
 def _mask_only(scale: Scale, search: Search, ratio: float) -> Retrain:
     """The final mask on the weights of the first early draw: what the mask alone is worth."""
-    last = ticket(search, ratio, "final")
+    last = Ticket(search, ratio, "final")
     return Retrain(ticket=last, recipe=scale.retrain_recipe, init="rewind", rewind=scale.epoch(EARLY[0]))
 
 

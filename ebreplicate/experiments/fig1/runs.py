@@ -5,9 +5,8 @@ from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments.common.panels import panels
-from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.specs.scale import Scale, Seeds
-from ebreplicate.specs.spec import Retrain, Spec
+from ebreplicate.specs.spec import Retrain, Spec, Ticket
 
 RATIOS = {
     ("cifar10", "preresnet101"): (0.3, 0.5, 0.7),
@@ -49,7 +48,7 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[fl
     search = scale.search(model, dataset, seed)
     at = {name: name if name == "best" else scale.epoch(int(name)) for name in draws(scale)}
     return {
-        (ratio, name): Retrain(ticket=ticket(search, ratio, at[name]), recipe=scale.retrain_recipe)
+        (ratio, name): Retrain(ticket=Ticket(search, ratio, at[name]), recipe=scale.retrain_recipe)
         for ratio in ratios_of(scale, dataset, model)
         for name in at
     }

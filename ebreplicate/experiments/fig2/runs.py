@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate.errors import unknown
-from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.specs.fields import need
 from ebreplicate.specs.scale import Scale
@@ -50,7 +49,7 @@ def searches(scale: Scale, dataset: str, model: str, seed: int) -> dict[str, Sea
 
 def tickets(scale: Scale, search: Search, ratios: tuple[float, ...]) -> dict[tuple[float, int], Ticket]:
     """Tickets of one search by (ratio, the paper's draw epoch)."""
-    return {(r, d): ticket(search, r, scale.epoch(d)) for r in ratios for d in grid_of(scale).draws}
+    return {(r, d): Ticket(search, r, scale.epoch(d)) for r in ratios for d in grid_of(scale).draws}
 
 
 def retrain(scale: Scale, ticket: Ticket) -> Retrain:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from ebreplicate.experiments.common.panels import panels
-from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain, Search, Spec
+from ebreplicate.specs.spec import Retrain, Search, Spec, Ticket
 
 RATIO = 0.5
 HIGH, LOW = "[80,120]", "[0,100]"
@@ -43,7 +42,7 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[st
     """Retrains by (schedule of the search, draw); every retrain uses the same recipe, so only the ticket differs."""
     return {
         (schedule, draw): Retrain(
-            ticket=ticket(search, RATIO, "final" if draw == "final" else scale.epoch(int(draw))),
+            ticket=Ticket(search, RATIO, "final" if draw == "final" else scale.epoch(int(draw))),
             recipe=scale.retrain_recipe,
         )
         for schedule, search in searches(scale, dataset, model, seed).items()

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ebreplicate.experiments.common.rows import ticket
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket
@@ -53,7 +52,7 @@ def runs_of(scale: Scale, model: str, seed: int) -> dict[tuple[str, float], Sear
     soft = replace(search, recipe=plain, soft_ratio=SFP_RATIO)
     out: dict[tuple[str, float], Search | Retrain | Ticket] = {(UNPRUNED, 0.0): search}
     for ratio in grid.ratios(model):
-        late, early = ticket(search, ratio, "final"), ticket(search, ratio, "eb")
+        late, early = Ticket(search, ratio, "final"), Ticket(search, ratio, "eb")
         how: dict[str, Any] = {"recipe": recipe, "precision": grid.precision}
         out[SLIMMING, ratio] = Retrain(late, **how)
         out[EB, ratio] = Retrain(early, schedule="continue", **how)
