@@ -29,7 +29,7 @@ def load(names: list[str]) -> None:
         for name in names:
             module = import_module(name)
             for public in getattr(module, "__all__", ()):
-                getattr(module, public)
+                setattr(module, public, getattr(module, public))  # pdoc looks in the module's own dictionary
 
 
 def build(output: Path, names: list[str]) -> None:
