@@ -84,7 +84,7 @@ def _trained(scale: Scale, cell: Cell) -> str:
 
 def claim_row(item: str, claim: Claim) -> dict[str, Any]:
     """One row of the claims, with the columns `CLAIM_COLUMNS`."""
-    i = claim.difference
+    found, i = claim.found, claim.found.difference
     return {
         "item": item,
         "name": claim.name,
@@ -94,16 +94,16 @@ def claim_row(item: str, claim: Claim) -> dict[str, Any]:
         "points_to": claim.points_to,
         "difference": math.nan if i is None else round(i.mean, 4),
         "ci95_half": math.nan if i is None or i.n < ENOUGH else round(i.half, 4),
-        "bound": round(claim.bound, 4),
-        "unit": "" if i is None else claim.unit,
+        "bound": round(found.bound, 4),
+        "unit": "" if i is None else found.unit,
         "n": claim.n,
-        "p": claim.p,
+        "p": found.p,
         "p_holm": claim.p_holm,
         "family": claim.family,
-        "evidence": str(claim.evidence),
+        "evidence": claim.evidence,
         "rule": claim.rule,
         "source": claim.source,
-        "records": " ".join(sorted(claim.records)),
+        "records": " ".join(sorted(found.records)),
     }
 
 

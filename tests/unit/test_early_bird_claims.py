@@ -112,18 +112,18 @@ def test_differences_intervals_and_p_are_those_of_the_bits(made, name):
     first, second, ratios, bound = ARMS[name]
     mean, half, p = by_hand(bits, first, second, ratios)
     claim = judged(table)[name]
-    i = claim.difference
-    assert (i.mean, i.half, i.n, claim.bound) == (pytest.approx(mean), pytest.approx(half, rel=1e-5), 5, bound)
-    assert claim.p == pytest.approx(p(bound), rel=1e-4)
+    i = claim.found.difference
+    assert (i.mean, i.half, i.n, claim.found.bound) == (pytest.approx(mean), pytest.approx(half, rel=1e-5), 5, bound)
+    assert claim.found.p == pytest.approx(p(bound), rel=1e-4)
 
 
 def test_families_are_corrected_apart_behind_the_gate(made):
     found = judged(made[1])
     assert found["p1"].verdict == "supported"
     primary = [found[f"p{i}"] for i in range(2, 7)]
-    assert [c.p_holm for c in primary] == holm([c.p for c in primary])
+    assert [c.p_holm for c in primary] == holm([c.found.p for c in primary])
     secondary = [found[f"s{i}"] for i in range(1, 7)]
-    assert [c.p_holm for c in secondary] == holm([c.p for c in secondary])
+    assert [c.p_holm for c in secondary] == holm([c.found.p for c in secondary])
     assert found["s1"].verdict == "not supported"  # 70 against 75 %
     assert found["s2"].verdict == "supported"  # 70 against 60 %
     assert (found["s1"].points_to, found["s2"].points_to) == ("against", "for")
@@ -141,7 +141,8 @@ def test_without_the_gate_the_primary_claims_are_exploratory(made):
 
 def test_emergence_is_a_share_of_training_and_is_judged_over_seeds(made):
     claim = judged(made[1])["p6"]  # every ticket emerges after 3 of 8 epochs
-    assert (claim.difference.mean, claim.difference.half, claim.unit) == (12.5, 0.0, "% of training")
+    difference = claim.found.difference
+    assert (difference.mean, difference.half, claim.found.unit) == (12.5, 0.0, "% of training")
     assert claim.verdict == "supported"
 
 
@@ -175,7 +176,8 @@ def test_two_seeds_are_too_few_and_are_listed(made):
     table = made[1]
     claim = judged(table[~(table.seed > 3)])["p4"]
     assert claim.verdict == "too few seeds"
-    assert claim.evidence.count("no interval") >= 1
+    first, second = (f"{value:+.2f}" for value in claim.found.values)
+    assert f": {first}, {second} pp (2 seeds, no interval)" in claim.evidence
 
 
 def test_rows_of_a_reduced_scale_outside_the_families_are_exploratory(made):

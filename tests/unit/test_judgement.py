@@ -20,8 +20,8 @@ from ebreplicate.experiments.common.judgement import (
     tolerance,
     verdict,
 )
-from ebreplicate.experiments.common.lineage import Evidence
 from ebreplicate.experiments.common.stats import Contrast, Interval, holm, image_variance, t_interval
+from ebreplicate.experiments.common.verdicts import at_least
 
 NI, SUP = Rule(NO_WORSE, 1.0), Rule(BETTER, 1.0)
 
@@ -243,8 +243,7 @@ def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
     """p of 0.001, 0.03 and 0.04: Holm gives 0.003, 0.06 and 0.06, so two are supported alone."""
 
     def claim(name, mean, half):
-        evidence = Evidence("d", (), Interval(mean, half, 10), 0.0, "pp")
-        return Claim(name, "s", "s", "r", SUPPORTED, evidence, 10)
+        return Claim(name, "s", "s", "r", at_least(Interval(mean, half, 10), 0.0, "d"))
 
     halves = [t.ppf(0.975, 9) / t.ppf(1 - p / 2, 9) for p in (0.001, 0.03, 0.04)]
     found = settled([claim(name, 1.0, half) for name, half in zip("abc", halves, strict=True)], comparable=True)

@@ -225,14 +225,14 @@ def test_lenet_is_judged_by_its_protocol(tmp_path, monkeypatch):
     assert tuple(found) == ALL
     reinit, random, dense, faster = found.values()
     assert [c.verdict for c in found.values()] == [SUPPORTED, EQUIVALENT, f"{SUPPORTED}, {EQUIVALENT}", SUPPORTED]
-    assert [c.bound for c in found.values()] == [0.0, 0.0, -0.1, 0.0]
-    assert reinit.difference.mean == pytest.approx(0.3)
-    assert random.difference.mean == pytest.approx(0.0, abs=1e-9)
-    assert random.difference.half == pytest.approx(2.776 * 0.0158114 / 5**0.5, rel=1e-3)
-    assert dense.difference.mean == pytest.approx(0.0, abs=1e-9)  # rounds 8 and 9 are not in it
-    assert faster.difference.mean == -(-60 // RECIPE.batch_size)  # one epoch, in iterations
-    assert (faster.unit, {c.family for c in found.values()}) == ("iterations", {rules.FAMILY})
-    assert (random.p_holm, dense.p_holm) == (pytest.approx(1.0), pytest.approx(2 * dense.p))  # of four: the third
+    assert [c.found.bound for c in found.values()] == [0.0, 0.0, -0.1, 0.0]
+    assert reinit.found.difference.mean == pytest.approx(0.3)
+    assert random.found.difference.mean == pytest.approx(0.0, abs=1e-9)
+    assert random.found.difference.half == pytest.approx(2.776 * 0.0158114 / 5**0.5, rel=1e-3)
+    assert dense.found.difference.mean == pytest.approx(0.0, abs=1e-9)  # rounds 8 and 9 are not in it
+    assert faster.found.difference.mean == -(-60 // RECIPE.batch_size)  # one epoch, in iterations
+    assert (faster.found.unit, {c.family for c in found.values()}) == ("iterations", {rules.FAMILY})
+    assert (random.p_holm, dense.p_holm) == (pytest.approx(1.0), pytest.approx(2 * dense.found.p))  # of four: the third
     assert [c.points_to for c in found.values()] == ["for", "mixed", "for", "for"]
 
 

@@ -17,6 +17,7 @@ from ebreplicate.cli import main
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.experiments.planner import requests
@@ -123,11 +124,11 @@ def test_a_claim_shows_its_numbers_and_leads_to_its_runs(small_site, tmp_path):
     """Of a claim whose evidence is in its difference alone, as of one whose evidence is a sentence."""
     run = contents.Run(victim(), {"status": "ok", "metrics": {}, "cost": {}, "provenance": {}}, tmp_path)
     difference = Interval(-1.234, 0.25, 5, frozenset([run.key]))
-    claim = Claim("early", "Early is as good.", "Fig. 1", "no worse than -1 pp", "not supported", "", 5)
-    numbers = {"difference": difference, "bound": -1.0, "p": 0.0004, "p_holm": 0.0125, "family": "primary"}
-    claim = replace(claim, **numbers, points_to="against", kind="cost")
-    assert claim.records == {run.key}
+    found = Finding("not supported", 5, difference, -1.0, p=0.0004, what="early minus late", records=difference.records)
+    named = {"kind": "cost", "p_holm": 0.0125, "family": "primary", "points_to": "against"}
+    claim = Claim("early", "Early is as good.", "Fig. 1", "no worse than -1 pp", found, **named)
     row = SimpleNamespace(**claim_row("fig1_existence", claim))
+    assert row.records == run.key
     item = contents.Item(SCALE, EXPERIMENTS.load("fig1_existence"), [run.key])
     item.claims.append(contents.Judged(row, "claim-early", [run]))
     written = pages.Pages(contents.Site({"tiny": [item]}, {run.key: run}, {}), tmp_path)
@@ -156,8 +157,8 @@ def test_the_scale_whose_numbers_mean_nothing_is_hidden_beside_others(tmp_path, 
 
 def test_the_front_page_answers_the_title_question(tmp_path):
     """From the records of the site; the links of the answer lead to the site's notes."""
-    claim = Claim(TITLE_CLAIM, "As good.", "title", "rule", "supported", "", 8, difference=Interval(0.4, 0.3, 8))
-    row = SimpleNamespace(**claim_row("early_bird", replace(claim, bound=-1.0)))
+    claim = Claim(TITLE_CLAIM, "As good.", "title", "rule", Finding("supported", 8, Interval(0.4, 0.3, 8), -1.0))
+    row = SimpleNamespace(**claim_row("early_bird", claim))
     item = contents.Item(replace(SCALE, name="quick"), EXPERIMENTS.load("early_bird"), [])
     item.claims.append(contents.Judged(row, f"claim-{TITLE_CLAIM}", []))
     written = pages.Pages(contents.Site({"quick": [item]}, {}, {}), tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from ebreplicate.experiments.common.contrasts import pooled
 from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import Interval, t_interval
 from ebreplicate.experiments.common.verdicts import at_least, cell_verdict, greater
@@ -33,7 +34,8 @@ NAN = math.nan
     ],
 )
 def test_at_least_needs_the_whole_interval_on_one_side(mean, half, n, bound, verdict):
-    assert at_least(Interval(mean, half, n), bound, "difference")[::2] == (verdict, n)
+    found = at_least(Interval(mean, half, n), bound, "difference")
+    assert (found.verdict, found.n) == (verdict, n)
 
 
 @pytest.mark.parametrize(
@@ -46,20 +48,25 @@ def test_at_least_needs_the_whole_interval_on_one_side(mean, half, n, bound, ver
     ],
 )
 def test_greater_needs_more_than_zero(mean, half, verdict):
-    assert greater(Interval(mean, half, 2), "difference")[0] == verdict
+    assert greater(Interval(mean, half, 2), "difference").verdict == verdict
 
 
-def test_evidence_says_what_was_seen():
+def test_a_findings_sentence_is_made_of_its_numbers():
     # t = 1.5 / (4.3027 / 4.3027) with 2 degrees of freedom, of which the tail has a closed form.
     p = 1 - 1.5 / math.sqrt(2 + 1.5**2)
-    _, evidence, _ = at_least(Interval(-1.0, T2, 3), 0.5, "early minus late", groups=12)
-    assert evidence == f"early minus late: -1.00 +- 4.30 pp (3 seeds, over 12 series; p = {p:.3g})"
-    assert (evidence.difference, evidence.bound, evidence.unit) == (Interval(-1.0, T2, 3), 0.5, "pp")
-    _, evidence, _ = greater(Interval(2.0, NAN, 1), "fall", unit="epochs")
-    assert evidence == "fall: +2.00 epochs (1 seed, no interval)"
-    _, evidence, _ = greater(Interval(2.0, 9.0, 2), "fall", unit="epochs")
-    assert evidence == "fall: +2.00 epochs (2 seeds, no interval)"
-    assert at_least(Interval(NAN, NAN, 0), 0.0, "early minus late") == ("not run", "", 0)
+    found = at_least(Interval(-1.0, T2, 3), 0.5, "early minus late", series=12)
+    assert found.sentence == f"early minus late: -1.00 +- 4.30 pp (3 seeds, over 12 series; p = {p:.3g})"
+    assert (found.difference, found.bound, found.unit) == (Interval(-1.0, T2, 3), 0.5, "pp")
+    assert found.p == pytest.approx(p, abs=1e-4)
+    found = greater(Interval(2.0, NAN, 1), "fall", unit="epochs")
+    assert found.sentence == "fall: +2.00 epochs (1 seed, no interval)"
+    found = greater(Interval(2.0, 9.0, 2), "fall", unit="epochs")
+    assert found.sentence == "fall: +2.00 epochs (2 seeds, no interval)"
+    found = found.but("one run diverged").but("of three", "inconclusive")
+    assert (found.verdict, found.difference) == ("inconclusive", Interval(2.0, 9.0, 2))
+    assert found.sentence == "fall: +2.00 epochs (2 seeds, no interval); one run diverged; of three"
+    assert at_least(Interval(NAN, NAN, 0), 0.0, "early minus late") == Finding("not run")
+    assert Finding("not run", remarks=("a remark on nothing",)).sentence == ""
 
 
 def test_pooling_averages_series_within_a_seed_first():

@@ -5,10 +5,10 @@ from typing import Any
 
 from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
-from ebreplicate.experiments.common.lineage import Evidence, records_of
+from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import Interval, accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.specs.scale import Scale
 
@@ -42,11 +42,6 @@ def front(found: list[Point]) -> list[Point]:
     return out
 
 
-def _about(evidence: str, found: list[Point]) -> Evidence:
-    """Evidence that every one of the points is behind."""
-    return Evidence(evidence, records_of(*(value for _, _, flops, accuracy in found for value in (flops, accuracy))))
-
-
 def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
     """Points of the paper's methods (no controls) in the blocks where EB Train and a baseline have run."""
     out = {}
@@ -57,7 +52,7 @@ def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
     return out
 
 
-def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
+def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Finding:
     """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
     accuracy is not below by more than the noise margin."""
     beaten, total = 0, 0
@@ -76,11 +71,12 @@ def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Judged:
             else:
                 lost.append(f"{model} {dataset} {method} {ratio:.0%}")
     if not total:
-        return NOT_RUN, "", 0
+        return Finding(NOT_RUN)
     n = min(p[3].n for p in behind)
     verdict = INCONCLUSIVE if n < 2 else SUPPORTED if beaten == total else NOT_SUPPORTED
     text = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "")
-    return verdict, _about(text, behind), n
+    records = records_of(*(value for _, _, flops, accuracy in behind for value in (flops, accuracy)))
+    return Finding(verdict, n, counted=text, records=records)
 
 
 MATCHED = (
@@ -92,28 +88,22 @@ MATCHED = (
 
 def dominates(scale: Scale, table: Any) -> Claim:
     """Every baseline of the paper is matched by an EB Train."""
-    verdict, evidence, n = _matched(scale, table, (DENSE, *(m for m in PAPER if m not in EB)))
     return Claim(
         "pareto-dominates",
         "For every baseline there is an EB Train that costs no more in training FLOPs and is as accurate.",
         "ours; the paper's abstract",
         f"per block over the unpruned network, the paper's baselines and its re-init row, any ratio: {MATCHED}",
-        verdict,
-        evidence,
-        n,
+        _matched(scale, table, (DENSE, *(m for m in PAPER if m not in EB))),
     )
 
 
 def dominates_lottery(scale: Scale, table: Any) -> Claim:
     """Every iterative lottery ticket is matched by an EB Train."""
-    verdict, evidence, n = _matched(scale, table, (LOTTERY,))
     return Claim(
         "pareto-dominates-lottery",
         "For every lottery ticket of iterative pruning there is an EB Train that costs no more in training FLOPs and "
         "is as accurate.",
         "paper, Fig. 4 (progressive pruning and training, against drawing one ticket early)",
         f"per block, any ratio of channels against any ratio of weights: {MATCHED}",
-        verdict,
-        evidence,
-        n,
+        _matched(scale, table, (LOTTERY,)),
     )

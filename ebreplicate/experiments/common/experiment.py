@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ebreplicate.experiments.common.lineage import records_of
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Spec
@@ -52,33 +52,36 @@ class Cell:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper, judged. `rule` says how, before the numbers are seen; `evidence` is the numbers in words.
+    """One claim of the paper, judged. `rule` says how, before the numbers are seen; `found`: verdict and numbers.
 
-    `difference`: what is judged, with its interval; None for counts and arithmetic. `bound`: what it is held against.
-    `p`, `p_holm`: against the bound, alone and after correction over the claim's `family` (nan: no family, or no
-    interval). `points_to`: the side of the bound that all seeds lie on. `kind`: accuracy, cost, arithmetic or remark.
+    `kind`: accuracy, cost, arithmetic or remark. `p_holm`: p after correction over the claim's `family`; nan without a
+    family or an interval. `points_to`: the side of the bound that all seeds lie on.
     """
 
     name: str
     statement: str
     source: str
     rule: str
-    verdict: str
-    evidence: str
-    n: int
+    found: Finding
     kind: str = ACCURACY
-    difference: Interval | None = None
-    bound: float = math.nan
-    unit: str = "pp"
-    p: float = math.nan
     p_holm: float = math.nan
     family: str = ""
     points_to: str = ""
 
     @property
-    def records(self) -> frozenset[str]:
-        """Keys of the records behind it."""
-        return records_of(self.evidence, self.difference)
+    def verdict(self) -> str:
+        """Word of the verdict."""
+        return self.found.verdict
+
+    @property
+    def n(self) -> int:
+        """Seeds."""
+        return self.found.n
+
+    @property
+    def evidence(self) -> str:
+        """The numbers in words; empty where nothing has run."""
+        return self.found.sentence
 
 
 FUNCTIONS = {

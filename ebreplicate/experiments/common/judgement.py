@@ -15,8 +15,7 @@ from ebreplicate.experiments.common.experiment import (
     SUPPORTED,
     Claim,
 )
-from ebreplicate.experiments.common.lineage import Evidence
-from ebreplicate.experiments.common.stats import ENOUGH, Contrast, Interval, holm, p_value
+from ebreplicate.experiments.common.stats import ENOUGH, Contrast, Interval, holm
 
 NO_WORSE, BETTER = "no worse than", "better than"
 """Tests: against minus the margin, and against 0."""
@@ -156,15 +155,15 @@ REPLACED = {
 
 
 def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
-    """The claims of one item as they are shown: with numbers, kind, p after correction, and the word that n allows.
+    """The claims of one item as they are shown: with kind, p after correction, and the word that n allows.
 
     At a reduced scale those that the analysis plan replaces are left out, and of the others, those with an interval are
     exploratory. At the papers' scale those of an item are one family.
     """
-    kept = [_with_numbers(c) for c in claims if comparable or c.name not in REPLACED]
+    kept = [_of_kind(c) for c in claims if comparable or c.name not in REPLACED]
     if not comparable:
         return [_worded(c) if c.family else _exploratory(c) for c in kept]
-    alone = holm([math.nan if c.family else c.p for c in kept])
+    alone = holm([math.nan if c.family else c.found.p for c in kept])
     return [c if c.family else _after_correction(_worded(c), p) for c, p in zip(kept, alone, strict=True)]
 
 
@@ -172,28 +171,27 @@ def _after_correction(claim: Claim, p_adjusted: float) -> Claim:
     """The claim with its p-value after correction; a word that the correction takes away becomes that word alone."""
     words = {SUPPORTED: SUPPORTED_ALONE, NOT_SUPPORTED: NOT_SUPPORTED_ALONE}
     lost = p_adjusted >= LEVEL and claim.verdict in words  # False for nan, which is no p-value
-    return replace(claim, p_holm=p_adjusted, verdict=words[claim.verdict] if lost else claim.verdict)
+    claim = replace(claim, p_holm=p_adjusted)
+    return _with_verdict(claim, words[claim.verdict]) if lost else claim
 
 
-def _with_numbers(claim: Claim) -> Claim:
+def _with_verdict(claim: Claim, verdict: str) -> Claim:
+    return replace(claim, found=replace(claim.found, verdict=verdict))
+
+
+def _of_kind(claim: Claim) -> Claim:
     claim = replace(claim, kind=KINDS.get(claim.name, claim.kind))
-    if claim.name in BY_CONSTRUCTION and claim.n:
-        claim = replace(claim, verdict=NO_VERDICT)
-    if claim.difference is not None or not isinstance(claim.evidence, Evidence) or claim.evidence.difference is None:
-        return claim
-    i, bound = claim.evidence.difference, claim.evidence.bound
-    p = p_value(i, bound) if i.n >= ENOUGH else math.nan
-    return replace(claim, difference=i, bound=bound, unit=claim.evidence.unit, p=p)
+    return _with_verdict(claim, NO_VERDICT) if claim.name in BY_CONSTRUCTION and claim.n else claim
 
 
 def _worded(claim: Claim) -> Claim:
     """No verdict on fewer than three seeds."""
-    few = claim.difference is not None and 0 < claim.n < ENOUGH
-    return replace(claim, verdict=TOO_FEW) if few else claim
+    few = claim.found.difference is not None and 0 < claim.n < ENOUGH
+    return _with_verdict(claim, TOO_FEW) if few else claim
 
 
 def _exploratory(claim: Claim) -> Claim:
     """A claim outside the families: of the words, those for too few seeds and for nothing run."""
     claim = _worded(claim)
     judged = claim.kind == ACCURACY and claim.verdict not in (TOO_FEW, NOT_RUN)
-    return replace(claim, verdict=EXPLORATORY) if judged else claim
+    return _with_verdict(claim, EXPLORATORY) if judged else claim

@@ -1,6 +1,5 @@
-"""Numbers and sentences that know which records they were computed from, so that a page can link them. No torch."""
+"""Numbers that know which records they were computed from, so that a page can link them. No torch."""
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -41,30 +40,3 @@ class Traced(float):
     __mul__, __rmul__ = _carrying("__mul__"), _carrying("__rmul__")
     __truediv__, __rtruediv__ = _carrying("__truediv__"), _carrying("__rtruediv__")
     __neg__, __abs__ = _carrying("__neg__"), _carrying("__abs__")
-
-
-class Evidence(str):
-    """A claim's evidence in words, the keys of the records its numbers come from, and what was judged: a difference
-    (`stats.Interval`), the bound that it was held against, and its unit."""
-
-    records: frozenset[str] = frozenset()
-    difference: Any = None
-    bound: float = math.nan
-    unit: str = ""
-
-    def __new__(
-        cls,
-        text: str,
-        records: Iterable[str] = (),
-        difference: Any = None,
-        bound: float = math.nan,
-        unit: str = "",
-    ) -> "Evidence":
-        """`text` about `records`."""
-        self = super().__new__(cls, text)
-        self.records, self.difference, self.bound, self.unit = frozenset(records), difference, bound, unit
-        return self
-
-    def and_also(self, more: str) -> "Evidence":
-        """The same evidence with a further remark."""
-        return Evidence(f"{self}; {more}", self.records, self.difference, self.bound, self.unit)

@@ -5,7 +5,8 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import margin, minus, pooled
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
-from ebreplicate.experiments.common.lineage import Evidence, Traced
+from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.lineage import Traced
 from ebreplicate.experiments.common.rows import by_seed, count
 from ebreplicate.experiments.common.stats import t_interval
 from ebreplicate.experiments.common.verdicts import at_least, confounded, told_margin
@@ -21,16 +22,14 @@ def _before_decay(scale: Scale, table: Any) -> Claim:
     if total and 0 < n < total:
         verdict = INCONCLUSIVE
     median = known.emergence_authors.median()
-    evidence = f"{n} of {total} searches x ratios; median emergence epoch {median:g} of {scale.recipe.epochs}"
+    counted = f"{n} of {total} searches x ratios; median emergence epoch {median:g} of {scale.recipe.epochs}"
     return Claim(
         "settles-before-decay",
         "The mask settles (all five masks within 0.1) before the learning rate first falls.",
         "paper, section 3 and Fig. 3",
         f"count of (search, ratio) pairs that emerge, under the authors' rule, within the {scale.recipe.milestones[0]} "
         "epochs trained at the first rate; supported if all, not supported if none",
-        verdict,
-        Evidence(evidence if total else "", known.draw_key),
-        known.seed.nunique() if total else 0,
+        Finding(verdict, known.seed.nunique(), counted=counted, records=frozenset(known.draw_key)),
     )
 
 
@@ -45,8 +44,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
                 levels.append((dataset, at_eb))
     noise = margin(scale, levels)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "at emergence minus final draw", series)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, at_least(difference, -noise, "at emergence minus final draw", series))
     return Claim(
         "emergence-suffices",
         "A ticket drawn where the detector fires retrains as well as one drawn from the fully trained network.",
@@ -54,9 +52,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
         "mean over panels and ratios where a ticket emerged, t-interval over seeds; supported if its lower end "
         f"exceeds minus the noise margin ({told_margin(noise)}). The best draw of the grid is not the yardstick: the "
         "maximum of noisy draws is biased upwards.",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -72,7 +68,7 @@ def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
                 levels.append((dataset, dense))
     noise = margin(scale, levels)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "EB Train minus dense", series)
+    finding = at_least(difference, -noise, "EB Train minus dense", series)
     return Claim(
         "eb-train-matches-dense",
         "EB Train (search until emergence, then train the small network through the rest of the same schedule) reaches "
@@ -80,9 +76,7 @@ def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
         "paper, abstract and Table 2",
         "mean over panels and ratios where a ticket emerged, same number of epochs in total, t-interval over seeds; "
         f"supported if its lower end exceeds minus the noise margin ({told_margin(noise)})",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -91,16 +85,14 @@ def _eb_train_costs_less(table: Any) -> Claim:
     ratios = [float(rows.eb_train_flops_ratio.mean()) for _, rows in found.groupby("seed")]
     i = t_interval(ratios)
     verdict = NOT_RUN if not i.n else SUPPORTED if found.eb_train_flops_ratio.max() < 1 else NOT_SUPPORTED
-    evidence = f"EB Train / dense: mean {i.mean:.2f}, range {found.eb_train_flops_ratio.min():.2f} to "
-    evidence += f"{found.eb_train_flops_ratio.max():.2f} ({count(len(found), 'run')}, {count(i.n, 'seed')})"
+    counted = f"EB Train / dense: mean {i.mean:.2f}, range {found.eb_train_flops_ratio.min():.2f} to "
+    counted += f"{found.eb_train_flops_ratio.max():.2f} ({count(len(found), 'run')}, {count(i.n, 'seed')})"
     return Claim(
         "eb-train-costs-less",
         "EB Train needs fewer training FLOPs, search and detector included, than dense training.",
         "paper, Table 2",
         "supported if every run's total is below its dense network's (FLOPs are counted, not sampled: no interval)",
-        verdict,
-        Evidence(evidence if i.n else "", [*found.eb_train_key, *found.dense_key]),
-        i.n,
+        Finding(verdict, i.n, counted=counted, records=frozenset([*found.eb_train_key, *found.dense_key])),
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
-from ebreplicate.experiments.common.lineage import Evidence
+from ebreplicate.experiments.common.finding import Finding, effect
 from ebreplicate.experiments.common.rows import count
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm, image_variance
 from ebreplicate.experiments.early_bird.contrasts import (
@@ -87,11 +87,8 @@ def _broken(used: pd.DataFrame) -> pd.DataFrame:
     return used[(used.model == MAIN) & (used.narrowest < BROKEN)]
 
 
-def _text(c: Contrast, unit: str) -> str:
-    i = c.interval()
-    if i.n < ENOUGH:
-        return ", ".join(f"{v:+.2f}" for v in c.differences.values()) + f" {unit} ({count(i.n, 'seed')}, no interval)"
-    return f"{i.mean:+.2f} +- {i.half:.2f} {unit} ({i.n} seeds)"
+def _effect(c: Contrast, unit: str) -> str:
+    return effect(c.interval(), unit, values=tuple(c.differences.values()))
 
 
 def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: Contrast, word: str) -> list[str]:
@@ -108,14 +105,14 @@ def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: C
     ):
         if len(rows):
             rest = contrast(table, claim.name, images, without=set(rows.seed))
-            told = _text(rest, unit) if rest.n else "no seed"
+            told = _effect(rest, unit) if rest.n else "no seed"
             notes.append(f"{count(len(rows), 'network')} {what}; without their seeds {told}")
     shares = used.groupby("arm").forward_share.mean()
     if claim.second and shares.reindex([*claim.first, *claim.second]).notna().all():
         first, second = (shares.reindex(arms).mean() for arms in (claim.first, claim.second))
         notes.append(f"forward FLOPs {first:.0%} against {second:.0%} of dense")
     parts = [(name, contrast(table, claim.name, images, name)) for name, *_ in claim.parts(scale) if name != WHOLE]
-    notes += [f"{name}: {_text(part, unit)}" for name, part in parts if part.n >= ENOUGH]
+    notes += [f"{name}: {_effect(part, unit)}" for name, part in parts if part.n >= ENOUGH]
     return notes
 
 
@@ -147,12 +144,23 @@ def _claim(
     if share > MOST_BROKEN and c.n >= ENOUGH:
         word, notes = rules.EXPLORATORY, ["tests broken networks", *notes]
     if images == UNSEEN and official[0].n and official[2] != word:
-        notes.insert(0, f"on the 10,000 test images: {official[2]}, {_text(official[0], 'pp')}")
+        notes.insert(0, f"on the 10,000 test images: {official[2]}, {_effect(official[0], 'pp')}")
     rows = table[(table.claim == claim.name) & (table.images == images) & (table.part == WHOLE)]
     first, second = " and ".join(claim.first), " and ".join(claim.second)
     what = "50 % minus emergence" if emerged else f"{first} minus {second}"
     unit = "% of training" if emerged else "pp"
-    text = "; ".join([f"{what}: {_text(c, unit)}", *notes])
+    found = Finding(
+        word if c.n else NOT_RUN,
+        c.n,
+        c.interval(),
+        rule.bound,
+        unit,
+        c.p(rule.bound),
+        what,
+        values=tuple(c.differences.values()),
+        remarks=tuple(notes),
+        records=frozenset(" ".join(rows.key).split()) if c.n else frozenset(),
+    )
     return Claim(
         claim.name,
         claim.statement,
@@ -161,13 +169,7 @@ def _claim(
         + ("t over seeds" if emerged or images == CURVE else "interval over seeds and images")
         + f", mean over the ratios {', '.join(f'{r:g}' for r in claim.ratios(scale))}; Holm's correction in its family "
         "(docs/statistics.md, the analysis plan)",
-        word if c.n else NOT_RUN,
-        Evidence(text, " ".join(rows.key).split()) if c.n else "",
-        c.n,
-        difference=c.interval(),
-        bound=rule.bound,
-        unit=unit,
-        p=c.p(rule.bound),
+        found,
         p_holm=adjusted,
         family=claim.family,
         points_to=rules.points_to(list(c.differences.values()), rule.bound),

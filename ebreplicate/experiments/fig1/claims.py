@@ -44,8 +44,7 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
     contrasts = _contrasts(scale, table, _early(scale), "160")
     noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "early minus final draw", series)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, at_least(difference, -noise, "early minus final draw", series))
     return Claim(
         "early-birds-exist",
         "Tickets drawn early (paper's epochs 10 to 40 of 160) retrain to an accuracy no lower than tickets of the "
@@ -53,9 +52,7 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
         "paper, Fig. 1 and title claim",
         "mean over panels and ratios of (early draws minus final draw), t-interval over seeds; supported if its lower "
         f"end exceeds minus the noise margin ({told_margin(noise)}: two standard errors of the test accuracy)",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -63,16 +60,13 @@ def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
     early = _early(scale)
     contrasts = _contrasts(scale, table, early, "1")
     difference, series = pooled(contrasts)
-    verdict, evidence, n = greater(difference, "early minus epoch-1 draw", series)
-    evidence = cautioned(scale, verdict, evidence)
+    finding = cautioned(scale, greater(difference, "early minus epoch-1 draw", series))
     return Claim(
         "draw-epoch-matters",
         "Retrain accuracy depends on the draw epoch: tickets of epoch 1 retrain worse than tickets of epochs 10 to 40.",
         "paper, Fig. 1 (every published series starts lower)",
         "mean over panels and ratios of (draws 10 to 40 minus draw 1), t-interval over seeds; supported if above zero",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -81,17 +75,14 @@ def _dense(scale: Scale, table: Any) -> Claim:
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
     noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "early draw minus dense", series)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, at_least(difference, -noise, "early draw minus dense", series))
     return Claim(
         "match-dense",
         "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",
         "paper, Fig. 1 (dashed baselines)",
         "mean over panels of (draws 10 to 40 minus dense), t-interval over seeds; supported if its lower end exceeds "
         f"minus the noise margin ({told_margin(noise)})",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -102,17 +93,14 @@ LATE = ("cifar100", "preresnet101", 0.7)
 def _late_is_worse(scale: Scale, table: Any) -> Claim:
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "160").items() if k == LATE}
     difference, series = pooled(contrasts)
-    verdict, evidence, n = greater(difference, "early minus final draw", series)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, greater(difference, "early minus final draw", series))
     return Claim(
         "late-draws-lose",
         "PreResNet101 on CIFAR-100 with 70 % removed: tickets drawn early (epochs 10 to 40) are more accurate than "
         "those of the fully trained network, by 2.9 points in print.",
         "paper, Fig. 1 (70.92, 70.96 and 70.22 % at epochs 10, 20 and 40 against 67.76 % at 160)",
         "mean of draws 10 to 40 minus draw 160 within a seed, t-interval over seeds; supported if above zero",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 

@@ -37,7 +37,7 @@ def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
     contrasts = _contrasts(scale, precision, pick)
     noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, f"{precision} minus {scale.precision} search", series)
+    finding = at_least(difference, -noise, f"{precision} minus {scale.precision} search", series)
     return Claim(
         f"{precision}-tickets-as-good",
         f"Tickets found by a search in {NAMES[precision]} retrain in full precision as well as those found in "
@@ -46,9 +46,7 @@ def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
         f"mean over panels, ratios and draws of ({precision} minus {scale.precision} search of the same seed), "
         f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(noise)}: two "
         "standard errors of the test accuracy)",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -61,8 +59,7 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
     contrasts = _contrasts(scale, precision, pick)
     noise = _margin(scale, table, contrasts)
     difference, series = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "early minus final draw", series)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, at_least(difference, -noise, "early minus final draw", series))
     return Claim(
         f"{precision}-early-birds-exist",
         f"Early-bird tickets exist in a search in {NAMES[precision]}: draws of the paper's epochs 10 to 40 retrain to "
@@ -70,9 +67,7 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
         "paper, Fig. 2 (subject known, numbers not found)",
         "mean over panels, ratios and early draws of (early minus final draw), t-interval over seeds; supported if its "
         f"lower end exceeds minus the noise margin ({told_margin(noise)})",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -82,7 +77,7 @@ def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
         return full, by_seed(table, "mask_distance", **where)
 
     difference, series = pooled(_contrasts(scale, precision, pick))
-    verdict, evidence, n = greater(difference, "distance between seeds minus distance to the same seed", series, "")
+    finding = greater(difference, "distance between seeds minus distance to the same seed", series, "")
     return Claim(
         f"{precision}-finds-the-same-ticket",
         f"Rounding to {NAMES[precision]} moves the ticket less than another seed does.",
@@ -90,9 +85,7 @@ def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
         f"mean over panels, ratios and draws of (mask distance between {scale.precision} searches of two seeds minus "
         f"that between the {precision} and the {scale.precision} search of one seed), t-interval over seeds; supported "
         "if above zero",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 

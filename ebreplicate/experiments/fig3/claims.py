@@ -5,7 +5,8 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
-from ebreplicate.experiments.common.lineage import Evidence, Traced
+from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.lineage import Traced
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import t_interval
 from ebreplicate.experiments.fig3.runs import MODELS, RATIOS
@@ -97,7 +98,9 @@ def _networks_differ(scale: Scale, table: Any) -> Claim:
             gaps.append(float((a - b).abs().max()))
     ran = len(gaps) == len(RATIOS)
     differ = ran and min(gaps) > 0.01
-    text = f"largest difference per ratio: {', '.join(f'{g:.3f}' for g in gaps)} (seed {scale.seeds[0]})" if ran else ""
+    counted = f"largest difference per ratio: {', '.join(f'{g:.3f}' for g in gaps)} (seed {scale.seeds[0]})"
+    records = frozenset(table.key[table.seed == scale.seeds[0]])
+    verdict = NOT_SUPPORTED if differ else SUPPORTED
     return Claim(
         "one-matrix-two-networks",
         "VGG16 and PreResNet101 have the same mask-distance matrices, as printed (a finding about the figure: its "
@@ -105,7 +108,5 @@ def _networks_differ(scale: Scale, table: Any) -> Claim:
         "paper, Fig. 3: images compared byte by byte",
         "not supported if for every ratio the two networks' curves (distance of each mask to its four predecessors) "
         "differ by more than 0.01 somewhere",
-        NOT_RUN if not ran else NOT_SUPPORTED if differ else SUPPORTED,
-        Evidence(text, set(table.key[table.seed == scale.seeds[0]]) if ran else ()),
-        1 if ran else 0,
+        Finding(verdict, 1, counted=counted, records=records) if ran else Finding(NOT_RUN),
     )

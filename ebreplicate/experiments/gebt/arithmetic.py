@@ -5,6 +5,7 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.catalog import GRAPHS, GraphInfo
 from ebreplicate.experiments.common.experiment import NOT_SUPPORTED, SUPPORTED, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED
 from ebreplicate.experiments.gebt.claims import PAPER
 from ebreplicate.graphs.costs import training_macs
@@ -80,6 +81,7 @@ def savings() -> dict[str, tuple[str, tuple[float, float]]]:
 def claims(scale: Scale, table: Any) -> list[Claim]:
     """What is arithmetic: no runs, the same at every scale."""
     errors = inference_errors()
+    most = max(map(abs, errors))
     near = sum(abs(e) < INFERENCE_ERROR for e in errors)
     points = training_points()
     whole = [epoch for epoch, said in points if said is not None]
@@ -98,29 +100,33 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
             "Figure 6's inference FLOPs follow from (1 - p_w)(N F 16 + N 16 C) + (1 - p_g) 2 E F.",
             f"{PAPER}, Figure 6",
             f"arithmetic: every point within {INFERENCE_ERROR:g} M, the reading error",
-            SUPPORTED if near == len(errors) else NOT_SUPPORTED,
-            f"{near} of {len(errors)} points; largest difference {max(map(abs, errors)):.3f} M",
-            len(errors),
+            _counted(
+                near == len(errors), len(errors), f"{near} of {len(errors)} points; largest difference {most:.3f} M"
+            ),
         ),
         Claim(
             "gebt-training-costs",
             "Figure 6's training FLOPs follow from 3 x forward x epochs of each phase, with a whole emergence epoch.",
             f"{PAPER}, Figure 6",
             f"arithmetic: random and SGCN within 0.1 %, tickets' solved epochs within {EPOCH_ERROR:g} of whole ones",
-            SUPPORTED if good == len(whole) and exact == others else NOT_SUPPORTED,
-            f"{exact} of {others} points without a detector, {good} of {len(whole)} tickets",
-            len(points),
+            _counted(
+                good == len(whole) and exact == others,
+                len(points),
+                f"{exact} of {others} points without a detector, {good} of {len(whole)} tickets",
+            ),
         ),
         Claim(
             "gebt-printed-savings",
             "The savings of the text are those of Figure 6.",
             f"{PAPER}, text",
             "arithmetic: each printed range holds the range of Figure 6 against SGCN at equal ratios, to 0.1 %",
-            SUPPORTED if all(inside) else NOT_SUPPORTED,
-            said,
-            len(inside),
+            _counted(all(inside), len(inside), said),
         ),
     ]
+
+
+def _counted(holds: bool, n: int, counted: str) -> Finding:
+    return Finding(SUPPORTED if holds else NOT_SUPPORTED, n, counted=counted)
 
 
 def _within(text: str, found: tuple[float, float]) -> bool:

@@ -7,11 +7,11 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import BySeed, Where, mean_by_seed, paired, pooled
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, Rule, points_to, verdict
-from ebreplicate.experiments.common.lineage import Evidence
 from ebreplicate.experiments.common.rows import count, interval
 from ebreplicate.experiments.common.stats import ENOUGH, Interval, holm, p_value
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater
+from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.lottery.runs import DEEP, SMALL, Panel, grid_of
 from ebreplicate.specs.scale import Scale
 
@@ -67,7 +67,7 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
     def of(column: str, a: Where, b: Where, rounds: Callable[[Panel, int], bool]) -> tuple[Interval, int]:
         return _contrast(scale, table, column, a, b, models, judged=rounds)
 
-    def control(series: str) -> Judged:
+    def control(series: str) -> Finding:
         difference, groups = of("early_stop_accuracy", ticket, ticket | {"series": series}, every)
         return greater(difference, f"ticket minus {series}", groups)
 
@@ -80,21 +80,21 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
             "Winning tickets reach a higher accuracy than the same masks with fresh weights.",
             f"{PAPER}, Figures 4a and 5",
             rule + "above zero",
-            *control("reinit"),
+            control("reinit"),
         ),
         Claim(
             "tickets-beat-random-sparsity",
             "Winning tickets reach a higher accuracy than random sparsity with as many weights in every layer.",
             f"{PAPER}, Figure 1",
             rule + "above zero",
-            *control("random"),
+            control("random"),
         ),
         Claim(
             "tickets-match-dense",
             "Winning tickets that keep a fifth of the weights or more reach at least the dense network's accuracy.",
             f"{PAPER}, Figures 4a and 5",
             rule + "at least zero; rounds that leave a fifth or more",
-            *at_least(accuracy, 0.0, "ticket minus dense", many),
+            at_least(accuracy, 0.0, "ticket minus dense", many),
         ),
         Claim(
             "tickets-learn-faster",
@@ -103,7 +103,7 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
             f"{PAPER}, Figures 4a and 5",
             "mean over networks and rounds of (dense minus ticket) iterations of minimum test loss, t-interval over "
             "seeds; supported if above zero; rounds that leave a fifth or more",
-            *greater(sooner, "dense minus ticket", groups, "iterations"),
+            greater(sooner, "dense minus ticket", groups, "iterations"),
         ),
     ]
 
@@ -147,7 +147,7 @@ def _deep(scale: Scale, table: Any) -> list[Claim]:
         ),
     }
     return [
-        Claim(name, statement, f"{PAPER}, {where}", rule + bound, *judged)
+        Claim(name, statement, f"{PAPER}, {where}", rule + bound, judged)
         for name, (statement, where, bound, judged) in found.items()
     ]
 
@@ -268,25 +268,17 @@ def _p(c: Compared, i: Interval) -> float:
 def _judged(table: Any, c: Compared, values: BySeed, p: float, adjusted: float) -> Claim:
     i, diverged = interval(values), c.diverged(table)
     over = f"mean of rounds {', '.join(map(str, c.rounds))}"
-    _, evidence, n = at_least(i, c.rule.bound, f"{c.what}, {over}", unit=c.unit)
     word = verdict(c.rule, i, adjusted)
-    if diverged and n:
-        assert isinstance(evidence, Evidence)
-        evidence = evidence.and_also(f"{count(diverged, 'training')} diverged")
-        word = INCONCLUSIVE if n >= ENOUGH else word
+    found = Finding(word, i.n, i, c.rule.bound, c.unit, p, f"{c.what}, {over}", records=i.records)
+    if diverged and i.n:
+        found = found.but(f"{count(diverged, 'training')} diverged", INCONCLUSIVE if i.n >= ENOUGH else word)
     return Claim(
         c.name,
         c.statement,
         c.source,
         f"{c.rule.kind} {c.rule.bound:g} {c.unit} at early stopping (minimum loss on held-out images), {over} within "
         "each seed, t over seeds; Holm's correction over the four claims (docs/lottery-tickets.md)",
-        word,
-        evidence,
-        n,
-        difference=i,
-        bound=c.rule.bound,
-        unit=c.unit,
-        p=p,
+        found,
         p_holm=adjusted,
         family=FAMILY,
         points_to=points_to(list(values.values()), c.rule.bound),

@@ -7,9 +7,10 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, told_margin
+from ebreplicate.experiments.common.verdicts import at_least, greater, told_margin
 from ebreplicate.experiments.rigl.runs import PRINTED
 from ebreplicate.specs.scale import Scale
 
@@ -42,12 +43,11 @@ def contrasts(table: Any, pairs: list[tuple[str, str]], only: Callable[[float], 
     return out
 
 
-def _claim(name: str, statement: str, source: str, rule: str, judged: Judged) -> Claim:
-    verdict, evidence, n = judged
-    return Claim(name, statement, source, rule, verdict, evidence, n)
+def _claim(name: str, statement: str, source: str, rule: str, finding: Finding) -> Claim:
+    return Claim(name, statement, source, rule, finding)
 
 
-def _better(table: Any, pairs: list[tuple[str, str]], what: str) -> Judged:
+def _better(table: Any, pairs: list[tuple[str, str]], what: str) -> Finding:
     difference, series = pooled(contrasts(table, pairs))
     return greater(difference, what, series)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater, told_margin
+from ebreplicate.experiments.common.verdicts import at_least, greater, told_margin
 from ebreplicate.experiments.rigl_imagenet import costs
 from ebreplicate.experiments.rigl_imagenet.cells import accuracy_cells, where
 from ebreplicate.experiments.rigl_imagenet.runs import DATASET, NETWORKS, POINTS, Point
@@ -34,13 +35,13 @@ def _is(point: Point, method: str, distribution: str = "uniform") -> bool:
     return point[:2] == (method, distribution) and point.smoothing and point.width == 1
 
 
-def _better(table: Any, method: str, other: str) -> Judged:
+def _better(table: Any, method: str, other: str) -> Finding:
     found = contrasts(table, lambda p: _is(p, method), lambda p: p._replace(method=other))
     difference, series = pooled(found)
     return greater(difference, f"{method} minus {other}", series)
 
 
-def _kernel(table: Any) -> Judged:
+def _kernel(table: Any) -> Finding:
     kinds = ("static", "snfs", "rigl")
     found = contrasts(
         table,
@@ -51,7 +52,7 @@ def _kernel(table: Any) -> Judged:
     return greater(difference, "ERK-Kernel minus uniform", series)
 
 
-def _longer(table: Any) -> Judged:
+def _longer(table: Any) -> Finding:
     found = contrasts(
         table,
         lambda p: p.method == "rigl" and p.multiplier == 5 and p.smoothing and p.width == 1,
@@ -61,7 +62,7 @@ def _longer(table: Any) -> Judged:
     return greater(difference, "5x minus 1x", series)
 
 
-def _five_times(scale: Scale, table: Any) -> tuple[float, Judged]:
+def _five_times(scale: Scale, table: Any) -> tuple[float, Finding]:
     """RigL (ERK) at 80 %, five times as long, against the dense ResNet-50."""
     point = Point("rigl", "erk-kernel", 0.8, 5)
     level = interval(by_seed(table, **where("resnet50", None))).mean
@@ -70,15 +71,14 @@ def _five_times(scale: Scale, table: Any) -> tuple[float, Judged]:
     return margin, at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense", series)
 
 
-def _big(table: Any) -> Judged:
+def _big(table: Any) -> Finding:
     found = contrasts(table, lambda p: p.width != 1 and p.distribution == "uniform", lambda _: None)
     difference, series = pooled(found)
     return greater(difference, "Big-Sparse minus dense", series)
 
 
-def _claim(name: str, statement: str, source: str, rule: str, judged: Judged) -> Claim:
-    verdict, evidence, n = judged
-    return Claim(f"imagenet-{name}", statement, source, rule, verdict, evidence, n)
+def _claim(name: str, statement: str, source: str, rule: str, finding: Finding) -> Claim:
+    return Claim(f"imagenet-{name}", statement, source, rule, finding)
 
 
 def claims(scale: Scale, table: Any) -> list[Claim]:

@@ -7,11 +7,11 @@ from typing import Any
 from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.experiment import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.judgement import TOO_FEW, reach, tolerance
-from ebreplicate.experiments.common.lineage import Evidence, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
-from ebreplicate.experiments.common.verdicts import Judged, at_least, greater
+from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.rigl_mnist import costs
 from ebreplicate.experiments.rigl_mnist.runs import DATASET, MODEL
 from ebreplicate.pruning.sizes import products, size_bytes
@@ -135,21 +135,19 @@ def _below(table: Any, value: float, column: str) -> Interval:
     return interval({seed: value - ours for seed, ours in by_seed(table, column, arm="rigl").items()})
 
 
-def _careful(table: Any, judged: Judged, *arms: str) -> Judged:
+def _careful(table: Any, found: Finding, *arms: str) -> Finding:
     """A verdict, withheld where a training of the claim diverged: a claim of the others alone would be selected."""
-    verdict, evidence, n = judged
     diverged = int((table.arm.isin(arms) & (table.status == "diverged")).sum())
-    if verdict == NOT_RUN or not diverged:
-        return judged
-    return INCONCLUSIVE, Evidence(f"{evidence}; {diverged} of its trainings diverged", records_of(evidence)), n
+    if found.verdict == NOT_RUN or not diverged:
+        return found
+    return found.but(f"{diverged} of its trainings diverged", INCONCLUSIVE)
 
 
-def _at_paper_scale(scale: Scale, judged: Judged) -> Judged:
+def _at_paper_scale(scale: Scale, found: Finding) -> Finding:
     """A verdict against a printed value, withheld where the task is another."""
-    verdict, evidence, n = judged
-    if scale.comparable or verdict == NOT_RUN:
-        return judged
-    return INCONCLUSIVE, Evidence(f"{evidence}; not comparable at this scale", records_of(evidence)), n
+    if scale.comparable or found.verdict == NOT_RUN:
+        return found
+    return found.but("not comparable at this scale", INCONCLUSIVE)
 
 
 def claims(scale: Scale, table: Any) -> list[Claim]:
@@ -159,10 +157,10 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     cheapest = min(printed(m, "inference_flops") for m in RIVALS)
     over = "difference within a seed, t-interval over seeds"
 
-    def claim(name: str, statement: str, rule: str, judged: Judged, kind: str = ACCURACY) -> Claim:
-        return Claim(f"rigl-mnist-{name}", statement, PAPER, rule, *judged, kind=kind)
+    def claim(name: str, statement: str, rule: str, found: Finding, kind: str = ACCURACY) -> Claim:
+        return Claim(f"rigl-mnist-{name}", statement, PAPER, rule, found, kind)
 
-    def better(arm: str, what: str) -> Judged:
+    def better(arm: str, what: str) -> Finding:
         difference = _paired(table, (arm, last), ("rigl", last))
         return _careful(table, greater(difference, f"error of {what} minus RigL"), arm, "rigl")
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, Cell, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.structural_costs.arithmetic import PRINTED_UNIT, TABLE2_LATEST_DRAW, reproduces
 from ebreplicate.specs.scale import Scale
@@ -48,6 +49,7 @@ def _count(rows: Any) -> tuple[int, int, Any]:
 def _claim(table: Any, name: str, methods: tuple[str, ...]) -> Claim:
     good, total, bad = _count(table[table.table.str.startswith(name) & table.method.isin(methods)])
     names = [f"{r.table.rsplit(' ', 1)[1]} {r.method} {r.ratio:.0%}" for r in bad.itertuples()]
+    lost = f"; not reproducible: {', '.join(names)}" if names else ""
     return Claim(
         "table2-flops",
         "Table 2's training FLOPs (dense, LT, ThiNet, EB Train, re-init; VGG16) follow from 3 x forward x images x "
@@ -55,22 +57,19 @@ def _claim(table: Any, name: str, methods: tuple[str, ...]) -> Claim:
         "paper, Table 2",
         "every cell reproduced to the printed digit: supported; at least one impossible for any draw epoch up to "
         f"{TABLE2_LATEST_DRAW} and width: inconclusive, with the cells named",
-        SUPPORTED if good == total else INCONCLUSIVE,
-        f"{good} of {total} cells; not reproducible: {', '.join(names)}" if names else f"{good} of {total} cells",
-        total,
+        Finding(SUPPORTED if good == total else INCONCLUSIVE, total, counted=f"{good} of {total} cells" + lost),
     )
 
 
 def _claim3(table: Any) -> Claim:
     rows = table[table.table.str.startswith("Table 3") & (table.method != "SFP")]
     good, total, _ = _count(rows)
+    counted = f"{good} of {total} totals to 0.01 PFLOP; the two network-slimming totals with nothing fitted to them"
     return Claim(
         "table3-flops",
         "Five of Table 3's six training-FLOPs totals follow from the network, draw epoch 11 and one pruned count a "
         "ratio (SFP's cannot be derived).",
         "paper, Table 3",
         "all five reproduced to 0.01 PFLOP",
-        SUPPORTED if good == total == 5 else NOT_SUPPORTED,
-        f"{good} of {total} totals to 0.01 PFLOP; the two network-slimming totals with nothing fitted to them",
-        total,
+        Finding(SUPPORTED if good == total == 5 else NOT_SUPPORTED, total, counted=counted),
     )

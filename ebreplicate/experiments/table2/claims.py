@@ -4,7 +4,8 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import margin, paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
-from ebreplicate.experiments.common.lineage import Evidence, records_of
+from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.experiments.common.rows import by_seed, count
 from ebreplicate.experiments.common.verdicts import at_least, greater, told_margin
 from ebreplicate.experiments.table2.runs import BASELINES, IMPROVEMENT
@@ -68,25 +69,23 @@ def _at_least(scale: Scale, table: Any, name: str) -> Claim:
     found = contrasts(table, first, second)
     noise = _margin(scale, table, second, found)
     difference, series = pooled(found)
-    verdict, evidence, n = at_least(difference, -noise, f"{first} minus {second}", series)
+    finding = at_least(difference, -noise, f"{first} minus {second}", series)
     return Claim(
         f"table2-{name}",
         f"{first} is at least as accurate as {second} at the same ratio.",
         source,
         "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if its lower "
         f"end exceeds minus the noise margin ({told_margin(noise)}: two standard errors of the test accuracy)",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
 def _greater(table: Any, name: str) -> Claim:
     first, second, statement, source = GREATER[name]
     difference, series = pooled(contrasts(table, first, second))
-    verdict, evidence, n = greater(difference, f"{first} minus {second}", series)
+    finding = greater(difference, f"{first} minus {second}", series)
     rule = "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if above 0"
-    return Claim(f"table2-{name}", statement, source, rule, verdict, evidence, n)
+    return Claim(f"table2-{name}", statement, source, rule, finding)
 
 
 def _cheapest(table: Any) -> Claim:
@@ -98,18 +97,18 @@ def _cheapest(table: Any) -> Claim:
             seeds |= set(values)
             worst += [(v, f"{baseline}, {where[1]} {where[0]} {where[2]:.0%}") for v in values.values()]
     cheaper = sum(v < 0 for v, _ in worst)
-    verdict = NOT_RUN if not worst else SUPPORTED if cheaper == len(worst) else NOT_SUPPORTED
-    evidence = f"cheaper in {cheaper} of {len(worst)} comparisons; closest: {max(worst)[1]}" if worst else ""
-    evidence = Evidence(evidence, records_of(*(v for v, _ in worst)))
+    finding = Finding(NOT_RUN)
+    if worst:
+        verdict = SUPPORTED if cheaper == len(worst) else NOT_SUPPORTED
+        counted = f"cheaper in {cheaper} of {len(worst)} comparisons; closest: {max(worst)[1]}"
+        finding = Finding(verdict, len(seeds), counted=counted, records=records_of(*(v for v, _ in worst)))
     return Claim(
         "table2-costs-less",
         "At equal ratio EB Train needs fewer training FLOPs, search included, than every baseline of the table.",
         "paper, Table 2",
         "supported if in every block, ratio and seed it is below each of LT, SNIP, NS and ThiNet that has run (FLOPs "
         "are counted, not sampled: no interval); not supported otherwise",
-        verdict,
-        evidence,
-        len(seeds),
+        finding,
     )
 
 
@@ -122,19 +121,19 @@ def _saves_energy(table: Any) -> Claim:
     where = table[["dataset", "model", "ratio"]].drop_duplicates().to_dict("records")
     found = [by_seed(table, "energy_improvement", method=IMPROVEMENT, **names) for names in where]
     saved = [value for values in found for value in values.values()]
-    verdict = NOT_RUN if not saved else SUPPORTED if min(saved) >= ENERGY else NOT_SUPPORTED
-    text = (
-        f"SNIP over LL, modelled: {min(saved):.1f}x to {max(saved):.1f}x ({count(len(saved), 'pair')})" if saved else ""
-    )
+    finding = Finding(NOT_RUN)
+    if saved:
+        verdict = SUPPORTED if min(saved) >= ENERGY else NOT_SUPPORTED
+        counted = f"SNIP over LL, modelled: {min(saved):.1f}x to {max(saved):.1f}x ({count(len(saved), 'pair')})"
+        seeds = {seed for values in found for seed in values}
+        finding = Finding(verdict, len(seeds), counted=counted, records=records_of(*saved))
     return Claim(
         "table2-saves-energy",
         "EB Train in low precision (LL) needs 5.8 to 10.7 times less training energy than SNIP's dense training.",
         "paper, abstract (ICLR version) and Table 2",
         f"supported if in every block, ratio and seed SNIP's modelled energy is at least {ENERGY} times LL's "
         "(modelled, not measured: docs/cost.md; the printed upper end does not follow from its own row)",
-        verdict,
-        Evidence(text, records_of(*saved)),
-        len({seed for values in found for seed in values}),
+        finding,
     )
 
 

@@ -7,7 +7,8 @@ from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.contrasts import minus, paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
-from ebreplicate.experiments.common.lineage import Evidence, Traced, records_of
+from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.lineage import Traced, records_of
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
 from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
 from ebreplicate.experiments.common.verdicts import at_least, greater
@@ -124,16 +125,14 @@ def _beats_unpruned(scale: Scale, table: Any) -> Claim:
     difference = _difference(table, "last_accuracy", "resnet18", EB, 0.1)
     dense = interval(by_seed(table, model="resnet18", method=UNPRUNED))
     margin = accuracy_margin(dense.mean if dense.n else 50.0, test_images(scale, DATASET))
-    verdict, evidence, n = at_least(difference, -margin, "EB Train at 10 % minus unpruned, ResNet18")
+    finding = at_least(difference, -margin, "EB Train at 10 % minus unpruned, ResNet18")
     return Claim(
         "imagenet-eb-train-matches-dense",
         "EB Train with 10 % of the channels removed is at least as accurate as the unpruned ResNet18 on ImageNet.",
         "paper, Table 3 (69.84 % against 69.57 % top-1)",
         "difference of last-epoch accuracy, t-interval over seeds; supported if its lower end exceeds minus the noise "
         "margin (two standard errors of the accuracy on the test images)",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -145,34 +144,32 @@ def _beats_slimming(table: Any) -> Claim:
             if differences := paired(table, "last_accuracy", ours, theirs):
                 contrasts[model, ratio] = differences
     difference, series = pooled(contrasts)
-    verdict, evidence, n = greater(difference, "EB Train minus network slimming", series)
+    finding = greater(difference, "EB Train minus network slimming", series)
     return Claim(
         "imagenet-eb-train-beats-slimming",
         "At equal ratios EB Train is more accurate than network slimming (dense training, pruning, retraining).",
         "paper, Table 3 (10 and 30 %, ResNet18; ResNet50 in a later version)",
         "mean over networks and ratios of the difference in last-epoch accuracy, t-interval over seeds; supported if "
         "all of it is positive",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
 def _costs_less(table: Any) -> Claim:
     pairs = [_against_slimming(table, "training_flops", m, r) for m, ratios in RATIOS.items() for r in ratios]
     saved = [v for found in pairs for v in found.values()]
-    n = len({s for found in pairs for s in found})
-    verdict = NOT_RUN if not saved else SUPPORTED if min(saved) > 0 else NOT_SUPPORTED
-    evidence = f"saved: {min(saved):.1f} to {max(saved):.1f} % ({len(saved)} pairs)" if saved else ""
-    evidence = Evidence(evidence, records_of(*saved))
+    finding = Finding(NOT_RUN)
+    if saved:
+        verdict = SUPPORTED if min(saved) > 0 else NOT_SUPPORTED
+        seeds = {s for found in pairs for s in found}
+        counted = f"saved: {min(saved):.1f} to {max(saved):.1f} % ({len(saved)} pairs)"
+        finding = Finding(verdict, len(seeds), counted=counted, records=records_of(*saved))
     return Claim(
         "imagenet-eb-train-costs-less",
         "At equal ratios EB Train needs fewer training FLOPs than network slimming, search and detector included.",
         "paper, Table 3",
         "supported if every network, ratio and seed saves FLOPs (FLOPs are counted, not sampled: no interval)",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 

@@ -51,7 +51,7 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
             end = scale.recipe.epochs
             contrasts[one] = {s: fired["eb"].get(s, end) - fired["epi"].get(s, end) for s in seeds}
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, 0.0, "mask distance minus EPI", count, "epochs")
+    finding = at_least(difference, 0.0, "mask distance minus EPI", count, "epochs")
     return Claim(
         "epi-fires-no-later",
         "The early pruning indicator fires no later than the mask distance settles.",
@@ -59,9 +59,7 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
         "mean over panels, ratios and importances where either fires of (epoch of the mask distance minus epoch of "
         "EPI), one that never fires counting as the end of the search; t-interval over seeds; supported if its lower "
         "end is at least zero",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -74,8 +72,7 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
             levels.append((one[0], oracle(scale, table, one)))
     noise = margin(scale, levels)
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "at EPI minus oracle", count)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, at_least(difference, -noise, "at EPI minus oracle", count))
     return Claim(
         "epi-as-good-as-oracle",
         "A ticket drawn where EPI fires retrains as well as that of the best draw epoch a grid search finds.",
@@ -83,9 +80,7 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
         "mean over panels, ratios and importances where EPI fired of (at EPI minus best draw of the grid), t-interval "
         f"over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(noise)}). Strict: the "
         "maximum of noisy draws is biased upwards",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -93,11 +88,11 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
     rows = {"schedule": schedule}
     contrasts, noise = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "at EPI minus at emergence", count)
+    finding = at_least(difference, -noise, "at EPI minus at emergence", count)
     how = "goes through the rest of the schedule to"
     if schedule == "full":
         how = "retrains to"
-        verdict, evidence = confounded(scale, verdict, evidence)
+        finding = confounded(scale, finding)
     return Claim(
         f"epi-no-worse-than-distance-{schedule}",
         f"A ticket drawn where EPI fires {how} an accuracy no lower than one drawn where the mask distance settles "
@@ -105,9 +100,7 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
         "our question, between When to Prune? and the EB paper",
         "mean over panels, ratios and importances where both fired, t-interval over seeds; supported if its lower end "
         f"exceeds minus the noise margin ({told_margin(noise)})",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 
@@ -115,17 +108,14 @@ def _gradient(scale: Scale, table: Any) -> Claim:
     rows = {"draw": "epi", "schedule": "full"}
     contrasts, noise = _differences(scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"})
     difference, count = pooled(contrasts)
-    verdict, evidence, n = at_least(difference, -noise, "Taylor minus magnitude, each at its EPI", count)
-    verdict, evidence = confounded(scale, verdict, evidence)
+    finding = confounded(scale, at_least(difference, -noise, "Taylor minus magnitude, each at its EPI", count))
     return Claim(
         "gradient-as-good-as-magnitude",
         "Channels ranked by gradient (Taylor) give, at EPI, tickets no worse than channels ranked by magnitude.",
         "When to Prune?, Table 1 (both importances come close to their oracle)",
         "mean over panels and ratios where EPI fired on both, t-interval over seeds; supported if its lower end "
         f"exceeds minus the noise margin ({told_margin(noise)})",
-        verdict,
-        evidence,
-        n,
+        finding,
     )
 
 

@@ -12,7 +12,6 @@ from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import ACCURACY, ARITHMETIC, NOT_RUN, Experiment
 from ebreplicate.experiments.common.judgement import settled
-from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.report import compare, pipeline
 from ebreplicate.report.progress import steps
 from ebreplicate.specs.graph import Plan, root_of
@@ -199,16 +198,17 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
     experiment, scale = item.experiment, item.scale
     table = pipeline.fresh_table(item.name, scale, results)
 
-    def behind(value: object) -> list[Run]:
-        return sorted((runs[k] for k in records_of(value) if k in runs), key=lambda r: (root_of(r.spec).seed, r.key))
+    def judged(row: SimpleNamespace, anchor: str) -> Judged:
+        behind = [runs[name] for name in row.records.split() if name in runs]
+        return Judged(row, anchor, sorted(behind, key=lambda run: (root_of(run.spec).seed, run.key)))
 
     for cell in experiment.cells(scale, table):
         kind = ARITHMETIC if cell.exact else MEASURED
         row = SimpleNamespace(**compare.cell_row(item.name, cell, scale), kind=kind)
-        item.cells.append(Judged(row, f"cell-{slug(cell.cell)}", behind(cell.measured)))
+        item.cells.append(judged(row, f"cell-{slug(cell.cell)}"))
     for claim in settled(experiment.claims(scale, table), scale.comparable):
         row = SimpleNamespace(**compare.claim_row(item.name, claim))
-        item.claims.append(Judged(row, f"claim-{claim.name}", behind(claim)))
+        item.claims.append(judged(row, f"claim-{claim.name}"))
     if not pipeline.has_content(table):
         return  # a figure of nothing
     path = figures / scale.name / f"{item.name}.svg" if figures else None
