@@ -22,14 +22,13 @@ KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse fr
 class Effect:
     """Best minus last epoch's accuracy (percentage points) of one kind of training on one dataset.
 
-    `interval`: over seeds, of the mean over those `series` (what was trained, whatever its seed) that have all of these
+    `interval`: over seeds, of the mean over those series (what was trained, whatever its seed) that have all of these
     seeds. Of all runs: how many, the `mean`, the `largest`, and `epochs`, the shortest and the longest training.
     """
 
     dataset: str
     kind: str
     interval: Interval
-    series: int
     runs: int
     mean: float
     largest: float
@@ -70,7 +69,7 @@ def effects(scale: Scale, store: Store) -> list[Effect]:
         every = [gain for by_seed in series.values() for gain in by_seed.values()]
         lengths = epochs[dataset, stage]
         mean, spread = math.fsum(every) / len(every), (min(lengths), max(lengths))
-        found.append(Effect(dataset, KINDS[stage], *pooled(series), len(every), mean, max(every), spread))
+        found.append(Effect(dataset, KINDS[stage], pooled(series), len(every), mean, max(every), spread))
     return found
 
 
@@ -83,7 +82,7 @@ def table(scale: Scale, store: Store) -> str:
     for e in found:
         half = "no interval" if math.isnan(e.interval.half) else f"± {e.interval.half:.2f}"
         epochs = " to ".join(str(n) for n in dict.fromkeys(e.epochs))
-        ours = [f"+{e.interval.mean:.2f} {half}", str(e.interval.n), str(e.series)]
+        ours = [f"+{e.interval.mean:.2f} {half}", str(e.interval.n), str(e.interval.series)]
         rows.append([e.dataset, e.kind, epochs, *ours, str(e.runs), f"+{e.mean:.2f}", f"+{e.largest:.2f}"])
     head = [
         "dataset",

@@ -36,7 +36,7 @@ def test_runs_are_averaged_within_a_seed_and_the_interval_is_over_seeds(store):
     for spec in SEARCHES:
         leave(store, spec, gains[spec.model, spec.seed])
     (effect,) = selection.effects(TINY, store)
-    assert (effect.dataset, effect.kind, effect.series, effect.runs) == ("digits", "dense", 2, 4)
+    assert (effect.dataset, effect.kind, effect.interval.series, effect.runs) == ("digits", "dense", 2, 4)
     assert (effect.interval.mean, effect.interval.n, effect.largest) == (pytest.approx(2.0), 2, 4.0)
     assert effect.interval.half == pytest.approx(math.tan(0.475 * math.pi))
     assert "| digits | dense | 8 | +2.00 ± 12.71 | 2 | 2 | 4 | +2.00 | +4.00 |" in selection.table(TINY, store)
@@ -47,7 +47,7 @@ def test_a_network_that_lacks_a_seed_is_left_out_of_the_interval_not_of_the_runs
     for spec, gain in ((lone, 6.0), (pair[0], 1.0), (pair[1], 2.0)):
         leave(store, spec, gain)
     (effect,) = selection.effects(TINY, store)
-    assert (effect.interval.mean, effect.interval.n, effect.series) == (pytest.approx(1.5), 2, 1)
+    assert (effect.interval.mean, effect.interval.n, effect.interval.series) == (pytest.approx(1.5), 2, 1)
     assert (effect.runs, effect.mean) == (3, pytest.approx(3.0))
 
 

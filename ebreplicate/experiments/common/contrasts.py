@@ -44,18 +44,18 @@ def margin(scale: Scale, arms: Iterable[tuple[str, Mapping[int, float]]]) -> flo
     return sum(found) / len(found) if found else math.nan
 
 
-def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> tuple[Interval, int]:
+def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> Interval:
     """Average contrasts over series within each seed, then a t-interval over seeds: seeds are the independent unit.
 
     `contrasts`: per series (panel, ratio, draw), difference by seed. Series must share their seeds, or a missing run
     would reweight the others: of the sets of seeds that occur, the largest is taken (at a tie, that of most series),
-    and series lacking one of them are left out. Returns the interval and how many series it is over.
+    and series lacking one of them are left out. The interval's `series` says how many it is over.
 
     Two seeds may agree by luck, and an interval over their means alone would then be next to nothing. So it is never
     narrower than the scatter of the series between seeds gives (`_scatter`).
     """
     if not contrasts:
-        return t_interval([]), 0
+        return t_interval([])
     groups = {
         seeds: [v for v in contrasts.values() if set(v) >= seeds]
         for seeds in {frozenset(v) for v in contrasts.values()}
@@ -63,11 +63,10 @@ def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> tuple[Interval, int]
     seeds = max(groups, key=lambda s: (len(s), len(groups[s]), sorted(s, reverse=True)))
     series = groups[seeds]
     over_seeds = t_interval([sum(v[s] for v in series) / len(series) for s in sorted(seeds)])
-    if over_seeds.n < 2:
-        return over_seeds, len(series)
-    return replace(
-        over_seeds, half=max(over_seeds.half, _scatter([[float(v[s]) for s in seeds] for v in series]))
-    ), len(series)
+    half = over_seeds.half
+    if over_seeds.n >= 2:
+        half = max(half, _scatter([[float(v[s]) for s in seeds] for v in series]))
+    return replace(over_seeds, half=half, series=len(series))
 
 
 def _scatter(values: list[list[float]]) -> float:

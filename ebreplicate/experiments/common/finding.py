@@ -13,9 +13,9 @@ class Finding:
 
     `n`: seeds. `difference`: what is judged, with its interval, in `unit`; None for counts and arithmetic, which say in
     `counted` what was counted. `bound`: what the difference is held against; `p`: against the bound, alone (nan: no
-    interval). `what`: the two sides of the difference. `series`: how many (panels, ratios) it is the mean of.
-    `values`: the difference of each seed, listed where they are too few for an interval. `remarks`: what else a reader
-    has to know. `records`: keys of the records that all this was computed from.
+    interval). `what`: the two sides of the difference. `values`: the difference of each seed, listed where they are too
+    few for an interval. `remarks`: what else a reader has to know. `records`: keys of the records that all this was
+    computed from.
     """
 
     verdict: str
@@ -25,7 +25,6 @@ class Finding:
     unit: str = "pp"
     p: float = math.nan
     what: str = ""
-    series: int = 1
     counted: str = ""
     values: tuple[float, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -38,7 +37,7 @@ class Finding:
             return ""
         first = self.counted
         if self.difference is not None:
-            first = f"{self.what}: {effect(self.difference, self.unit, self.series, self.p, self.values)}"
+            first = f"{self.what}: {effect(self.difference, self.unit, self.p, self.values)}"
         return "; ".join([first, *self.remarks])
 
     def but(self, remark: str, verdict: str = "") -> "Finding":
@@ -46,12 +45,12 @@ class Finding:
         return replace(self, verdict=verdict or self.verdict, remarks=(*self.remarks, remark))
 
 
-def effect(i: Interval, unit: str, series: int = 1, p: float = math.nan, values: Sequence[float] = ()) -> str:
+def effect(i: Interval, unit: str, p: float = math.nan, values: Sequence[float] = ()) -> str:
     """A difference in words: its mean, half-width and unit, and in brackets the seeds, series and p-value.
 
     For fewer than three seeds no half-width, and in place of the mean the `values` of the seeds where they are given.
     """
-    over = f", over {series} series" if series > 1 else ""
+    over = f", over {i.series} series" if i.series > 1 else ""
     if i.n < ENOUGH or math.isnan(i.half):
         listed = ", ".join(f"{value:+.2f}" for value in values or (i.mean,))
         return f"{listed} {unit} ({i.n} seed{'s' * (i.n > 1)}, no interval{over})"

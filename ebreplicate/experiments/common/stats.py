@@ -12,7 +12,7 @@ class Interval:
     """Mean of n values with the half-width of its 95 % t-interval; nan where n does not allow one.
 
     `records`: keys of the records behind the values, where these are `lineage.Traced`; `seeds`: those of the values,
-    where they are known.
+    where they are known; `series`: how many series (panels, ratios) each value is the mean of.
     """
 
     mean: float
@@ -20,6 +20,7 @@ class Interval:
     n: int
     records: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     seeds: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    series: int = field(default=1, compare=False, repr=False)
 
     @property
     def low(self) -> float:

@@ -14,19 +14,19 @@ def told_margin(margin: float) -> str:
     return "not known before a run" if math.isnan(margin) else f"{margin:.2f} pp"
 
 
-def at_least(i: Interval, bound: float, what: str, series: int = 1, unit: str = "pp") -> Finding:
+def at_least(i: Interval, bound: float, what: str, unit: str = "pp") -> Finding:
     """Judge "the difference is at least `bound`": the whole interval must lie on one side of it."""
     if i.n == 0:
         return Finding(NOT_RUN)
     p = p_value(i, bound) if i.n >= ENOUGH else math.nan
     # A half-width that is nan is on no side.
     verdict = SUPPORTED if i.low >= bound else NOT_SUPPORTED if i.high < bound else INCONCLUSIVE
-    return Finding(verdict, i.n, i, bound, unit, p, what, series, records=i.records)
+    return Finding(verdict, i.n, i, bound, unit, p, what, records=i.records)
 
 
-def greater(i: Interval, what: str, series: int = 1, unit: str = "pp") -> Finding:
+def greater(i: Interval, what: str, unit: str = "pp") -> Finding:
     """Judge "the difference is positive"."""
-    found = at_least(i, 0.0, what, series, unit)
+    found = at_least(i, 0.0, what, unit)
     return replace(found, verdict=INCONCLUSIVE) if found.verdict == SUPPORTED and i.low == 0 else found
 
 

@@ -36,8 +36,7 @@ def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
 
     contrasts = _contrasts(scale, precision, pick)
     noise = _margin(scale, table, contrasts)
-    difference, series = pooled(contrasts)
-    finding = at_least(difference, -noise, f"{precision} minus {scale.precision} search", series)
+    finding = at_least(pooled(contrasts), -noise, f"{precision} minus {scale.precision} search")
     return Claim(
         f"{precision}-tickets-as-good",
         f"Tickets found by a search in {NAMES[precision]} retrain in full precision as well as those found in "
@@ -58,8 +57,7 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
 
     contrasts = _contrasts(scale, precision, pick)
     noise = _margin(scale, table, contrasts)
-    difference, series = pooled(contrasts)
-    finding = confounded(scale, at_least(difference, -noise, "early minus final draw", series))
+    finding = confounded(scale, at_least(pooled(contrasts), -noise, "early minus final draw"))
     return Claim(
         f"{precision}-early-birds-exist",
         f"Early-bird tickets exist in a search in {NAMES[precision]}: draws of the paper's epochs 10 to 40 retrain to "
@@ -76,8 +74,8 @@ def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
         full = by_seed(table, "seed_distance", **{**where, "precision": scale.precision})
         return full, by_seed(table, "mask_distance", **where)
 
-    difference, series = pooled(_contrasts(scale, precision, pick))
-    finding = greater(difference, "distance between seeds minus distance to the same seed", series, "")
+    difference = pooled(_contrasts(scale, precision, pick))
+    finding = greater(difference, "distance between seeds minus distance to the same seed", unit="")
     return Claim(
         f"{precision}-finds-the-same-ticket",
         f"Rounding to {NAMES[precision]} moves the ticket less than another seed does.",

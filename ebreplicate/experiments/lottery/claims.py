@@ -31,7 +31,7 @@ def _contrast(
     b: Where,
     models: Collection[str],
     judged: Callable[[Panel, int], bool],
-) -> tuple[Interval, int]:
+) -> Interval:
     """Mean over `models` and rounds of `a` minus `b`, interval over seeds. Round 0 of `b` is the dense network."""
     contrasts = {}
     for model, panel in grid_of(scale).panels.items():
@@ -64,15 +64,15 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
     ticket = {"setting": "plain", "series": "ticket"}
     dense = {"setting": "plain", "series": "dense", "round": 0}
 
-    def of(column: str, a: Where, b: Where, rounds: Callable[[Panel, int], bool]) -> tuple[Interval, int]:
+    def of(column: str, a: Where, b: Where, rounds: Callable[[Panel, int], bool]) -> Interval:
         return _contrast(scale, table, column, a, b, models, judged=rounds)
 
     def control(series: str) -> Finding:
-        difference, groups = of("early_stop_accuracy", ticket, ticket | {"series": series}, every)
-        return greater(difference, f"ticket minus {series}", groups)
+        difference = of("early_stop_accuracy", ticket, ticket | {"series": series}, every)
+        return greater(difference, f"ticket minus {series}")
 
-    accuracy, many = of("early_stop_accuracy", ticket, dense, moderate)
-    sooner, groups = of("early_stop_iteration", dense, ticket, moderate)
+    accuracy = of("early_stop_accuracy", ticket, dense, moderate)
+    sooner = of("early_stop_iteration", dense, ticket, moderate)
     rule = "mean over networks and rounds of the difference at early stopping, t-interval over seeds; supported if "
     return [
         Claim(
@@ -94,7 +94,7 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
             "Winning tickets that keep a fifth of the weights or more reach at least the dense network's accuracy.",
             f"{PAPER}, Figures 4a and 5",
             rule + "at least zero; rounds that leave a fifth or more",
-            at_least(accuracy, 0.0, "ticket minus dense", many),
+            at_least(accuracy, 0.0, "ticket minus dense"),
         ),
         Claim(
             "tickets-learn-faster",
@@ -103,18 +103,18 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
             f"{PAPER}, Figures 4a and 5",
             "mean over networks and rounds of (dense minus ticket) iterations of minimum test loss, t-interval over "
             "seeds; supported if above zero; rounds that leave a fifth or more",
-            greater(sooner, "dense minus ticket", groups, "iterations"),
+            greater(sooner, "dense minus ticket", "iterations"),
         ),
     ]
 
 
 def _deep(scale: Scale, table: Any) -> list[Claim]:
-    def gain(setting: str, control: str | None = None) -> tuple[Interval, int]:
+    def gain(setting: str, control: str | None = None) -> Interval:
         a = {"setting": setting, "series": "ticket"}
         b = {"setting": control or setting, "series": "reinit"}
         return _contrast(scale, table, "last_accuracy", a, b, DEEP, judged=late)
 
-    high, groups = gain("high")
+    high = gain("high")
     lost = replace(high, mean=-high.mean)
     rule = "mean over networks and the later half of the rounds of (rewound minus re-initialised), t-interval over "
     rule += "seeds; supported if "
@@ -123,27 +123,25 @@ def _deep(scale: Scale, table: Any) -> list[Claim]:
             "At a low learning rate deep networks have winning tickets: rewound beats re-initialised.",
             "Figures 7 and 8, rate 0.01",
             "above zero",
-            greater(gain("low")[0], "low rate: rewound minus re-initialised", gain("low")[1]),
+            greater(gain("low"), "low rate: rewound minus re-initialised"),
         ),
         "high-rate-loses-tickets": (
             "At a high learning rate the advantage of rewinding to the initialisation vanishes.",
             "Figures 7 and 8, rate 0.1",
             f"nowhere above {VANISHED} pp",
-            at_least(lost, -VANISHED, "high rate: re-initialised minus rewound", groups),
+            at_least(lost, -VANISHED, "high rate: re-initialised minus rewound"),
         ),
         "warmup-finds-tickets": (
             "With warmup the advantage of rewinding returns at a high learning rate.",
             "Figures 7 and 8, warmup",
             "above zero",
-            greater(gain("warmup")[0], "warmup: rewound minus re-initialised", gain("warmup")[1]),
+            greater(gain("warmup"), "warmup: rewound minus re-initialised"),
         ),
         "early-rewinding-finds-tickets": (
             "At a high learning rate rewinding to an early epoch beats re-initialised weights.",
             "no figure; later work of the same authors (Stabilizing the Lottery Ticket Hypothesis, 2019)",
             "above zero",
-            greater(
-                gain("rewind", "high")[0], "rewound to an early epoch minus re-initialised", gain("rewind", "high")[1]
-            ),
+            greater(gain("rewind", "high"), "rewound to an early epoch minus re-initialised"),
         ),
     }
     return [

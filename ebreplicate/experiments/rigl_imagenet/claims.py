@@ -37,8 +37,7 @@ def _is(point: Point, method: str, distribution: str = "uniform") -> bool:
 
 def _better(table: Any, method: str, other: str) -> Finding:
     found = contrasts(table, lambda p: _is(p, method), lambda p: p._replace(method=other))
-    difference, series = pooled(found)
-    return greater(difference, f"{method} minus {other}", series)
+    return greater(pooled(found), f"{method} minus {other}")
 
 
 def _kernel(table: Any) -> Finding:
@@ -48,8 +47,7 @@ def _kernel(table: Any) -> Finding:
         lambda p: any(_is(p, m, "erk-kernel") for m in kinds),
         lambda p: p._replace(distribution="uniform"),
     )
-    difference, series = pooled(found)
-    return greater(difference, "ERK-Kernel minus uniform", series)
+    return greater(pooled(found), "ERK-Kernel minus uniform")
 
 
 def _longer(table: Any) -> Finding:
@@ -58,8 +56,7 @@ def _longer(table: Any) -> Finding:
         lambda p: p.method == "rigl" and p.multiplier == 5 and p.smoothing and p.width == 1,
         lambda p: p._replace(multiplier=1),
     )
-    difference, series = pooled(found)
-    return greater(difference, "5x minus 1x", series)
+    return greater(pooled(found), "5x minus 1x")
 
 
 def _five_times(scale: Scale, table: Any) -> tuple[float, Finding]:
@@ -67,14 +64,13 @@ def _five_times(scale: Scale, table: Any) -> tuple[float, Finding]:
     point = Point("rigl", "erk-kernel", 0.8, 5)
     level = interval(by_seed(table, **where("resnet50", None))).mean
     margin = math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, DATASET))
-    difference, series = pooled(contrasts(table, lambda p: p == point, lambda _: None))
-    return margin, at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense", series)
+    difference = pooled(contrasts(table, lambda p: p == point, lambda _: None))
+    return margin, at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense")
 
 
 def _big(table: Any) -> Finding:
     found = contrasts(table, lambda p: p.width != 1 and p.distribution == "uniform", lambda _: None)
-    difference, series = pooled(found)
-    return greater(difference, "Big-Sparse minus dense", series)
+    return greater(pooled(found), "Big-Sparse minus dense")
 
 
 def _claim(name: str, statement: str, source: str, rule: str, finding: Finding) -> Claim:

@@ -68,8 +68,7 @@ def _at_least(scale: Scale, table: Any, name: str) -> Claim:
     first, second, source = AT_LEAST[name]
     found = contrasts(table, first, second)
     noise = _margin(scale, table, second, found)
-    difference, series = pooled(found)
-    finding = at_least(difference, -noise, f"{first} minus {second}", series)
+    finding = at_least(pooled(found), -noise, f"{first} minus {second}")
     return Claim(
         f"table2-{name}",
         f"{first} is at least as accurate as {second} at the same ratio.",
@@ -82,8 +81,7 @@ def _at_least(scale: Scale, table: Any, name: str) -> Claim:
 
 def _greater(table: Any, name: str) -> Claim:
     first, second, statement, source = GREATER[name]
-    difference, series = pooled(contrasts(table, first, second))
-    finding = greater(difference, f"{first} minus {second}", series)
+    finding = greater(pooled(contrasts(table, first, second)), f"{first} minus {second}")
     rule = "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if above 0"
     return Claim(f"table2-{name}", statement, source, rule, finding)
 

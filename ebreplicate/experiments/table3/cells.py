@@ -143,8 +143,7 @@ def _beats_slimming(table: Any) -> Claim:
             ours, theirs = ({"model": model, "method": m, "ratio": ratio} for m in (EB, SLIMMING))
             if differences := paired(table, "last_accuracy", ours, theirs):
                 contrasts[model, ratio] = differences
-    difference, series = pooled(contrasts)
-    finding = greater(difference, "EB Train minus network slimming", series)
+    finding = greater(pooled(contrasts), "EB Train minus network slimming")
     return Claim(
         "imagenet-eb-train-beats-slimming",
         "At equal ratios EB Train is more accurate than network slimming (dense training, pruning, retraining).",

@@ -50,8 +50,7 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
         if seeds:  # one that never fires is taken to fire when the search ends
             end = scale.recipe.epochs
             contrasts[one] = {s: fired["eb"].get(s, end) - fired["epi"].get(s, end) for s in seeds}
-    difference, count = pooled(contrasts)
-    finding = at_least(difference, 0.0, "mask distance minus EPI", count, "epochs")
+    finding = at_least(pooled(contrasts), 0.0, "mask distance minus EPI", "epochs")
     return Claim(
         "epi-fires-no-later",
         "The early pruning indicator fires no later than the mask distance settles.",
@@ -71,8 +70,7 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
             contrasts[one] = {s: -gap for s, gap in below.items()}
             levels.append((one[0], oracle(scale, table, one)))
     noise = margin(scale, levels)
-    difference, count = pooled(contrasts)
-    finding = confounded(scale, at_least(difference, -noise, "at EPI minus oracle", count))
+    finding = confounded(scale, at_least(pooled(contrasts), -noise, "at EPI minus oracle"))
     return Claim(
         "epi-as-good-as-oracle",
         "A ticket drawn where EPI fires retrains as well as that of the best draw epoch a grid search finds.",
@@ -87,8 +85,7 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
 def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
     rows = {"schedule": schedule}
     contrasts, noise = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
-    difference, count = pooled(contrasts)
-    finding = at_least(difference, -noise, "at EPI minus at emergence", count)
+    finding = at_least(pooled(contrasts), -noise, "at EPI minus at emergence")
     how = "goes through the rest of the schedule to"
     if schedule == "full":
         how = "retrains to"
@@ -107,8 +104,7 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
 def _gradient(scale: Scale, table: Any) -> Claim:
     rows = {"draw": "epi", "schedule": "full"}
     contrasts, noise = _differences(scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"})
-    difference, count = pooled(contrasts)
-    finding = confounded(scale, at_least(difference, -noise, "Taylor minus magnitude, each at its EPI", count))
+    finding = confounded(scale, at_least(pooled(contrasts), -noise, "Taylor minus magnitude, each at its EPI"))
     return Claim(
         "gradient-as-good-as-magnitude",
         "Channels ranked by gradient (Taylor) give, at EPI, tickets no worse than channels ranked by magnitude.",
