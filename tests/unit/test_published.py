@@ -9,7 +9,7 @@ from ebreplicate import published
 from ebreplicate.errors import UserError
 from ebreplicate.experiments.lottery import levels, text
 from ebreplicate.experiments.table2.cells import HEADLINES as TABLE2
-from ebreplicate.experiments.table3.cells import HEADLINES as TABLE3
+from ebreplicate.experiments.table3.claims import HEADLINES as TABLE3
 
 HANDED_OVER = Path(__file__).parents[3] / "shared" / "published"  # beside the checkout, where there is one
 ADDED = ("energy_per_operation.csv",)

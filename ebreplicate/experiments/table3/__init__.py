@@ -6,7 +6,6 @@ EXPERIMENT = Experiment(
     item="table3_imagenet",
     title="Table 3: ImageNet, ResNet18 and ResNet50",
     package=__name__,
-    functions={"cells": "cells:cells", "claims": "cells:claims"},
     category="Paper tables",
     caption=(
         "Accuracy and training FLOPs of EB Train on ImageNet beside the unpruned network, network slimming after full "

@@ -1,4 +1,4 @@
-"""Cells and claims of Table 3: the printed numbers beside ours, and the rules its claims are judged by."""
+"""Table 3's printed numbers beside ours, and the rules its claims are judged by."""
 
 import math
 from typing import Any
