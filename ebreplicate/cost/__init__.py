@@ -152,7 +152,7 @@ class EnergyMeter:
                 uuid = str(torch.cuda.get_device_properties(self.device).uuid)
                 handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
                 self.source = "nvml"
-                return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+                return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
             except (AttributeError, pynvml.NVMLError):
                 return None
         try:

@@ -11,8 +11,9 @@ from functools import cache
 from typing import Any
 
 from ebreplicate import published
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import search_of
-from ebreplicate.specs.spec import Retrain, Spec, Training
+from ebreplicate.specs.spec import Retrain, Training
 from ebreplicate.store.store import Store
 
 PICO = 1e-12
@@ -134,7 +135,8 @@ def _from_scratch(spec: Training, record: dict[str, Any]) -> float | None:
 
 def searched_epochs(root: Training, drawn: dict[str, Any], dense: dict[str, float]) -> float:
     """Epochs of search that a ticket is charged for, from its ledger."""
-    return drawn["cost"]["search_flops"]["authors"] / (3 * dense["authors"] * root.train_images)
+    searched: float = drawn["cost"]["search_flops"]["authors"]
+    return searched / (3 * dense["authors"] * root.train_images)
 
 
 def measured(spec: Spec, store: Store) -> tuple[float | None, str | None]:

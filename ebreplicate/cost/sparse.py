@@ -1,7 +1,7 @@
 """FLOPs of sparse networks: only multiplications by non-zero weights count (RigL, section 4 and appendix H)."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +29,7 @@ def layer_costs(model: nn.Module, input_shape: Iterable[int]) -> dict[str, Layer
     """
     found: dict[str, LayerCost] = {}
 
-    def record(name: str):
+    def record(name: str) -> Callable[[Layer, object, torch.Tensor], None]:
         def hook(layer: Layer, _inputs: object, out: torch.Tensor) -> None:
             per_output = layer.weight[0].numel()
             found[name] = LayerCost(out.numel() * per_output, out.numel())

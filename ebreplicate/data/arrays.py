@@ -211,7 +211,8 @@ def load(
         data.mean, data.std = (0.0,) * len(data.mean), (1.0,) * len(data.std)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")
     data.test = balanced_subset(data.test, test_size, "Search.test_size")
-    return data.holding_out(validation) if validation else data
+    made: Data | FolderData = data.holding_out(validation) if validation else data
+    return made
 
 
 def _files(name: str) -> str:

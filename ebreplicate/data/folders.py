@@ -46,7 +46,7 @@ class Files:
         return Files([self.paths[i] for i in keep.tolist()], self.labels[keep])
 
 
-class Decoder(torch.utils.data.Dataset):
+class Decoder(torch.utils.data.Dataset[tuple[np.ndarray, int]]):
     """Images by number, decoded in a worker: uint8 (side, side, 3) and label."""
 
     def __init__(self, files: Files, side: int):

@@ -10,9 +10,10 @@ from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
 from ebreplicate.machine import gpus, has_gpu
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.scale import SCALES, load_scale
-from ebreplicate.specs.spec import GraphTickets, Spec, Ticket, key
+from ebreplicate.specs.spec import GraphTickets, Ticket, key
 from ebreplicate.store.store import Store
 
 SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}

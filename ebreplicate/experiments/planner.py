@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Spec
 
 
 def requests(scale: Scale, items: Iterable[str] | None = None) -> list[Spec]:

@@ -24,4 +24,5 @@ def build(
     """
     check_images(name, shape)
     more = {"shape": shape} if name in SHAPED else {}
-    return MODELS.load(name)(num_classes=num_classes, width=width, channels=channels, **more)
+    network: Network = MODELS.load(name)(num_classes=num_classes, width=width, channels=channels, **more)
+    return network

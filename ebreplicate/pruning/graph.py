@@ -38,7 +38,7 @@ def keep_edges(weights: np.ndarray, ratio: float, seed: int = 0) -> np.ndarray:
     if w.ndim != 1 or len(w) == 0 or not np.isfinite(w).all():
         raise UserError(f"weights: expected a non-empty vector of finite numbers, got shape {w.shape}")
     magnitude = np.abs(w)
-    keep = magnitude >= np.percentile(magnitude, percent)
+    keep: np.ndarray = magnitude >= np.percentile(magnitude, percent)
     missing = int(len(w) * percent / 100) - int((~keep).sum())
     if missing > 0:
         order = np.random.default_rng(seed).permutation(len(w))
@@ -185,6 +185,6 @@ def _over_first(distances: np.ndarray) -> np.ndarray:
     changed = np.flatnonzero(distances)
     if not len(changed):
         return np.full(len(distances), np.nan)
-    out = distances / distances[changed[0]]
+    out: np.ndarray = distances / distances[changed[0]]
     out[: changed[0]] = np.nan
     return out

@@ -8,8 +8,9 @@ from functools import cache
 
 from ebreplicate.catalog import INFO
 from ebreplicate.errors import unknown
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, search_of
-from ebreplicate.specs.spec import LOW_PRECISIONS, Retrain, Search, Spec, sized
+from ebreplicate.specs.spec import LOW_PRECISIONS, Retrain, Search, sized
 from ebreplicate.store.store import Store
 
 Network = tuple[str, str, float, int, str]

@@ -12,9 +12,10 @@ from ebreplicate.errors import UserError, shown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
 from ebreplicate.files import regular_text
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, lineage
 from ebreplicate.specs.scale import SCALES, load_scale
-from ebreplicate.specs.spec import Spec, from_json, key
+from ebreplicate.specs.spec import from_json, key
 from ebreplicate.store import locks
 from ebreplicate.store.store import figures_root
 

@@ -29,7 +29,8 @@ def tabulate(item: str, scale: Scale, results: Path) -> None:
 
 def _table_text(item: str, scale: Scale, results: Path) -> str:
     table = EXPERIMENTS.load(item).table(scale, Store(results))
-    return table.to_csv(index=False, lineterminator="\n")
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def fresh_table(item: str, scale: Scale, results: Path) -> Any:

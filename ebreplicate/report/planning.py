@@ -8,9 +8,10 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report import estimate
 from ebreplicate.report.estimate import Network, network_of
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, epochs_of, lineage, search_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import STAGES, GraphTickets, Retrain, Spec, Ticket, canonical, key
+from ebreplicate.specs.spec import STAGES, GraphTickets, Retrain, Ticket, canonical, key
 from ebreplicate.store.store import Store
 
 

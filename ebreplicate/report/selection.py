@@ -9,9 +9,10 @@ from ebreplicate.experiments.common.contrasts import pooled
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report.markdown import markdown_table
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, search_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import GraphTickets, Retrain, Spec, Ticket, Training
+from ebreplicate.specs.spec import GraphTickets, Retrain, Ticket, Training
 from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"

@@ -5,7 +5,7 @@ import math
 import types
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
-from typing import Any, ClassVar, Union, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from ebreplicate.errors import UserError, shown, unknown
 
@@ -88,6 +88,9 @@ class Spec:
         raise NotImplementedError(f"{type(self).__name__} is not a run")
 
 
+Made = TypeVar("Made", bound=Spec)
+
+
 @cache
 def _by_name(kind: Any) -> list[Field[Any]]:
     return sorted(fields(kind), key=lambda f: f.name)
@@ -98,7 +101,8 @@ def to_json(spec: Spec) -> str:
 
     Remembered in the spec, which is frozen: a plan names thousands of runs, and most are nested of the same specs.
     """
-    if "_json" not in spec.__dict__:
+    known: str | None = spec.__dict__.get("_json")
+    if known is None:
         parts = []
         for f in _by_name(type(spec)):  # type: ignore[arg-type]
             value = getattr(spec, f.name)
@@ -108,11 +112,12 @@ def to_json(spec: Spec) -> str:
                 to_json(value) if isinstance(value, Spec) else json.dumps(value, allow_nan=False, separators=(",", ":"))
             )
             parts.append(f'"{f.name}":{text}')
-        object.__setattr__(spec, "_json", "{" + ",".join(parts) + "}")
-    return spec.__dict__["_json"]
+        known = "{" + ",".join(parts) + "}"
+        object.__setattr__(spec, "_json", known)
+    return known
 
 
-def from_dict(kind: type[Spec], data: Any) -> Any:
+def from_dict(kind: type[Made], data: Any) -> Made:
     """Build a spec of class `kind` from a nested dict; raises UserError naming the field for anything unexpected."""
     if not isinstance(data, dict):
         raise UserError(f"{kind.__name__}: expected a mapping, got {shown(data)}")

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from ebreplicate.catalog import NEEDS_WEIGHTS
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
-from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Sparse, Spec, Ticket, Training, key
+from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Sparse, Ticket, Training, key
 
 Run = TypeVar("Run", bound=Spec)
 

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from ebreplicate.catalog import INFO, takes_images
 from ebreplicate.errors import UserError, clipped, shown, unknown
 from ebreplicate.files import strict_json
-from ebreplicate.specs.fields import from_dict, need
+from ebreplicate.specs.fields import Made, from_dict, need
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
@@ -94,7 +94,9 @@ class Scale:
             )
         return self.epochs[paper_epoch]
 
-    def _training(self, kind: type, model: str, dataset: str, seed: int, recipe: Recipe | None, more: Any) -> Any:
+    def _training(
+        self, kind: type[Made], model: str, dataset: str, seed: int, recipe: Recipe | None, more: Any
+    ) -> Made:
         for kind_of, name, known in (("models", model, self.models), ("datasets", dataset, self.datasets)):
             if name not in known:
                 raise unknown(f"{self.name}.yaml {kind_of}", name, known)
@@ -106,7 +108,8 @@ class Scale:
         same = (kind, *asked.items())
         if same not in self._made:
             self._made[same] = kind(**asked)
-        return self._made[same]
+        made: Made = self._made[same]
+        return made
 
     def search(self, model: str, dataset: str, seed: int, recipe: Recipe | None = None, **more: Any) -> Search:
         """The search that stands for the paper's `model` on `dataset`; `more` are further fields of the spec."""
@@ -116,17 +119,18 @@ class Scale:
         """The sparse training that stands for the paper's `model` on `dataset`."""
         return self._training(Sparse, model, dataset, seed, recipe, more)
 
-    def grid(self, item: str, kind: Any) -> Any:
+    def grid(self, item: str, kind: type[Made]) -> Made:
         """What an item runs at this scale beyond the common fields: its section in workflow/config/items/<item>.yaml.
 
         `kind` is the item's own dataclass of settings, checked like every spec. A scale of another name (a test's)
         takes smoke's section. Raises UserError naming field and fix.
         """
         if item not in self.items:
-            return _grid(item, self.name, kind, self.compiled)
+            return cast(Made, _grid(item, self.name, cast(Any, kind), self.compiled))  # to mypy no class is hashable
         if (item, kind) not in self._made:
             self._made[item, kind] = from_dict(kind, _recipes_with(self.compiled, self.items[item]))
-        return self._made[item, kind]
+        made: Made = self._made[item, kind]
+        return made
 
     def low_lr(self, recipe: Recipe) -> Recipe:
         """Table 1's [0, 100] schedule: a tenth of the rate from the first epoch, a hundredth from epoch 100."""
@@ -155,7 +159,8 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 class _GivenLoader(_Loader):

@@ -464,11 +464,12 @@ def canonical(spec: Spec) -> str:
 
 def key(spec: Spec) -> str:
     """Name of a run: readable slug and ten hex digits of the sha256 of its canonical JSON."""
-    if "_key" not in spec.__dict__:  # remembered: planning asks for the same keys over and over
+    known: str | None = spec.__dict__.get("_key")  # remembered: planning asks for the same keys over and over
+    if known is None:
         digest = hashlib.sha256(canonical(spec).encode()).hexdigest()[:10]
-        name = f"{re.sub(r'[^a-zA-Z0-9.]+', '-', spec.slug)}-{digest}"
-        object.__setattr__(spec, "_key", name)
-    return spec.__dict__["_key"]
+        known = f"{re.sub(r'[^a-zA-Z0-9.]+', '-', spec.slug)}-{digest}"
+        object.__setattr__(spec, "_key", known)
+    return known
 
 
 def from_json(text: str) -> Any:

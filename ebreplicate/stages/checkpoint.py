@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.errors import UserError
+from ebreplicate.files import CHECKPOINT
 from ebreplicate.store import snapshots
-from ebreplicate.store.store import CHECKPOINT
 from ebreplicate.training import distributed
 
 

@@ -14,6 +14,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import Network, initialised
 from ebreplicate.specs import spec as specs
+from ebreplicate.specs.fields import Spec
 from ebreplicate.store.store import Store
 
 
@@ -59,7 +60,7 @@ def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
     return _scores(search_spec, store, "taylor.npy")
 
 
-def needed(spec: specs.Spec, store: Store) -> dict[str, Any]:
+def needed(spec: Spec, store: Store) -> dict[str, Any]:
     """Record of a run that must have finished; raises UserError if it has not."""
     record = store.read(spec)
     if record is None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ebreplicate.files import atomic_write
-from ebreplicate.specs import spec as specs
+from ebreplicate.specs.fields import Spec
 from ebreplicate.store.store import Store
 from ebreplicate.training import distributed
 from ebreplicate.training.loop import State
@@ -18,7 +18,7 @@ from ebreplicate.training.provenance import provenance
 
 
 def save_record(
-    spec: specs.Spec,
+    spec: Spec,
     store: Store,
     status: str,
     metrics: dict[str, Any],

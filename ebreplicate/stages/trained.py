@@ -9,6 +9,7 @@ from ebreplicate.models.common import Network
 from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import apply_mask, weight_counts
 from ebreplicate.specs import spec as specs
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.inputs import load_mask, needed, network
 from ebreplicate.stages.rebuild import AGAIN, load_weights, threads_of
@@ -26,7 +27,7 @@ class _Repeat(Store):
         super().__init__(store.root, store.patient)
         self.run = run
 
-    def folder(self, spec: specs.Spec) -> Path:
+    def folder(self, spec: Spec) -> Path:
         """Folder of the run `spec`."""
         folder = super().folder(spec)
         return folder / AGAIN if spec == self.run else folder

@@ -1,4 +1,9 @@
-"""Per-run advisory file lock, released when the holding process exits. No torch."""
+"""Per-run advisory file lock, released when the holding process exits. No torch.
+
+The package filelock does not serve here: it keeps its descriptor to itself, so that a program that replaces this one
+cannot inherit the lock; it does not notice that the folder was moved during the wait, as `merge` does it; and on a file
+system without locks it raises an error or takes another kind of lock, where two jobs may well do the same work.
+"""
 
 import contextlib
 import errno

@@ -12,6 +12,7 @@ from pathlib import Path
 from ebreplicate.errors import UserError
 from ebreplicate.files import regular_text
 from ebreplicate.specs import spec as specs
+from ebreplicate.specs.fields import Spec
 from ebreplicate.store import locks
 from ebreplicate.store.run_files import RECORD, check_complete, differences, parts
 from ebreplicate.store.store import Store, read_record
@@ -25,10 +26,10 @@ def runs_under(root: Path) -> list[Path]:
     return sorted(path.parent for path in (root / "runs").glob("*/*/record.json"))
 
 
-def checked_run(folder: Path) -> specs.Spec:
+def checked_run(folder: Path) -> Spec:
     """The spec of a run folder, its name, key and record agreeing; raises UserError naming what does not."""
     try:
-        spec = specs.from_json(regular_text(folder / "spec.json"))
+        spec: Spec = specs.from_json(regular_text(folder / "spec.json"))
     except (OSError, ValueError) as e:
         raise UserError(f"{folder}: no readable spec.json ({e})") from None
     except UserError as e:
@@ -52,14 +53,14 @@ def _copy(source: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _staged(source: Path, spec: specs.Spec, wanted: list[Path], whole: Path) -> None:
+def _staged(source: Path, spec: Spec, wanted: list[Path], whole: Path) -> None:
     """Copy parts of a run to `whole`; raises UserError unless what was copied, not what was there, is as it should."""
     for part in wanted:
         _copy(source / part, whole / part)
     check_complete(whole, read_record(whole / RECORD, specs.key(spec)))
 
 
-def _take(source: Path, spec: specs.Spec, target: Path, staging: Path) -> None:
+def _take(source: Path, spec: Spec, target: Path, staging: Path) -> None:
     """Copy a run atomically; an unfinished run of the same name is replaced."""
     name = target.relative_to(staging.parent)
     whole, old = staging / "new" / name, staging / "old" / name
@@ -74,7 +75,7 @@ def _take(source: Path, spec: specs.Spec, target: Path, staging: Path) -> None:
         whole.rename(target)
 
 
-def _complete(source: Path, spec: specs.Spec, target: Path, staging: Path) -> bool:
+def _complete(source: Path, spec: Spec, target: Path, staging: Path) -> bool:
     """Copy the files of a finished run that are missing here (usually weights); True if there were any."""
     found = parts(source)
     lacking = [part for part in found if not os.path.lexists(target / part)]

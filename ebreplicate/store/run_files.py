@@ -15,7 +15,7 @@ from typing import Any
 from ebreplicate import files
 from ebreplicate.errors import UserError, shown
 from ebreplicate.files import digest
-from ebreplicate.specs import spec as specs
+from ebreplicate.specs.fields import Spec
 from ebreplicate.store.store import Store
 
 AXES = {"scores.npy": 2, "taylor.npy": 2, "mask.npy": 1, "correct.npy": 1}
@@ -87,7 +87,7 @@ def _outcome(record: dict[str, Any]) -> dict[str, Any]:
     return {"status": record["status"], **record["metrics"], **flops}
 
 
-def differences(spec: specs.Spec, ours: Store, theirs: Store) -> list[str]:
+def differences(spec: Spec, ours: Store, theirs: Store) -> list[str]:
     """Names of the fields and files in which a finished run differs between two stores."""
     a, b = (_outcome(store.read(spec) or {}) for store in (ours, theirs))
     found = [name for name in sorted({*a} | {*b}) if a.get(name) != b.get(name)]

@@ -1,4 +1,8 @@
-"""Types and ranges of a record's fields, and which are required; the first violation is named. No torch."""
+"""Types and ranges of a record's fields, and which are required; the first violation is named. No torch.
+
+Written out, not a pydantic model: that checks 1,266 records in the same 37 ms, but its import and models cost every
+command 0.24 s of CPU, and its messages ("Input should be less than or equal to 100") would have to be translated.
+"""
 
 from collections.abc import Callable
 from typing import Any

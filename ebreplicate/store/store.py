@@ -16,6 +16,7 @@ from ebreplicate import files
 from ebreplicate.errors import UserError, shown
 from ebreplicate.files import CHECKPOINT, TEMPORARY, atomic_write, digest
 from ebreplicate.specs import spec as specs
+from ebreplicate.specs.fields import Spec
 from ebreplicate.store import locks
 from ebreplicate.store.schema import STATUSES, field_problem
 
@@ -49,16 +50,16 @@ class Store:
     def __init__(self, results: Path | str = "results", patient: bool = True, writes: bool = True):
         self.root, self.patient, self.writes = Path(results), patient, writes
 
-    def folder(self, spec: specs.Spec) -> Path:
+    def folder(self, spec: Spec) -> Path:
         """Folder of the run `spec`."""
         return self.root / "runs" / spec.stage / specs.key(spec)
 
-    def record_path(self, spec: specs.Spec) -> Path:
+    def record_path(self, spec: Spec) -> Path:
         """Path of the record that marks the run as done."""
         return self.folder(spec) / "record.json"
 
     @contextlib.contextmanager
-    def claim(self, spec: specs.Spec, wait: bool = True, inherited: bool = False) -> Iterator[bool]:
+    def claim(self, spec: Spec, wait: bool = True, inherited: bool = False) -> Iterator[bool]:
         """Hold the lock of the run until the block ends; False if another process has it (see `locks.held`).
 
         Whoever holds it is the only writer of an unfinished run, so what killed predecessors left half-written is
@@ -73,7 +74,7 @@ class Store:
                     half.unlink(missing_ok=True)
             yield mine
 
-    def tidy(self, spec: specs.Spec) -> None:
+    def tidy(self, spec: Spec) -> None:
         """Remove the checkpoint of a finished run, if its process was killed between the record and that."""
         if (self.folder(spec) / CHECKPOINT).exists():
             with self.claim(spec, wait=False):
@@ -88,11 +89,11 @@ class Store:
         except OSError as e:
             raise UserError(f"results folder {str(self.root)!r}: not writable ({e.strerror}); choose another") from None
 
-    def done(self, spec: specs.Spec) -> bool:
+    def done(self, spec: Spec) -> bool:
         """True if the run is finished: its record exists."""
         return self.record_path(spec).is_file()
 
-    def read(self, spec: specs.Spec) -> dict[str, Any] | None:
+    def read(self, spec: Spec) -> dict[str, Any] | None:
         """Record of the run, or None if it is not finished; raises UserError for a record of another run."""
         path = self.record_path(spec)
         if not path.is_file():
@@ -102,7 +103,7 @@ class Store:
             raise UserError(f"{path}: record of a {record['stage']!r}; delete the folder to run it again")
         return record
 
-    def part(self, spec: specs.Spec, name: str, axes: int) -> Any:
+    def part(self, spec: Spec, name: str, axes: int) -> Any:
         """Array `name` that the run saved; raises UserError if it is unreadable or its digest is not the record's."""
         path, record = self.folder(spec) / name, self.read(spec) or {}
         try:
@@ -116,7 +117,7 @@ class Store:
 
     def write(
         self,
-        spec: specs.Spec,
+        spec: Spec,
         record: dict[str, Any],
         history: Iterable[dict[str, Any]] = (),
         evaluations: Iterable[dict[str, Any]] = (),

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from ebreplicate.data.shares import rank, world
+from ebreplicate.data.shares import rank as rank
+from ebreplicate.data.shares import world as world
 from ebreplicate.errors import UserError
 
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from ebreplicate.specs.spec import Spec, key
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.spec import key
 from ebreplicate.store.checkout import git
 from ebreplicate.training import distributed
 

@@ -7,6 +7,7 @@ number edited in one place disagrees with the others. What this cannot see is in
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.files import digest
@@ -21,7 +22,7 @@ from ebreplicate.verify.pages import page_problems
 from ebreplicate.verify.trainings import training_problems
 
 
-def file_problems(folder: Path, record: dict) -> Iterator[str]:
+def file_problems(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     """Files that the record vouches for and that are not what they were."""
     for name, said in record.get("files", {}).items():
         path = folder / Path(name).name

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.files import regular_text
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import search_of
-from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Spec, Training
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Training
 from ebreplicate.store.store import Store
 
 PRINTED = 1e-5

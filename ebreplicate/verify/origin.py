@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from ebreplicate.errors import shown
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import root_of
-from ebreplicate.specs.spec import Spec, key
+from ebreplicate.specs.spec import key
 from ebreplicate.store.checkout import git
 
 STAND_INS = ("digits", "digits100", "folders", "blocks")

@@ -1,6 +1,6 @@
 """Published savings of training FLOPs beside ours, and what EB Train is claimed to dominate."""
 
-from typing import Any
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
@@ -10,7 +10,7 @@ from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.specs.scale import Scale
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """The abstract's range of FLOPs savings, beside the cheapest EB Train against SNIP of every block."""
     out = []
     for dataset in ("cifar10", "cifar100"):
@@ -28,6 +28,6 @@ def cells(scale: Scale, table: Any) -> list[Cell]:
     return out
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """EB Train against the points that cost more."""
     return [dominates(scale, table), dominates_lottery(scale, table)]

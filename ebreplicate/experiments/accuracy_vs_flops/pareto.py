@@ -1,7 +1,8 @@
 """Points of accuracy against total training FLOPs, the front of those worth their cost, and what is claimed of it."""
 
 import math
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
@@ -17,7 +18,7 @@ Point = tuple[str, float, float, Interval]
 """(method, ratio, mean training FLOPs, accuracy)."""
 
 
-def points(table: Any, dataset: str, model: str, controls: bool = True) -> list[Point]:
+def points(table: pd.DataFrame, dataset: str, model: str, controls: bool = True) -> list[Point]:
     """Every method and ratio of a block that has finished runs, cheapest first."""
     here = table[(table.dataset == dataset) & (table.model == model)]
     out = []
@@ -42,7 +43,7 @@ def front(found: list[Point]) -> list[Point]:
     return out
 
 
-def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
+def _blocks(table: pd.DataFrame) -> dict[tuple[str, str], list[Point]]:
     """Points of the paper's methods (no controls) in the blocks where EB Train and a baseline have run."""
     out = {}
     for dataset, model in BLOCKS:
@@ -52,7 +53,7 @@ def _blocks(table: Any) -> dict[tuple[str, str], list[Point]]:
     return out
 
 
-def _matched(scale: Scale, table: Any, methods: tuple[str, ...]) -> Finding:
+def _matched(scale: Scale, table: pd.DataFrame, methods: tuple[str, ...]) -> Finding:
     """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
     accuracy is not below by more than the noise margin."""
     beaten, total = 0, 0
@@ -86,7 +87,7 @@ MATCHED = (
 )
 
 
-def dominates(scale: Scale, table: Any) -> Claim:
+def dominates(scale: Scale, table: pd.DataFrame) -> Claim:
     """Every baseline of the paper is matched by an EB Train."""
     return Claim(
         "pareto-dominates",
@@ -97,7 +98,7 @@ def dominates(scale: Scale, table: Any) -> Claim:
     )
 
 
-def dominates_lottery(scale: Scale, table: Any) -> Claim:
+def dominates_lottery(scale: Scale, table: pd.DataFrame) -> Claim:
     """Every iterative lottery ticket is matched by an EB Train."""
     return Claim(
         "pareto-dominates-lottery",

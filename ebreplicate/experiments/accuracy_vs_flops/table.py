@@ -11,12 +11,13 @@ from ebreplicate.experiments.table2 import table as table2
 from ebreplicate.experiments.table2.runs import IMPROVEMENT
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Sparse, key
+from ebreplicate.store.store import Store
 
 COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "last_accuracy", "best_accuracy"]
 COLUMNS += ["training_flops", "flops_ratio", "key"]
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """Table 2's rows, accuracy and cost only, and those of the other methods."""
     whole = table2.table(scale, store)
     rows = [_row(run, store, "sparse") for run in sparse_trainings(scale)]
@@ -25,7 +26,7 @@ def table(scale: Scale, store: Any) -> Any:
     return pd.concat([p.reindex(columns=COLUMNS) for p in parts if len(p)], ignore_index=True)
 
 
-def _row(run: Planned, store: Any, group: str) -> dict[str, Any]:
+def _row(run: Planned, store: Store, group: str) -> dict[str, Any]:
     """Accuracy and cost of a run. A sparse training's FLOPs are those of its non-zero weights, relative to the dense
     network trained once by its recipe; a lottery ticket pays for the dense search and every round before it."""
     row = {**run._asdict(), "group": group, "key": key(run.spec)}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +140,8 @@ class Experiment:
 
     def figure(self, scale: Scale, table: "pd.DataFrame") -> "Figure":
         """Table to figure."""
-        return self._call("figure", scale, table)
+        drawn: Figure = self._call("figure", scale, table)
+        return drawn
 
     def cells(self, scale: Scale, table: "pd.DataFrame") -> list[Cell]:
         """The paper's numbers beside ours."""

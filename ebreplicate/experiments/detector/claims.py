@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import margin, minus, pooled
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
@@ -14,7 +16,7 @@ from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.specs.scale import Scale
 
 
-def _before_decay(scale: Scale, table: Any) -> Claim:
+def _before_decay(scale: Scale, table: pd.DataFrame) -> Claim:
     known = table[table.emergence_known.astype(bool)]
     early = known[known.emergence_authors <= known.first_decay]
     n, total = len(early), len(known)
@@ -39,7 +41,9 @@ EB_TRAIN, DENSE = ("eb_train_accuracy", "eb_train_key"), ("dense_accuracy", "den
 Columns = tuple[str, str]
 
 
-def _no_worse(scale: Scale, table: Any, a: Columns, b: Columns, level: Columns, what: str) -> tuple[Finding, float]:
+def _no_worse(
+    scale: Scale, table: pd.DataFrame, a: Columns, b: Columns, level: Columns, what: str
+) -> tuple[Finding, float]:
     """`a` minus `b`, mean over panels and ratios, against minus the noise margin at the `level`; and that margin."""
     contrasts, levels = {}, []
     for (dataset, model), ratios in RATIOS.items():
@@ -52,7 +56,7 @@ def _no_worse(scale: Scale, table: Any, a: Columns, b: Columns, level: Columns, 
     return at_least(pooled(contrasts), -noise, what), noise
 
 
-def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
+def _as_good_as_oracle(scale: Scale, table: pd.DataFrame) -> Claim:
     what = "at emergence minus final draw"
     finding, noise = _no_worse(scale, table, AT_EMERGENCE, AT_THE_END, AT_EMERGENCE, what)
     return Claim(
@@ -66,7 +70,7 @@ def _as_good_as_oracle(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
+def _eb_train_matches_dense(scale: Scale, table: pd.DataFrame) -> Claim:
     finding, noise = _no_worse(scale, table, EB_TRAIN, DENSE, DENSE, "EB Train minus dense")
     return Claim(
         "eb-train-matches-dense",
@@ -79,7 +83,7 @@ def _eb_train_matches_dense(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _eb_train_costs_less(table: Any) -> Claim:
+def _eb_train_costs_less(table: pd.DataFrame) -> Claim:
     found = table[table.eb_train_flops_ratio.notna()]
     ratios = [float(rows.eb_train_flops_ratio.mean()) for _, rows in found.groupby("seed")]
     i = t_interval(ratios)
@@ -95,7 +99,7 @@ def _eb_train_costs_less(table: Any) -> Claim:
     )
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the study."""
     return [
         _before_decay(scale, table),
@@ -105,7 +109,7 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     ]
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """The second-hand N_EB / N figure, tickets found in 12.5 % of training; and the earliest ticket."""
     known = table[table.emergence_known.astype(bool) & table.emergence_authors.notna()]
     per_seed = [

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from ebreplicate.experiments.common.panels import panels
 from ebreplicate.experiments.fig1.runs import ratios_of
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain, Spec, Ticket
+from ebreplicate.specs.spec import Retrain, Ticket
 
 RULES = {
     "authors": "authors' code: newest of 5 masks against each older one",

@@ -10,9 +10,10 @@ from ebreplicate.experiments.detector.runs import RULES, Grid, eb_train, emergen
 from ebreplicate.experiments.fig1.runs import ratios_of, retrains
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, key
+from ebreplicate.store.store import Store
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a (panel, ratio, seed): the three emergence epochs, accuracy there, and Figure 1's grid beside."""
     rows = []
     whole = scale.grid("detector_study", Grid).at_emergence
@@ -38,7 +39,7 @@ def table(scale: Scale, store: Any) -> Any:
     return pd.DataFrame(rows).reindex(columns=[*COLUMNS, *extra])
 
 
-def _eb_train_columns(scale: Scale, spec: Retrain, store: Any) -> dict[str, Any]:
+def _eb_train_columns(scale: Scale, spec: Retrain, store: Store) -> dict[str, Any]:
     """EB Train beside the dense network it was found in: accuracies, and training FLOPs as a fraction of dense."""
     record, dense = store.read(spec), store.read(spec.ticket.search)
     out: dict[str, Any] = {"eb_train_key": key(spec), "dense_key": key(spec.ticket.search)}
@@ -50,7 +51,7 @@ def _eb_train_columns(scale: Scale, spec: Retrain, store: Any) -> dict[str, Any]
     return out
 
 
-def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Any) -> dict[str, Any]:
+def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Store) -> dict[str, Any]:
     """Best and final draw of Figure 1's grid at this ratio and seed."""
     found = {}
     for (r, draw), spec in grid.items():

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.contrasts import margin, mean_by_seed, minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
@@ -19,7 +21,9 @@ def _early(scale: Scale) -> list[str]:
     return [str(e) for e in scale.draw_epochs if 10 <= e <= 40]
 
 
-def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str, str, float], dict[int, float]]:
+def _contrasts(
+    scale: Scale, table: pd.DataFrame, a: list[str], b: str
+) -> dict[tuple[str, str, float], dict[int, float]]:
     """Per panel and ratio, differences over seeds: mean accuracy over the draws `a` minus that of draw `b`."""
     out = {}
     for (dataset, model), ratios in RATIOS.items():
@@ -35,12 +39,12 @@ def _contrasts(scale: Scale, table: Any, a: list[str], b: str) -> dict[tuple[str
     return out
 
 
-def _margin(scale: Scale, table: Any, keys: Any) -> float:
+def _margin(scale: Scale, table: pd.DataFrame, keys: Any) -> float:
     """Noise margin of accuracies averaged over the panels and ratios in `keys`."""
     return margin(scale, [(d, by_seed(table, dataset=d, model=m, ratio=r)) for d, m, r in keys])
 
 
-def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
+def _early_as_good_as_final(scale: Scale, table: pd.DataFrame) -> Claim:
     contrasts = _contrasts(scale, table, _early(scale), "160")
     noise = _margin(scale, table, contrasts)
     finding = confounded(scale, at_least(pooled(contrasts), -noise, "early minus final draw"))
@@ -55,7 +59,7 @@ def _early_as_good_as_final(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
+def _too_early_is_worse(scale: Scale, table: pd.DataFrame) -> Claim:
     early = _early(scale)
     contrasts = _contrasts(scale, table, early, "1")
     finding = cautioned(scale, greater(pooled(contrasts), "early minus epoch-1 draw"))
@@ -68,7 +72,7 @@ def _too_early_is_worse(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _dense(scale: Scale, table: Any) -> Claim:
+def _dense(scale: Scale, table: pd.DataFrame) -> Claim:
     low = {(d, m, r[0]) for (d, m), r in RATIOS.items()}
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
     noise = _margin(scale, table, contrasts)
@@ -87,7 +91,7 @@ LATE = ("cifar100", "preresnet101", 0.7)
 """The panel and ratio whose printed accuracy falls most from the early draws to the last."""
 
 
-def _late_is_worse(scale: Scale, table: Any) -> Claim:
+def _late_is_worse(scale: Scale, table: pd.DataFrame) -> Claim:
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "160").items() if k == LATE}
     finding = confounded(scale, greater(pooled(contrasts), "early minus final draw"))
     return Claim(
@@ -100,7 +104,7 @@ def _late_is_worse(scale: Scale, table: Any) -> Claim:
     )
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the figure."""
     kinds = (_early_as_good_as_final, _too_early_is_worse, _dense, _late_is_worse)
     return [kind(scale, table) for kind in kinds]
@@ -109,7 +113,7 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
 SOURCE = "Fig. 1 (ICLR version), digitised"
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Every published point of the figure: 4 dense baselines, 12 series."""
     out = []
     for row in (row for panel in PANELS for row in printed(*panel).itertuples()):

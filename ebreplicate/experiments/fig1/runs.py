@@ -5,8 +5,9 @@ from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments.common.panels import panels
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale, Seeds
-from ebreplicate.specs.spec import Retrain, Spec, Ticket
+from ebreplicate.specs.spec import Retrain, Ticket
 
 RATIOS = {
     ("cifar10", "preresnet101"): (0.3, 0.5, 0.7),

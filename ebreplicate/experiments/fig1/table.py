@@ -1,14 +1,15 @@
 """Table of Figure 1, from the records of its runs."""
 
-from typing import Any
+import pandas as pd
 
 from ebreplicate.experiments.common.panels import panels
 from ebreplicate.experiments.common.rows import retrain_row, search_row, tidy
 from ebreplicate.experiments.fig1.runs import retrains, seeds_of
 from ebreplicate.specs.scale import Scale
+from ebreplicate.store.store import Store
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a run: the dense baseline (draw "dense") and every retrain."""
     rows = []
     for dataset, model in panels(scale):

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.contrasts import margin, minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
@@ -24,13 +26,13 @@ def _contrasts(scale: Scale, precision: str, pick: Any) -> dict[Any, dict[int, f
     return out
 
 
-def _margin(scale: Scale, table: Any, keys: Any) -> float:
+def _margin(scale: Scale, table: pd.DataFrame, keys: Any) -> float:
     """Noise margin of full-precision accuracies, averaged over the series in `keys`."""
     places = [(data, where_of(data, model, scale.precision, ratio, at)) for data, model, ratio, at in keys]
     return margin(scale, [(dataset, by_seed(table, **where)) for dataset, where in places])
 
 
-def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
+def _as_good(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
     def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
         return by_seed(table, **where), by_seed(table, **{**where, "precision": scale.precision})
 
@@ -49,7 +51,7 @@ def _as_good(scale: Scale, table: Any, precision: str) -> Claim:
     )
 
 
-def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
+def _early_birds(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
     def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
         if not 10 <= int(where["draw"]) <= 40:
             return {}, {}
@@ -69,7 +71,7 @@ def _early_birds(scale: Scale, table: Any, precision: str) -> Claim:
     )
 
 
-def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
+def _same_ticket(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
     def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
         full = by_seed(table, "seed_distance", **{**where, "precision": scale.precision})
         return full, by_seed(table, "mask_distance", **where)
@@ -87,7 +89,7 @@ def _same_ticket(scale: Scale, table: Any, precision: str) -> Claim:
     )
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim, format by format."""
     kinds = (_as_good, _early_birds, _same_ticket)
     return [kind(scale, table, p) for p in grid_of(scale).precisions for kind in kinds]
@@ -96,7 +98,7 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
 NOT_FOUND = "Fig. 2: not found (docs/paper.md)"
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """A cell a point; the printed figure was not found, so the paper's side is blank."""
     return [
         Cell(

@@ -5,9 +5,9 @@ from typing import Any
 
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.fig1.runs import RATIOS
-from ebreplicate.specs.fields import need
+from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import LOW_PRECISIONS, Retrain, Search, Spec, Ticket
+from ebreplicate.specs.spec import LOW_PRECISIONS, Retrain, Search, Ticket
 
 FINAL = 160
 NAMES = {"bfp8": "8-bit block floating point", "fp8": "FP8 (E4M3, E5M2)"}

@@ -8,11 +8,12 @@ from ebreplicate.experiments.common.rows import COLUMNS, retrain_row, search_row
 from ebreplicate.experiments.fig2.runs import grid_of, retrain, searches, tickets
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Ticket
+from ebreplicate.store.store import Store
 
 EXTRA = ["precision", "emergence", "tied_channels", "mask_distance", "seed_distance", "chance"]
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a search (draw "dense") and one a retrain, with its mask's distances."""
     grid, rows = grid_of(scale), []
     for dataset, model, ratios in grid.panels():
@@ -33,7 +34,7 @@ def table(scale: Scale, store: Any) -> Any:
     return pd.DataFrame(rows).reindex(columns=[*COLUMNS, *EXTRA])
 
 
-def _drawn(ticket: Ticket, store: Any) -> dict[str, Any]:
+def _drawn(ticket: Ticket, store: Store) -> dict[str, Any]:
     record = store.read(ticket)
     if record is None:
         return {}
@@ -41,18 +42,19 @@ def _drawn(ticket: Ticket, store: Any) -> dict[str, Any]:
     return {"emergence": metrics["emergence"]["authors"], "tied_channels": metrics.get("tied_channels")}
 
 
-def _mask(ticket: Ticket, store: Any) -> Any:
+def _mask(ticket: Ticket, store: Store) -> Any:
     """Packed mask that a draw left; None if there is none."""
     return store.part(ticket, "mask.npy", axes=1) if (store.folder(ticket) / "mask.npy").is_file() else None
 
 
-def _distance(ticket: Ticket, others: list[Ticket], store: Any) -> float | None:
+def _distance(ticket: Ticket, others: list[Ticket], store: Store) -> float | None:
     """Mean mask distance of a ticket to others: differing bits over the channels of the search."""
     import numpy as np
 
     searched = store.read(ticket.search)
     mask, masks = _mask(ticket, store), [m for m in (_mask(t, store) for t in others) if m is not None]
-    if mask is None or not masks:
+    if searched is None or mask is None or not masks:
         return None
     bits = [int(np.unpackbits(mask ^ m).sum()) for m in masks]  # packing pads both masks with zeros
-    return round(sum(bits) / len(bits) / searched["metrics"]["bn_channels"], 4)
+    channels: int = searched["metrics"]["bn_channels"]
+    return round(sum(bits) / len(bits) / channels, 4)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
@@ -23,17 +25,17 @@ DISTANCE_TOLERANCE = 0.05
 CURVE_EPOCHS = (5, 10, 20, 40, 80)
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Annotated emergence epochs (8) and points of the published distance curve (both networks)."""
     return [*_emergence_cells(table), *_curve_cells(scale, table)]
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The two networks do not share one matrix."""
     return [_networks_differ(scale, table)]
 
 
-def select(table: Any, model: str, ratio: float) -> Any:
+def select(table: pd.DataFrame, model: str, ratio: float) -> Any:
     """Rows of one network and ratio."""
     return table[(table.model == model) & ((table.ratio - ratio).abs() < 1e-9)]
 
@@ -45,7 +47,7 @@ def annotations() -> dict[tuple[str, float], float]:
     return {(row.model, float(row.prune_ratio)): float(row.value) for row in printed.itertuples()}
 
 
-def _emergence_cells(table: Any) -> list[Cell]:
+def _emergence_cells(table: pd.DataFrame) -> list[Cell]:
     cells = []
     for (model, ratio), epoch in annotations().items():
         found = select(table, model, ratio).drop_duplicates("seed")
@@ -65,7 +67,7 @@ def _emergence_cells(table: Any) -> list[Cell]:
     return cells
 
 
-def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
+def _curve_cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     printed = published.read("eb_fig3_mask_distance_curves")
     cells = []
     for model in MODELS:
@@ -89,7 +91,7 @@ def _curve_cells(scale: Scale, table: Any) -> list[Cell]:
     return cells
 
 
-def _networks_differ(scale: Scale, table: Any) -> Claim:
+def _networks_differ(scale: Scale, table: pd.DataFrame) -> Claim:
     gaps = []
     for ratio in RATIOS:
         a, b = (select(table, m, ratio) for m in MODELS)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Spec
 
 RATIOS = (0.2, 0.4, 0.6, 0.8)
 MODELS = ("vgg16", "preresnet101")

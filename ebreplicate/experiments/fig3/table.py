@@ -9,9 +9,10 @@ from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.fig3.runs import MODELS, RATIOS, dataset_of
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import key
+from ebreplicate.store.store import Store
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """Curves of every seed, and for the first seed the matrix: columns d1 ... dE, one row an epoch."""
     rows = []
     for model in MODELS:
@@ -31,7 +32,7 @@ def table(scale: Scale, store: Any) -> Any:
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def _curves(spec: Any, store: Any, ratio: float, matrix: bool) -> list[dict[str, Any]]:
+def _curves(spec: Any, store: Store, ratio: float, matrix: bool) -> list[dict[str, Any]]:
     """Rows of one search and ratio, one per epoch."""
     from ebreplicate.pruning.earlybird import emergence_epoch
     from ebreplicate.pruning.masks import distance_matrix, epoch_masks

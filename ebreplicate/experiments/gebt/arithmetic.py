@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.catalog import GRAPHS, GraphInfo
 from ebreplicate.experiments.common.experiment import NOT_SUPPORTED, SUPPORTED, Claim
@@ -78,7 +80,7 @@ def savings() -> dict[str, tuple[str, tuple[float, float]]]:
     return {name: (str(text[name]), _savings(*where)) for name, where in SAVINGS.items()}
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """What is arithmetic: no runs, the same at every scale."""
     errors = inference_errors()
     most = max(map(abs, errors))

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.catalog import GRAPHS
 from ebreplicate.experiments.common.experiment import Cell
@@ -66,7 +68,7 @@ def _accuracy(graph: str, name: str, printed: float, measured: Interval, source:
     return Cell(name, printed, measured, UNIT, where, "last epoch", within, note=text, imprecise=allowed.imprecise)
 
 
-def unpruned(table: Any) -> list[Cell]:
+def unpruned(table: pd.DataFrame) -> list[Cell]:
     """The GCN on the whole graph, beside Table 2 and Figure 1."""
     tables, out = published.read("gebt_tables"), []
     printed = tables[(tables.item == "GEBT Table 2") & (tables.method == "GCN") & (tables.metric == "accuracy")]
@@ -80,7 +82,7 @@ def unpruned(table: Any) -> list[Cell]:
     return out
 
 
-def figure1(table: Any) -> list[Cell]:
+def figure1(table: pd.DataFrame) -> list[Cell]:
     """Graph tickets of draws 10, 20 and 100."""
     out = []
     rows = points("Fig1")
@@ -94,7 +96,7 @@ def figure1(table: Any) -> list[Cell]:
     return out
 
 
-def figure4a(table: Any) -> list[Cell]:
+def figure4a(table: pd.DataFrame) -> list[Cell]:
     """Joint tickets of draws 10 and 100, beside the arm as shipped and the arm of the paper's text."""
     out = []
     rows = points("Fig4a")
@@ -112,7 +114,7 @@ def figure4a(table: Any) -> list[Cell]:
     return out
 
 
-def figure6(table: Any) -> list[Cell]:
+def figure6(table: pd.DataFrame) -> list[Cell]:
     """Accuracies of Figure 6, single runs of the paper; joint tickets as shipped."""
     printed, out = published.read("gebt_fig6_vector_exact"), []
     printed = printed[printed.cost_unit == "G training"].rename(columns={"retrain_acc_%": "value"})
@@ -134,7 +136,7 @@ def figure6(table: Any) -> list[Cell]:
     return out
 
 
-def emergence(table: Any) -> list[Cell]:
+def emergence(table: pd.DataFrame) -> list[Cell]:
     """Epochs that Figure 6's training costs contain (solved from them, integers) beside ours."""
     printed, out = published.read("gebt_fig6_vector_exact"), []
     printed = printed[printed.derived_emergence_epoch.notna()].rename(columns={"derived_emergence_epoch": "value"})
@@ -191,7 +193,7 @@ def table2_flops() -> list[Cell]:
     return out
 
 
-def contrasts(scale: Scale, table: Any) -> list[Cell]:
+def contrasts(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """What the protocol calls exploratory: differences by graph, ratio and arm, with intervals over seeds."""
     grid, out = grid_of(scale), []
 
@@ -219,21 +221,21 @@ def contrasts(scale: Scale, table: Any) -> list[Cell]:
     return out
 
 
-def of_tickets(scale: Scale, table: Any) -> list[Cell]:
+def of_tickets(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Points of Figure 1, the unpruned GCN, and exploratory contrasts."""
     return [*unpruned(table), *figure1(table), *contrasts(scale, table)]
 
 
-def of_joint(scale: Scale, table: Any) -> list[Cell]:
+def of_joint(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Points of Figure 4a beside two arms: as shipped, and as the paper says."""
     return figure4a(table)
 
 
-def of_detector(scale: Scale, table: Any) -> list[Cell]:
+def of_detector(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """The emergence epochs that Figure 6's training costs contain."""
     return emergence(table)
 
 
-def of_costs(scale: Scale, table: Any) -> list[Cell]:
+def of_costs(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Accuracies of Figure 6 at three ratios, and the FLOPs of Table 2."""
     return [*figure6(table), *table2_flops()]

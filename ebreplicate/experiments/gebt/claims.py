@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate.experiments.common.contrasts import BySeed, mean_by_seed, minus
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.lineage import Traced
@@ -24,32 +26,32 @@ Cells = Iterable[tuple[str, float, float]]
 """(graph, p_graph, p_weight)."""
 
 
-def at_draws(table: Any, cell: tuple[str, float, float], arm: str, draws: Iterable[int]) -> BySeed:
+def at_draws(table: pd.DataFrame, cell: tuple[str, float, float], arm: str, draws: Iterable[int]) -> BySeed:
     """Accuracy by seed of one cell's tickets in one arm, averaged over draws."""
     here = rows_of(table, cell)
     return mean_by_seed(by_seed(here, "accuracy", arm=arm, draw=str(draw)) for draw in draws)
 
 
-def random_edges(table: Any, cell: tuple[str, float, float], graphs: int) -> BySeed:
+def random_edges(table: pd.DataFrame, cell: tuple[str, float, float], graphs: int) -> BySeed:
     """Accuracy by seed on random edges, averaged over the graphs of a seed."""
     return at_draws(table, cell, RANDOM, range(graphs))
 
 
-def rows_of(table: Any, cell: tuple[str, float, float]) -> Any:
+def rows_of(table: pd.DataFrame, cell: tuple[str, float, float]) -> Any:
     """Rows of one graph and pair of ratios."""
     graph, p_graph, p_weight = cell
     near = (abs(table.p_graph - p_graph) < 1e-9) & (abs(table.p_weight - p_weight) < 1e-9)
     return table[(table.graph == graph) & near]
 
 
-def early_minus_late(grid: Grid, table: Any, cells: Cells, arm: str) -> BySeed:
+def early_minus_late(grid: Grid, table: pd.DataFrame, cells: Cells, arm: str) -> BySeed:
     """Early tickets minus late ones, mean over cells, by seed."""
     return mean_by_seed(
         minus(at_draws(table, cell, arm, grid.early), at_draws(table, cell, arm, [grid.late])) for cell in cells
     )
 
 
-def joint_minus_graph(grid: Grid, table: Any, cells: Cells, arm: str) -> BySeed:
+def joint_minus_graph(grid: Grid, table: pd.DataFrame, cells: Cells, arm: str) -> BySeed:
     """Early joint tickets minus early graph tickets of the same graph and p_graph, mean over cells, by seed."""
     return mean_by_seed(
         minus(at_draws(table, cell, arm, grid.early), at_draws(table, (*cell[:2], 0.0), DENSE, grid.early))
@@ -57,14 +59,14 @@ def joint_minus_graph(grid: Grid, table: Any, cells: Cells, arm: str) -> BySeed:
     )
 
 
-def early_minus_random(grid: Grid, table: Any, cells: Cells) -> BySeed:
+def early_minus_random(grid: Grid, table: pd.DataFrame, cells: Cells) -> BySeed:
     """Early graph tickets minus random edges, mean over cells, by seed."""
     return mean_by_seed(
         minus(at_draws(table, cell, DENSE, grid.early), random_edges(table, cell, grid.random_graphs)) for cell in cells
     )
 
 
-def emergence_by_seed(grid: Grid, table: Any, cells: Cells) -> BySeed:
+def emergence_by_seed(grid: Grid, table: pd.DataFrame, cells: Cells) -> BySeed:
     """Mean emergence epoch over cells by seed; a detector that never fired counts with the last epoch."""
     parts: list[BySeed] = []
     for cell in cells:
@@ -91,7 +93,7 @@ def interval(values: BySeed) -> Interval:
     return t_interval(list(values.values()))
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """All six, in the order of the protocol. Holm's correction is over the item's claims (`judgement.settled`)."""
     grid = grid_of(scale)
     heaviest = joint_cells(grid, grid.weight_ratios[-1:])

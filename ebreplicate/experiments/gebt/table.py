@@ -15,6 +15,7 @@ from ebreplicate.graphs.costs import training_macs
 from ebreplicate.pruning.graph import normalised
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import GraphTickets, key
+from ebreplicate.store.store import Store
 
 EMERGENCE = "emergence"
 """Draw of a ticket where the detector fires."""
@@ -50,7 +51,7 @@ def _places(spec: GraphTickets) -> Iterator[tuple[str, str, int]]:
         yield RANDOM, str(number), number
 
 
-def _rows(spec: GraphTickets, store: Any) -> Iterator[dict[str, Any]]:
+def _rows(spec: GraphTickets, store: Store) -> Iterator[dict[str, Any]]:
     record = store.read(spec)
     base = {"graph": spec.dataset, "p_graph": spec.p_graph, "p_weight": spec.p_weight, "seed": spec.seed}
     base |= {"key": key(spec), "status": record["status"] if record else NOT_RUN}
@@ -69,19 +70,19 @@ def _rows(spec: GraphTickets, store: Any) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def retrainings(scale: Scale, store: Any) -> pd.DataFrame:
+def retrainings(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a retraining. `draw`: an epoch of the search or "emergence"; of random edges, the number of the graph.
     `epoch`: epochs of the search before the draw; `fired`: the detector's 0-based epoch, blank: never."""
     return pd.DataFrame([row for spec in planned(scale) for row in _rows(spec, store)], columns=COLUMNS)
 
 
-def joint(scale: Scale, store: Any) -> pd.DataFrame:
+def joint(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a retraining of a joint ticket, and the unpruned graph (`retrainings`)."""
     table = retrainings(scale, store)
     return table[(table.p_weight > 0) | (table.p_graph == 0)].reset_index(drop=True)
 
 
-def detection(scale: Scale, store: Any) -> pd.DataFrame:
+def detection(scale: Scale, store: Store) -> pd.DataFrame:
     """Distances as every rule sees them, averaged over seeds (`kind` "distance"), and where it fired, by seed
     (`kind` "fired"; blank: never)."""
     columns = ["kind", "graph", "p_graph", "p_weight", "rule", "epoch", "seed", "value", "n", "status", "key"]
@@ -107,13 +108,13 @@ def detection(scale: Scale, store: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def distances(spec: GraphTickets, store: Any) -> list[tuple[int, ...]]:
+def distances(spec: GraphTickets, store: Store) -> list[tuple[int, ...]]:
     """Distances of a finished run, as its detector counted them."""
     with (store.folder(spec) / "history.csv").open(newline="") as f:
         return [tuple(int(v) for name, v in row.items() if name != "epoch") for row in csv.DictReader(f)]
 
 
-def costs(scale: Scale, store: Any) -> pd.DataFrame:
+def costs(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a method, pair of ratios and seed of Figure 6: accuracy, and multiply-accumulates of training and
     inference by the paper's count."""
     table = retrainings(scale, store)

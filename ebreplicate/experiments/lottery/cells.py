@@ -4,6 +4,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
@@ -64,7 +66,7 @@ def curve(model: str, setting: str, series: str, metric: str = ACCURACY) -> dict
     }
 
 
-def cells(scale: Scale, table: Any, models: Collection[str] = (*SMALL, *DEEP)) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, *DEEP)) -> list[Cell]:
     """The paper's points at key rounds, of networks pruned at its rate; dense networks always; and its text."""
     out = []
     for model, panel in grid_of(scale).panels.items():
@@ -83,7 +85,7 @@ EARLY_STOP = {False: "epoch of minimum test loss", True: "iteration of minimum l
 """Where early stopping reads a small network's accuracy, by whether images are held out for it."""
 
 
-def _cells(table: Any, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
+def _cells(table: pd.DataFrame, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
     """One point of one curve: accuracy, and on small networks the iteration of early stopping."""
     where = {"model": model, "setting": setting, "series": series if number else "dense", "round": number}
     name = TITLES[model] + ("" if setting == "plain" else f", {setting}")

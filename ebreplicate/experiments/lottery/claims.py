@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate.experiments.common.contrasts import BySeed, Where, mean_by_seed, paired, pooled
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, Claim
 from ebreplicate.experiments.common.finding import Finding
@@ -25,7 +27,7 @@ FAMILY = "LeNet-300-100"
 
 def _contrast(
     scale: Scale,
-    table: Any,
+    table: pd.DataFrame,
     column: str,
     a: Where,
     b: Where,
@@ -59,7 +61,7 @@ def late(panel: Panel, number: int) -> bool:
     return number > panel.rounds / 2
 
 
-def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
+def _small(scale: Scale, table: pd.DataFrame, models: Collection[str]) -> list[Claim]:
     """Claims about small networks, pooled over those of `models`."""
     ticket = {"setting": "plain", "series": "ticket"}
     dense = {"setting": "plain", "series": "dense", "round": 0}
@@ -108,7 +110,7 @@ def _small(scale: Scale, table: Any, models: Collection[str]) -> list[Claim]:
     ]
 
 
-def _deep(scale: Scale, table: Any) -> list[Claim]:
+def _deep(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     def gain(setting: str, control: str | None = None) -> Interval:
         a = {"setting": setting, "series": "ticket"}
         b = {"setting": control or setting, "series": "reinit"}
@@ -178,12 +180,12 @@ class Compared:
     rule: Rule
     unit: str = "pp"
 
-    def differences(self, table: Any) -> BySeed:
+    def differences(self, table: pd.DataFrame) -> BySeed:
         """Mean over rounds by seed, of the seeds that have all of them, in `unit`."""
         here = ({"round": number} for number in self.rounds)
         return mean_by_seed(paired(table, self.column, at | self.first, at | self.second) for at in here)
 
-    def diverged(self, table: Any) -> int:
+    def diverged(self, table: pd.DataFrame) -> int:
         """Trainings of the comparison that diverged."""
         series = table.series.isin([self.first["series"], self.second["series"]])
         return int((series & table["round"].isin([0, *self.rounds]) & (table.status == "diverged")).sum())
@@ -248,7 +250,7 @@ def protocol(panel: Panel) -> tuple[Compared, ...]:
     )
 
 
-def _lenet(scale: Scale, table: Any) -> list[Claim]:
+def _lenet(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The protocol's claims: one family under Holm's correction, intervals over seeds."""
     panel = grid_of(scale).lenet300
     assert panel is not None  # `has_protocol`
@@ -263,7 +265,7 @@ def _p(c: Compared, i: Interval) -> float:
     return p_value(i, c.rule.bound) if i.n >= ENOUGH else math.nan
 
 
-def _judged(table: Any, c: Compared, values: BySeed, p: float, adjusted: float) -> Claim:
+def _judged(table: pd.DataFrame, c: Compared, values: BySeed, p: float, adjusted: float) -> Claim:
     i, diverged = interval(values), c.diverged(table)
     over = f"mean of rounds {', '.join(map(str, c.rounds))}"
     word = verdict(c.rule, i, adjusted)
@@ -283,7 +285,7 @@ def _judged(table: Any, c: Compared, values: BySeed, p: float, adjusted: float) 
     )
 
 
-def claims(scale: Scale, table: Any, models: Collection[str] = (*SMALL, *DEEP)) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, *DEEP)) -> list[Claim]:
     """Claims about `models`. LeNet is judged by its protocol where it has one, and with the other small networks else;
     those then have claims of their own, under other names."""
     apart = LENET in models and has_protocol(scale)

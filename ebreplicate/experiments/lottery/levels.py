@@ -2,7 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
@@ -77,7 +78,7 @@ def printed(level: Level) -> float:
     return float(re.findall(r"\d+(?:\.\d+)?", str(row.value.iloc[0]))[0])
 
 
-def measured(table: Any, level: Level) -> dict[int, float]:
+def measured(table: pd.DataFrame, level: Level) -> dict[int, float]:
     """Percent of weights left at the last round that holds (or the one after it), by seed.
 
     The last one, not the last before the first that fails: a single round may be unlucky. A seed whose last trained
@@ -98,7 +99,7 @@ def measured(table: Any, level: Level) -> dict[int, float]:
     return out
 
 
-def cells(table: Any) -> list[Cell]:
+def cells(table: pd.DataFrame) -> list[Cell]:
     """One cell a level of the text."""
     out = []
     for level in LEVELS:

@@ -9,6 +9,7 @@ from ebreplicate.experiments.common.rows import retrain_row, search_row
 from ebreplicate.experiments.lottery.runs import DATASET, DEEP, SMALL, Planned, planned
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Search
+from ebreplicate.store.store import Store
 
 COLUMNS = [
     "model",
@@ -30,7 +31,7 @@ COLUMNS = [
 ]
 
 
-def _row(run: Planned, store: Any) -> dict[str, Any]:
+def _row(run: Planned, store: Store) -> dict[str, Any]:
     """Table row of a run: its accuracies and cost, the share of weights left, and where early stopping would be."""
     names: dict[str, Any] = {"model": run.model, "dataset": DATASET[run.model], "setting": run.setting}
     names |= {"series": run.series, "round": run.round}
@@ -53,6 +54,6 @@ def _row(run: Planned, store: Any) -> dict[str, Any]:
     }
 
 
-def table(scale: Scale, store: Any, models: Collection[str] = (*SMALL, *DEEP)) -> Any:
+def table(scale: Scale, store: Store, models: Collection[str] = (*SMALL, *DEEP)) -> Any:
     """One row a run; round 0 is the dense network."""
     return pd.DataFrame([_row(run, store) for run in planned(scale, models)]).reindex(columns=COLUMNS)

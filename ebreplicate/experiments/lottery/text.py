@@ -4,7 +4,8 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
@@ -39,7 +40,7 @@ class Text:
 class At:
     """Values by seed of a column in one network, setting and round."""
 
-    table: Any
+    table: pd.DataFrame
     model: str
     setting: str
     number: int | None
@@ -149,7 +150,7 @@ def printed(text: Text) -> float:
     return float(re.findall(r"\d+(?:\.\d+)?", str(row.value.iloc[0]))[0])
 
 
-def _round_at(table: Any, text: Text) -> int | None:
+def _round_at(table: pd.DataFrame, text: Text) -> int | None:
     """The round that leaves the printed share of the weights; None if none comes near."""
     here = table[(table.model == text.model) & (table.setting == text.setting) & (table.series == "ticket")]
     left = here[here.remaining.notna()].groupby("round").remaining.mean() * 100
@@ -166,7 +167,7 @@ def _tolerance(text: Text, value: float) -> float:
     return margin if text.unit == "%" else math.sqrt(2) * margin
 
 
-def cells(table: Any) -> list[Cell]:
+def cells(table: pd.DataFrame) -> list[Cell]:
     """One cell a number of the text."""
     out = []
     for text in TEXTS:

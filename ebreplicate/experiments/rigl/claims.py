@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import minus, pooled
@@ -22,7 +23,7 @@ NEAR_DENSE = 1.0
 SHARED = "mean over networks and sparsities (and distributions) of the difference within a seed, t-interval over seeds"
 
 
-def _series(table: Any, model: str, sparsity: float, name: str) -> dict[int, float]:
+def _series(table: pd.DataFrame, model: str, sparsity: float, name: str) -> dict[int, float]:
     """Accuracy by seed of "method", "method/distribution" or "method/distribution/longer"."""
     if name == "dense":
         return by_seed(table, model=model, method="dense")
@@ -31,7 +32,9 @@ def _series(table: Any, model: str, sparsity: float, name: str) -> dict[int, flo
     return by_seed(table, longer=bool(longer), **where)
 
 
-def contrasts(table: Any, pairs: list[tuple[str, str]], only: Callable[[float], bool] = lambda _: True) -> Contrasts:
+def contrasts(
+    table: pd.DataFrame, pairs: list[tuple[str, str]], only: Callable[[float], bool] = lambda _: True
+) -> Contrasts:
     """First minus second of every pair of series, by network and sparsity, over the seeds both have."""
     out: Contrasts = {}
     for model in dict.fromkeys(table.model):
@@ -47,11 +50,11 @@ def _claim(name: str, statement: str, source: str, rule: str, finding: Finding) 
     return Claim(name, statement, source, rule, finding)
 
 
-def _better(table: Any, pairs: list[tuple[str, str]], what: str) -> Finding:
+def _better(table: pd.DataFrame, pairs: list[tuple[str, str]], what: str) -> Finding:
     return greater(pooled(contrasts(table, pairs)), what)
 
 
-def _margin(scale: Scale, table: Any) -> float:
+def _margin(scale: Scale, table: pd.DataFrame) -> float:
     """Noise margin of one accuracy: two standard errors on the test set at the mean level of RigL."""
     level = interval(by_seed(table, method="rigl")).mean
     return math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, "cifar10"))
@@ -61,7 +64,7 @@ def _both(first: str, second: str) -> list[tuple[str, str]]:
     return [(f"{first}/{d}", f"{second}/{d}") for d in ("uniform", "erk-kernel")]
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the item."""
     kernel = [(f"{m}/erk-kernel", f"{m}/uniform") for m in ("static", "set", "snfs", "rigl")]
     longer = [(f"rigl/{d}/longer", f"rigl/{d}") for d in ("uniform", "erk-kernel")]
@@ -109,7 +112,7 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     ]
 
 
-def _near_dense(table: Any) -> Claim:
+def _near_dense(table: pd.DataFrame) -> Claim:
     pairs = [("rigl/erk-kernel", "dense")]
     difference = pooled(contrasts(table, pairs, lambda s: abs(s - 0.8) < 1e-9))
     return _claim(
@@ -122,7 +125,7 @@ def _near_dense(table: Any) -> Claim:
     )
 
 
-def _half(scale: Scale, table: Any) -> Claim:
+def _half(scale: Scale, table: pd.DataFrame) -> Claim:
     level = interval(by_seed(table, method="dense")).mean
     margin = math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, "cifar10"))
     difference = pooled(contrasts(table, [("rigl/erk-kernel", "dense")], lambda s: abs(s - 0.5) < 1e-9))
@@ -137,7 +140,7 @@ def _half(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _matches_pruning(scale: Scale, table: Any) -> Claim:
+def _matches_pruning(scale: Scale, table: pd.DataFrame) -> Claim:
     margin = _margin(scale, table)
     difference = pooled(contrasts(table, [("rigl/uniform", "gmp/uniform")]))
     bound = 0.0 if math.isnan(margin) else -margin
@@ -151,12 +154,12 @@ def _matches_pruning(scale: Scale, table: Any) -> Claim:
     )
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """WRN-22-2 at 80 % beside the reproducibility report."""
     return _accuracy_cells(table)
 
 
-def _accuracy_cells(table: Any) -> list[Cell]:
+def _accuracy_cells(table: pd.DataFrame) -> list[Cell]:
     dense = published.read("rigl_paper_tables")
     dense = dense[(dense.model == "WRN-22-2") & (dense.method == "Dense")].iloc[0]
     rows = published.read("rigl_repro_and_quotes")

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from ebreplicate.errors import unknown
-from ebreplicate.specs.fields import need
+from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
-from ebreplicate.specs.spec import Recipe, Search, Sparse, Spec
+from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 DATASET = "cifar10"
 

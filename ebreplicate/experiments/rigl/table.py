@@ -9,9 +9,10 @@ from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.rigl.runs import DATASET, dense_run, grid_of, sparse_runs
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Search, Sparse, key
+from ebreplicate.store.store import Store
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a run; the dense network is the method "dense" at sparsity 0."""
     grid, rows = grid_of(scale), []
     for model in grid.models:
@@ -34,7 +35,7 @@ COLUMNS += ["best_accuracy", "reached_sparsity", "mask_updates", "relative_train
 COLUMNS += ["training_flops", "seconds", "key"]
 
 
-def run_row(spec: Search | Sparse, store: Any, dense: dict[str, Any] | None, **names: Any) -> dict[str, Any]:
+def run_row(spec: Search | Sparse, store: Store, dense: dict[str, Any] | None, **names: Any) -> dict[str, Any]:
     """Table row of a run; costs relative to the dense network trained once."""
     record = store.read(spec)
     row = {**names, "key": key(spec), "status": record["status"] if record else NOT_RUN}

@@ -5,6 +5,8 @@ import re
 from functools import cache
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.experiments.common.experiment import Cell
 from ebreplicate.experiments.common.rows import by_seed, interval
@@ -105,7 +107,7 @@ def where(model: str, point: Point | None) -> dict[str, Any]:
     return {"model": model, **names, **same}
 
 
-def accuracy_cells(table: Any) -> list[Cell]:
+def accuracy_cells(table: pd.DataFrame) -> list[Cell]:
     """One cell a printed accuracy."""
     return [
         Cell(

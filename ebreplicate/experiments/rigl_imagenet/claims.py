@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
@@ -19,7 +20,9 @@ SHARED = "mean over networks, sparsities and lengths of the difference within a 
 Contrasts = dict[tuple[str, Point], dict[int, float]]
 
 
-def contrasts(table: Any, first: Callable[[Point], bool], second: Callable[[Point], Point | None]) -> Contrasts:
+def contrasts(
+    table: pd.DataFrame, first: Callable[[Point], bool], second: Callable[[Point], Point | None]
+) -> Contrasts:
     """Accuracy at each point that `first` picks minus that at the point it is set against (None: the dense network),
     over the seeds both have."""
     out = {}
@@ -35,12 +38,12 @@ def _is(point: Point, method: str, distribution: str = "uniform") -> bool:
     return point[:2] == (method, distribution) and point.smoothing and point.width == 1
 
 
-def _better(table: Any, method: str, other: str) -> Finding:
+def _better(table: pd.DataFrame, method: str, other: str) -> Finding:
     found = contrasts(table, lambda p: _is(p, method), lambda p: p._replace(method=other))
     return greater(pooled(found), f"{method} minus {other}")
 
 
-def _kernel(table: Any) -> Finding:
+def _kernel(table: pd.DataFrame) -> Finding:
     kinds = ("static", "snfs", "rigl")
     found = contrasts(
         table,
@@ -50,7 +53,7 @@ def _kernel(table: Any) -> Finding:
     return greater(pooled(found), "ERK-Kernel minus uniform")
 
 
-def _longer(table: Any) -> Finding:
+def _longer(table: pd.DataFrame) -> Finding:
     found = contrasts(
         table,
         lambda p: p.method == "rigl" and p.multiplier == 5 and p.smoothing and p.width == 1,
@@ -59,7 +62,7 @@ def _longer(table: Any) -> Finding:
     return greater(pooled(found), "5x minus 1x")
 
 
-def _five_times(scale: Scale, table: Any) -> tuple[float, Finding]:
+def _five_times(scale: Scale, table: pd.DataFrame) -> tuple[float, Finding]:
     """RigL (ERK) at 80 %, five times as long, against the dense ResNet-50."""
     point = Point("rigl", "erk-kernel", 0.8, 5)
     level = interval(by_seed(table, **where("resnet50", None))).mean
@@ -68,7 +71,7 @@ def _five_times(scale: Scale, table: Any) -> tuple[float, Finding]:
     return margin, at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense")
 
 
-def _big(table: Any) -> Finding:
+def _big(table: pd.DataFrame) -> Finding:
     found = contrasts(table, lambda p: p.width != 1 and p.distribution == "uniform", lambda _: None)
     return greater(pooled(found), "Big-Sparse minus dense")
 
@@ -77,7 +80,7 @@ def _claim(name: str, statement: str, source: str, rule: str, finding: Finding) 
     return Claim(f"imagenet-{name}", statement, source, rule, finding)
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the item."""
     figure, above = "RigL, Fig. 2 and Table 4", f"{SHARED}; supported if above zero"
     margin, five = _five_times(scale, table)
@@ -135,6 +138,6 @@ def claims(scale: Scale, table: Any) -> list[Claim]:
     ]
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Every printed accuracy, and every printed FLOPs number that follows by arithmetic."""
     return [*accuracy_cells(table), *costs.cells()]

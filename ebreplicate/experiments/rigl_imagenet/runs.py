@@ -104,7 +104,8 @@ class Grid(Spec):
 
     def network(self, model: str) -> Network:
         """Settings of a network."""
-        return getattr(self, model)
+        found: Network = getattr(self, model)
+        return found
 
     def points(self, model: str) -> list[Point]:
         """The printed points of a network that are run at this scale."""

@@ -7,13 +7,14 @@ import pandas as pd
 from ebreplicate.experiments.rigl.table import run_row
 from ebreplicate.experiments.rigl_imagenet.runs import DATASET, dense_run, planned
 from ebreplicate.specs.scale import Scale
+from ebreplicate.store.store import Store
 
 COLUMNS = ["model", "dataset", "method", "distribution", "sparsity", "multiplier", "smoothing", "width", "seed"]
 COLUMNS += ["status", "last_accuracy", "best_accuracy", "reached_sparsity", "mask_updates", "relative_training"]
 COLUMNS += ["relative_inference", "training_flops", "seconds", "key"]
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a run; the dense network is the method "dense" at sparsity 0."""
     rows = []
     for model, point, seed, spec in planned(scale):

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import minus
@@ -85,7 +86,7 @@ def _said(ours: Interval, margin: float, reading: float) -> str:
     return f"{too}one printed run, seeds reach {far:.3g} from our mean; margin {margin:.3g}"
 
 
-def measured_cells(table: Any) -> Iterator[Cell]:
+def measured_cells(table: pd.DataFrame) -> Iterator[Cell]:
     """Errors and what is left of the network, beside RigL's and RigL+'s."""
     for method, arm in OURS.items():
         pixels, hidden1, hidden2, _ = architecture(method)
@@ -120,22 +121,22 @@ def measured_cells(table: Any) -> Iterator[Cell]:
             )
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """All of Table 2."""
     return [*arithmetic_cells(), *measured_cells(table)]
 
 
-def _paired(table: Any, first: tuple[str, str], second: tuple[str, str]) -> Interval:
+def _paired(table: pd.DataFrame, first: tuple[str, str], second: tuple[str, str]) -> Interval:
     """First minus second, (arm, column) each, over the seeds that both have."""
     return interval(minus(*(by_seed(table, column, arm=arm) for arm, column in (first, second))))
 
 
-def _below(table: Any, value: float, column: str) -> Interval:
+def _below(table: pd.DataFrame, value: float, column: str) -> Interval:
     """A printed value minus RigL's."""
     return interval({seed: value - ours for seed, ours in by_seed(table, column, arm="rigl").items()})
 
 
-def _careful(table: Any, found: Finding, *arms: str) -> Finding:
+def _careful(table: pd.DataFrame, found: Finding, *arms: str) -> Finding:
     """A verdict, withheld where a training of the claim diverged: a claim of the others alone would be selected."""
     diverged = int((table.arm.isin(arms) & (table.status == "diverged")).sum())
     if found.verdict == NOT_RUN or not diverged:
@@ -150,7 +151,7 @@ def _at_paper_scale(scale: Scale, found: Finding) -> Finding:
     return found.but("not comparable at this scale", INCONCLUSIVE)
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The six claims of the protocol."""
     last = "last_error"
     worst = min(printed(m, "test_error") for m in RIVALS)

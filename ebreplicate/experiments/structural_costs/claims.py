@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_SUPPORTED, SUPPORTED, Cell, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.stats import Interval
@@ -10,7 +12,7 @@ from ebreplicate.experiments.structural_costs.arithmetic import PRINTED_UNIT, TA
 from ebreplicate.specs.scale import Scale
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Every printed training-FLOPs cell; exact arithmetic, so comparable at every scale."""
     out = []
     for row in table.itertuples():
@@ -33,7 +35,7 @@ def cells(scale: Scale, table: Any) -> list[Cell]:
     return out
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The arithmetic of both tables."""
     methods = ("SNIP", "LT (one-shot)", "ThiNet", "EB Train", "EB Train (re-init)")
     return [_claim(table, "Table 2", methods), _claim3(table)]
@@ -46,7 +48,7 @@ def _count(rows: Any) -> tuple[int, int, Any]:
     return sum(good), len(rows), rows[[not g for g in good]]
 
 
-def _claim(table: Any, name: str, methods: tuple[str, ...]) -> Claim:
+def _claim(table: pd.DataFrame, name: str, methods: tuple[str, ...]) -> Claim:
     good, total, bad = _count(table[table.table.str.startswith(name) & table.method.isin(methods)])
     names = [f"{r.table.rsplit(' ', 1)[1]} {r.method} {r.ratio:.0%}" for r in bad.itertuples()]
     lost = f"; not reproducible: {', '.join(names)}" if names else ""
@@ -61,7 +63,7 @@ def _claim(table: Any, name: str, methods: tuple[str, ...]) -> Claim:
     )
 
 
-def _claim3(table: Any) -> Claim:
+def _claim3(table: pd.DataFrame) -> Claim:
     rows = table[table.table.str.startswith("Table 3") & (table.method != "SFP")]
     good, total, _ = _count(rows)
     counted = f"{good} of {total} totals to 0.01 PFLOP; the two network-slimming totals with nothing fitted to them"

@@ -1,7 +1,7 @@
 """Runs of the re-derived training FLOPs: none, the tables follow from arithmetic."""
 
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Spec
 
 
 def runs(scale: Scale) -> list[Spec]:

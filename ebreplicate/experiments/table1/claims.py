@@ -1,6 +1,6 @@
 """Table 1's printed cells beside ours, and what the table claims."""
 
-from typing import Any
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
@@ -24,7 +24,7 @@ def printed(dataset: str, model: str, schedule: str) -> dict[str, float]:
     return dict(zip(rows.draw_epoch, map(float, rows.value), strict=True))
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """The 32 cells of the table, one of them misprinted."""
     out = []
     for dataset, model in PANELS:
@@ -48,7 +48,7 @@ def cells(scale: Scale, table: Any) -> list[Cell]:
     return out
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The large initial rate draws better early tickets."""
     contrasts = {}
     for dataset, model in PANELS:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from ebreplicate.experiments.common.panels import panels
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain, Search, Spec, Ticket
+from ebreplicate.specs.spec import Retrain, Search, Ticket
 
 RATIO = 0.5
 HIGH, LOW = "[80,120]", "[0,100]"

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
@@ -30,7 +32,7 @@ def printed(dataset: str, model: str) -> dict[tuple[str, float, str], float]:
     return {(m.removesuffix(" (row)"), round(float(r), 4), metric): float(v) for m, r, metric, v in found}
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Every accuracy, training cost and energy, and the "Improv." row; blocks that were not found are blank."""
     out = []
     for dataset, model in BLOCKS:
@@ -59,7 +61,7 @@ SAVED = {"energy_improvement": "energy, SNIP over LL, modelled", "flops_improvem
 SAVED |= {SLIMMING: "FLOPs, NS over EB Train"}
 
 
-def _headlines(table: Any) -> list[Cell]:
+def _headlines(table: pd.DataFrame) -> list[Cell]:
     """Savings that the abstracts give as a range over blocks and ratios, for seeds that have every block."""
     rows, out = published.read("eb_headline_claims"), []
     for metric, (column, pick, model) in HEADLINES.items():
@@ -84,7 +86,7 @@ def _headlines(table: Any) -> list[Cell]:
     return out
 
 
-def _saved(table: Any, column: str, **where: Any) -> dict[int, float]:
+def _saved(table: pd.DataFrame, column: str, **where: Any) -> dict[int, float]:
     """A block's saving at one ratio, by seed."""
     if column != SLIMMING:
         return by_seed(table, column, method=IMPROVEMENT, **where)
@@ -93,7 +95,12 @@ def _saved(table: Any, column: str, **where: Any) -> dict[int, float]:
 
 
 def _cells(
-    table: Any, numbers: dict[tuple[str, float, str], float], dataset: str, model: str, ratio: float, method: str
+    table: pd.DataFrame,
+    numbers: dict[tuple[str, float, str], float],
+    dataset: str,
+    model: str,
+    ratio: float,
+    method: str,
 ) -> list[Cell]:
     """Accuracy, training cost and energy of one method at one ratio."""
     name = f"{TITLES[model]} {TITLES[dataset]}: {method}, ratio {ratio:g}"
@@ -126,7 +133,7 @@ def _cells(
 
 
 def _improvement_cells(
-    table: Any, numbers: dict[tuple[str, float, str], float], dataset: str, model: str, ratio: float
+    table: pd.DataFrame, numbers: dict[tuple[str, float, str], float], dataset: str, model: str, ratio: float
 ) -> list[Cell]:
     """The "Improv." row."""
     where = {"dataset": dataset, "model": model, "method": IMPROVEMENT, "ratio": ratio}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pandas as pd
+
 from ebreplicate.experiments.common.contrasts import margin, paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.common.finding import Finding
@@ -48,7 +50,7 @@ GREATER = {
 """The first is more accurate than the second."""
 
 
-def contrasts(table: Any, first: str, second: str, column: str = "last_accuracy") -> Contrasts:
+def contrasts(table: pd.DataFrame, first: str, second: str, column: str = "last_accuracy") -> Contrasts:
     """Per block and ratio, differences first minus second over the seeds that have both."""
     out = {}
     groups = table[["dataset", "model", "ratio"]].drop_duplicates().itertuples(index=False)
@@ -59,12 +61,12 @@ def contrasts(table: Any, first: str, second: str, column: str = "last_accuracy"
     return out
 
 
-def _margin(scale: Scale, table: Any, method: str, keys: Any) -> float:
+def _margin(scale: Scale, table: pd.DataFrame, method: str, keys: Any) -> float:
     """Mean noise margin of `method`'s accuracies over the series in `keys`."""
     return margin(scale, [(d, by_seed(table, dataset=d, model=m, ratio=r, method=method)) for d, m, r in keys])
 
 
-def _at_least(scale: Scale, table: Any, name: str) -> Claim:
+def _at_least(scale: Scale, table: pd.DataFrame, name: str) -> Claim:
     first, second, source = AT_LEAST[name]
     found = contrasts(table, first, second)
     noise = _margin(scale, table, second, found)
@@ -79,14 +81,14 @@ def _at_least(scale: Scale, table: Any, name: str) -> Claim:
     )
 
 
-def _greater(table: Any, name: str) -> Claim:
+def _greater(table: pd.DataFrame, name: str) -> Claim:
     first, second, statement, source = GREATER[name]
     finding = greater(pooled(contrasts(table, first, second)), f"{first} minus {second}")
     rule = "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if above 0"
     return Claim(f"table2-{name}", statement, source, rule, finding)
 
 
-def _cheapest(table: Any) -> Claim:
+def _cheapest(table: pd.DataFrame) -> Claim:
     """FLOPs are counted, not sampled: no interval."""
     worst: list[tuple[float, str]] = []
     seeds: set[int] = set()
@@ -114,7 +116,7 @@ ENERGY = 5.8
 """The lower end of the abstract's range of energy savings (ICLR version)."""
 
 
-def _saves_energy(table: Any) -> Claim:
+def _saves_energy(table: pd.DataFrame) -> Claim:
     """Modelled energies follow from counted operations: no interval."""
     where = table[["dataset", "model", "ratio"]].drop_duplicates().to_dict("records")
     found = [by_seed(table, "energy_improvement", method=IMPROVEMENT, **names) for names in where]
@@ -135,7 +137,7 @@ def _saves_energy(table: Any) -> Claim:
     )
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the table."""
     return [
         _cheapest(table),

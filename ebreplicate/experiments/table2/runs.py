@@ -104,7 +104,8 @@ class Grid(Spec):
 
     def block(self, dataset: str, model: str) -> Block:
         """The block of a network and dataset, by the paper's names."""
-        return getattr(self, f"{model}_{dataset}")
+        found: Block = getattr(self, f"{model}_{dataset}")
+        return found
 
 
 def grid(scale: Scale) -> Grid:

@@ -10,8 +10,10 @@ from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.table2.cells import METRICS, printed
 from ebreplicate.experiments.table2.runs import BASELINES, BLOCKS, CONTROLS, DENSE, EB_TRAIN, IMPROVEMENT, Place, rows
+from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain, Sparse, Spec, key
+from ebreplicate.specs.spec import Retrain, Sparse, key
+from ebreplicate.store.store import Store
 
 UNIT = 5e13
 """Table 2 prints FLOPs in units of 0.05 P."""
@@ -31,13 +33,13 @@ IMPROVEMENTS = ("accuracy_improvement", "flops_improvement", "energy_improvement
 def total_flops(spec: Spec, ledger: dict[str, Any], epochs: int) -> float | None:
     """Training FLOPs as the paper counts them, search included: a mask over single weights saves nothing."""
     if not isinstance(spec, Sparse):
-        return ledger.get("training_flops", {}).get("authors")
-
-    forward = ledger.get("forward_flops")
+        total: float | None = ledger.get("training_flops", {}).get("authors")
+        return total
+    forward: dict[str, float] | None = ledger.get("forward_flops")
     return 3 * forward["authors"] * spec.train_images * epochs if forward else None
 
 
-def _row(spec: Spec, store: Any, **names: Any) -> dict[str, Any]:
+def _row(spec: Spec, store: Store, **names: Any) -> dict[str, Any]:
     from ebreplicate.cost import energy
 
     row = {**names, "key": key(spec), "group": "control" if names["method"] in CONTROLS else "paper"}
@@ -78,7 +80,7 @@ def _improvement(names: dict[str, Any], group: Any) -> dict[str, Any]:
     return row | ({"status": "ok"} if any(name in row for name in IMPROVEMENTS) else {})
 
 
-def table(scale: Scale, store: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
+def table(scale: Scale, store: Store, blocks: Sequence[Place] = BLOCKS) -> Any:
     """One row a (block, method, ratio, seed), and the derived row of improvements where its methods are run."""
     names = ("dataset", "model", "method", "ratio", "seed")
     found = [_row(run[-1], store, **dict(zip(names, run[:-1], strict=True))) for run in rows(scale, blocks)]
@@ -91,7 +93,7 @@ def table(scale: Scale, store: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     return _beside(pd.DataFrame([*table.to_dict("records"), *derived]).reindex(columns=COLUMNS))
 
 
-def _beside(table: Any) -> Any:
+def _beside(table: pd.DataFrame) -> Any:
     """Units, ratios to the unpruned network of the same block and seed, and the paper's cells."""
     table["training_pflop"] = table.training_flops / 1e15
     table["training_units"] = table.training_flops / UNIT

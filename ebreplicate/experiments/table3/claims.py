@@ -1,7 +1,8 @@
 """Table 3's printed numbers beside ours, and the rules its claims are judged by."""
 
 import math
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
@@ -18,7 +19,7 @@ from ebreplicate.specs.scale import Scale
 PETA = 1e15
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """Every printed number of the ResNet18 block; the ResNet50 block was not found, and its cells stay blank."""
     out = []
     rows = published.read("eb_table3_resnet18_imagenet")
@@ -43,13 +44,13 @@ COLUMN = {"top1": "best_accuracy", "top5": "best_top5"}
 TEST_IMAGES = 50_000
 
 
-def _difference(table: Any, column: str, model: str, method: str, ratio: float) -> Interval:
+def _difference(table: pd.DataFrame, column: str, model: str, method: str, ratio: float) -> Interval:
     """Interval over seeds of a row's value minus the unpruned network's."""
     ours = {"model": model, "method": method, "ratio": ratio}
     return t_interval([*paired(table, column, ours, {"model": model, "method": UNPRUNED}).values()])
 
 
-def _cell(table: Any, model: str, method: str, ratio: float, metric: str, value: float) -> Cell:
+def _cell(table: pd.DataFrame, model: str, method: str, ratio: float, metric: str, value: float) -> Cell:
     column = COLUMN.get(metric.removesuffix("_improv"), "training_flops")
     flops = column == "training_flops"
     if metric.endswith("improv"):
@@ -87,7 +88,7 @@ MEASURE = {"flops": "training_flops", "energy": "energy_measured_kj", "gain": "b
 """Column of the table by a word of the metric; energy is that of a counter, since bf16 has none that is published."""
 
 
-def _headlines(table: Any) -> list[Cell]:
+def _headlines(table: pd.DataFrame) -> list[Cell]:
     """What a later version's summary says of both networks together (second-hand)."""
     rows, out = published.read("eb_headline_claims"), []
     for metric, (pick, name) in HEADLINES.items():
@@ -113,7 +114,7 @@ def _headlines(table: Any) -> list[Cell]:
     return out
 
 
-def _against_slimming(table: Any, column: str, model: str, ratio: float) -> dict[int, float]:
+def _against_slimming(table: pd.DataFrame, column: str, model: str, ratio: float) -> dict[int, float]:
     """By seed: percent of slimming's training FLOPs or energy that EB Train saves, or points of accuracy gained."""
     ours, theirs = (by_seed(table, column, model=model, method=method, ratio=ratio) for method in (EB, SLIMMING))
     if column == "best_accuracy":
@@ -121,7 +122,7 @@ def _against_slimming(table: Any, column: str, model: str, ratio: float) -> dict
     return {s: 100 * (1 - ours[s] / theirs[s]) for s in sorted(set(ours) & set(theirs))}
 
 
-def _beats_unpruned(scale: Scale, table: Any) -> Claim:
+def _beats_unpruned(scale: Scale, table: pd.DataFrame) -> Claim:
     difference = _difference(table, "last_accuracy", "resnet18", EB, 0.1)
     dense = interval(by_seed(table, model="resnet18", method=UNPRUNED))
     margin = accuracy_margin(dense.mean if dense.n else 50.0, test_images(scale, DATASET))
@@ -136,7 +137,7 @@ def _beats_unpruned(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _beats_slimming(table: Any) -> Claim:
+def _beats_slimming(table: pd.DataFrame) -> Claim:
     contrasts = {}
     for model, ratios in RATIOS.items():
         for ratio in ratios:
@@ -154,7 +155,7 @@ def _beats_slimming(table: Any) -> Claim:
     )
 
 
-def _costs_less(table: Any) -> Claim:
+def _costs_less(table: pd.DataFrame) -> Claim:
     pairs = [_against_slimming(table, "training_flops", m, r) for m, ratios in RATIOS.items() for r in ratios]
     saved = [v for found in pairs for v in found.values()]
     finding = Finding(NOT_RUN)
@@ -172,6 +173,6 @@ def _costs_less(table: Any) -> Claim:
     )
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """EB Train beside the dense network and beside network slimming."""
     return [_beats_unpruned(scale, table), _beats_slimming(table), _costs_less(table)]

@@ -9,13 +9,14 @@ from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.table3.runs import DATASET, METHODS, RATIOS, UNPRUNED, grid_of, runs_of
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, Search, Ticket, key
+from ebreplicate.store.store import Store
 
 COLUMNS = ["model", "dataset", "method", "ratio", "epoch", "seed", "status", "last_accuracy", "best_accuracy"]
 COLUMNS += ["last_top5", "best_top5", "best_epoch", "last_delta", "training_flops", "flops_ratio", "forward_flops"]
 COLUMNS += ["energy_measured_kj", "energy_source", "seconds", "key"]
 
 
-def _row(spec: Search | Retrain | Ticket, store: Any) -> dict[str, Any]:
+def _row(spec: Search | Retrain | Ticket, store: Store) -> dict[str, Any]:
     """Accuracies, cost and draw epoch of one row; a softly pruned network was last evaluated by its own search."""
     from ebreplicate.cost import energy
 
@@ -48,7 +49,7 @@ def _beside(row: dict[str, Any], dense: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a network, method, ratio and seed; `last_delta` and `flops_ratio` are against the same seed's
     unpruned network."""
     rows = []

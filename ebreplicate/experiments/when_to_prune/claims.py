@@ -1,10 +1,11 @@
 """What is claimed of when to prune: when the indicators fire, and what that costs beside the best draw (an oracle)."""
 
 import math
-from typing import Any
+
+import pandas as pd
 
 from ebreplicate import published
-from ebreplicate.experiments.common.contrasts import margin, minus, pooled
+from ebreplicate.experiments.common.contrasts import BySeed, margin, minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.lineage import Traced, records_of
 from ebreplicate.experiments.common.rows import by_seed
@@ -14,20 +15,22 @@ from ebreplicate.experiments.when_to_prune.runs import INDICATORS, Series, draws
 from ebreplicate.specs.scale import Scale
 
 
-def oracle(scale: Scale, table: Any, one: Series) -> dict[int, float]:
+def oracle(scale: Scale, table: pd.DataFrame, one: Series) -> dict[int, float]:
     """Accuracy of the best draw of the grid, for seeds all of whose draws have been run."""
     grid = [by_seed(table, draw=d, schedule="full", **where_of(one)) for d in draws(scale, one[3])]
     seeds = set.intersection(*map(set, grid)) if grid else set()
     return {s: Traced(max(g[s] for g in grid), records_of(*(g[s] for g in grid))) for s in sorted(seeds)}
 
 
-def gaps(scale: Scale, table: Any, one: Series, draw: str) -> dict[int, float]:
+def gaps(scale: Scale, table: pd.DataFrame, one: Series, draw: str) -> dict[int, float]:
     """Accuracy of the oracle minus that of a full retrain at `draw`, by seed."""
     best, ours = oracle(scale, table, one), by_seed(table, draw=draw, schedule="full", **where_of(one))
     return {s: best[s] - ours[s] for s in best if s in ours}
 
 
-def _differences(scale: Scale, table: Any, a: dict[str, str], b: dict[str, str]) -> tuple[dict, float]:
+def _differences(
+    scale: Scale, table: pd.DataFrame, a: dict[str, str], b: dict[str, str]
+) -> tuple[dict[Series, BySeed], float]:
     """Per series that has both, accuracy in the rows of `a` minus that in the rows of `b`, by seed; noise margin."""
     contrasts, levels = {}, []
     for one in series(scale):
@@ -41,7 +44,7 @@ def _differences(scale: Scale, table: Any, a: dict[str, str], b: dict[str, str])
     return contrasts, margin(scale, levels)
 
 
-def _fires_no_later(scale: Scale, table: Any) -> Claim:
+def _fires_no_later(scale: Scale, table: pd.DataFrame) -> Claim:
     contrasts = {}
     known = table[table.scores_known.astype("boolean").fillna(False).astype(bool) & (table.schedule == "full")]
     for one in series(scale):
@@ -62,7 +65,7 @@ def _fires_no_later(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _nearoracle(scale: Scale, table: Any) -> Claim:
+def _nearoracle(scale: Scale, table: pd.DataFrame) -> Claim:
     contrasts, levels = {}, []
     for one in series(scale):
         below = gaps(scale, table, one, "epi")
@@ -82,7 +85,7 @@ def _nearoracle(scale: Scale, table: Any) -> Claim:
     )
 
 
-def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
+def _no_worse_than_distance(scale: Scale, table: pd.DataFrame, schedule: str) -> Claim:
     rows = {"schedule": schedule}
     contrasts, noise = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
     finding = at_least(pooled(contrasts), -noise, "at EPI minus at emergence")
@@ -101,7 +104,7 @@ def _no_worse_than_distance(scale: Scale, table: Any, schedule: str) -> Claim:
     )
 
 
-def _gradient(scale: Scale, table: Any) -> Claim:
+def _gradient(scale: Scale, table: pd.DataFrame) -> Claim:
     rows = {"draw": "epi", "schedule": "full"}
     contrasts, noise = _differences(scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"})
     finding = confounded(scale, at_least(pooled(contrasts), -noise, "Taylor minus magnitude, each at its EPI"))
@@ -115,7 +118,7 @@ def _gradient(scale: Scale, table: Any) -> Claim:
     )
 
 
-def claims(scale: Scale, table: Any) -> list[Claim]:
+def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the item."""
     return [
         _fires_no_later(scale, table),
@@ -129,7 +132,7 @@ POLICIES = ("EPI", "random epoch", "pre-defined (epoch 30)", "at init (FORCE/SNI
 OTHER = "ImageNet, ResNet-50 and another importance by magnitude: for context"
 
 
-def cells(scale: Scale, table: Any) -> list[Cell]:
+def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """EPI's Table 1 for ResNet-50 on ImageNet, for context: another network and dataset."""
     printed = published.read("epi_table1")
     printed = printed[printed.model == "ResNet-50"].set_index("method").value
@@ -154,7 +157,7 @@ def cells(scale: Scale, table: Any) -> list[Cell]:
     return out
 
 
-def _mean_gap(scale: Scale, table: Any, importance: str, policy: str) -> Interval:
+def _mean_gap(scale: Scale, table: pd.DataFrame, importance: str, policy: str) -> Interval:
     """Mean |gap| over series within each seed; of a random epoch, its expectation over the grid."""
     named = {"EPI": ["epi"], "mask distance": ["eb"], "random epoch": draws(scale, importance)}.get(policy, [])
     per_seed: dict[int, list[float]] = {}

@@ -10,9 +10,10 @@ from ebreplicate.experiments.common.rows import COLUMNS, retrain_row
 from ebreplicate.experiments.when_to_prune.runs import METHODS, retrains, seeds_of, series, where_of
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Search, key
+from ebreplicate.store.store import Store
 
 
-def table(scale: Scale, store: Any) -> Any:
+def table(scale: Scale, store: Store) -> pd.DataFrame:
     """One row a retrain; for the first seed also one an epoch (draw "curve") with the two indicators.
 
     `fires`: epoch at which the indicator of the row fires in the stored scores, whether or not it was drawn there;
@@ -37,7 +38,9 @@ def table(scale: Scale, store: Any) -> Any:
 INDICATORS = ["importance", "fires", "scores_known", "search_key", "distance", "epi"]
 
 
-def _indicators(search: Search, store: Any, ratio: float, importance: str) -> tuple[list[dict], dict[str, int | None]]:
+def _indicators(
+    search: Search, store: Store, ratio: float, importance: str
+) -> tuple[list[dict[str, Any]], dict[str, int | None]]:
     """Both indicators after every epoch, and where they fire; empty where the search or its scores are not there."""
     record = store.read(search)
     if record is None or record["status"] != "ok" or "bn_widths" not in record["metrics"]:

@@ -27,7 +27,7 @@ from ebreplicate.report.site import words
 from ebreplicate.report.site.charts import Row, charts, kept_by_layer
 from ebreplicate.report.site.contents import Item, Run, Site
 from ebreplicate.report.site.notes import Note, notes, sentence
-from ebreplicate.specs.graph import parents
+from ebreplicate.specs.graph import parents, root_of
 from ebreplicate.specs.spec import canonical, key
 
 HERE = Path(__file__).parent
@@ -88,7 +88,7 @@ def environment() -> Environment:
 
 
 def _seed(run: Run) -> int:
-    return words.root_of(run.spec).seed
+    return root_of(run.spec).seed
 
 
 def history(folder: Path) -> tuple[list[str], list[Row]]:
@@ -217,7 +217,7 @@ class Pages:
 
     def _kept(self, run: Run) -> Any:
         """Bars of a draw over channels whose search is here; None for other runs."""
-        search = self.site.runs.get(key(words.root_of(run.spec)))
+        search = self.site.runs.get(key(root_of(run.spec)))
         if run.spec.stage != "draw" or search is None:
             return None
         return kept_by_layer(run.record["metrics"].get("channels"), search.record["metrics"].get("bn_widths"))
