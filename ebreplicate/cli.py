@@ -25,12 +25,13 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(e)) from None
 
 
-def _training_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "specs" if several else "spec",
-        nargs="+" if several else None,
-        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
-        "(manifest.jsonl, which Snakemake writes) or begun in --results",
+        "specs",
+        nargs="+",
+        metavar="spec",
+        help="a run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
+        "(manifest.jsonl, which Snakemake writes) or begun in --results; several are run one after another",
     )
     parser.add_argument("--results", default=RESULTS, help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
@@ -76,8 +77,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
-    graph = sub.add_parser("graph", help="search, draw and retrain tickets of a graph; several runs in one process")
-    _training_options(graph, several=True)
+    _training_options(sub.add_parser("graph", help="search, draw and retrain tickets of a graph"))
     for command in (search, retrain, sparse):
         command.add_argument(
             "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
@@ -158,7 +158,27 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _stage(args: argparse.Namespace) -> int:
-    return _run(args, *_planned(args))
+    """Run the trainings one after another; every spec is checked, and every graph read, before the first is run."""
+    from ebreplicate.store.store import Store
+
+    runs = [argparse.Namespace(**{**vars(args), "spec": os.path.expanduser(text)}) for text in args.specs]
+    planned, store = [_planned(run) for run in runs], Store(args.results)
+    if len(runs) > 1 and getattr(args, "processes", None):
+        raise UserError(f"--processes: of one run at a time, not of {len(runs)}")
+    needed = dict.fromkeys(s.dataset for _, s in planned if s.stage == "graph" and not store.done(s))
+    if needed:
+        from ebreplicate.graphs.data import load
+
+        for name in needed:
+            load(name, Path(args.data))
+    code, started = 0, time.monotonic()
+    for run, found in zip(runs, planned, strict=True):
+        if args.time_limit is not None:  # of all runs together
+            run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
+        code = max(code, _run(run, *found))
+        if interrupt.wanted() and run is not runs[-1]:
+            raise Interrupted("stopped between two runs")
+    return code
 
 
 def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
@@ -195,28 +215,6 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
             return BUSY
     print(f"-> {store.record_path(spec)}", file=sys.stderr)
     return 0
-
-
-def _graph(args: argparse.Namespace) -> int:
-    """Run the graph runs one after another; specs and graphs of all are checked before the first is run."""
-    from ebreplicate.store.store import Store
-
-    runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
-    planned, store = [_planned(run) for run in runs], Store(args.results)
-    needed = dict.fromkeys(spec.dataset for _, spec in planned if not store.done(spec))
-    if needed:
-        from ebreplicate.graphs.data import load
-
-        for name in needed:
-            load(name, Path(args.data))
-    code, started = 0, time.monotonic()
-    for run, found in zip(runs, planned, strict=True):
-        if args.time_limit is not None:  # of all runs together
-            run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
-        code = max(code, _run(run, *found))
-        if interrupt.wanted() and run is not runs[-1]:
-            raise Interrupted("stopped between two runs")
-    return code
 
 
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
@@ -441,7 +439,7 @@ COMMANDS = {
     "draw": _stage,
     "retrain": _stage,
     "sparse": _stage,
-    "graph": _graph,
+    "graph": _stage,
     "evaluate": _evaluate,
     "tabulate": _evaluate,
     "plot": _evaluate,
@@ -465,7 +463,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command is None:
         parser().print_help()
         return 0
-    for name in ("spec", "results", "data", "figures", "output", "other"):
+    for name in ("results", "data", "figures", "output", "other"):
         given = getattr(args, name, None)
         if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
             setattr(args, name, os.path.expanduser(given))
