@@ -60,7 +60,7 @@ class Scale:
     ratios: tuple[float, ...] = ()
     """Of the paper's pruning ratios, those that are run; none named: all."""
     runs_per_job: int = 1
-    """Trainings of an item that one job runs one after another, where each takes less time than torch takes to start."""
+    """Trainings of an item that one job runs one after another, where torch takes longer to start than they take."""
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of items, by name, in place of those in workflow/config/items: a scale made in code may have its own."""
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -237,7 +237,8 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    usual = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1} | _yaml(_read(name), where)
+    usual = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1}
+    usual |= _yaml(_read(name), where)
     given = overrides or {}
     for name_of in given:
         if name_of not in usual:

@@ -48,7 +48,8 @@ def test_runs_of_one_process_have_the_numbers_of_runs_apart(tmp_path):
     assert main(["search", *specs, "--results", str(tmp_path / "together"), "--device", "cpu"]) == 0
     for spec in specs:
         assert main(["search", spec, "--results", str(tmp_path / "apart"), "--device", "cpu"]) == 0
-    together, apart = ([Store(tmp_path / n).read(from_json(s))["metrics"] for s in specs] for n in ("together", "apart"))
+    stores = [Store(tmp_path / name) for name in ("together", "apart")]
+    together, apart = ([store.read(from_json(spec))["metrics"] for spec in specs] for store in stores)
     assert together == apart
     assert together[0]["last_train_loss"] != together[1]["last_train_loss"]
 

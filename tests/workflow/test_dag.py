@@ -61,7 +61,7 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
         ("figures/paper/fig3_mask_distance.svg", {"search": 6, "evaluate": 1}),
         # A path of another scale than the configured one.
         ("figures/quick/fig3_mask_distance.svg", {"search": 13, "evaluate": 1}),
-        # A block of Table 2 with three ratios and seeds. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
+        # A block of Table 2, three ratios and seeds. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
         (
             "figures/paper/table2_vgg16_cifar10.svg",
             {"search": 2 * 3, "retrain": 12 * 3 * 3, "sparse": 3 * 3, "evaluate": 1},
