@@ -24,7 +24,6 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/workarounds.smk"
 
 
 onstart:
@@ -32,7 +31,6 @@ onstart:
     if said := jobs.left_out(config, ASKED):
         print(said)
     manifest.write(PLAN, Path(RESULTS), config["processes"])
-    without_rate_limit(workflow.scheduler)
 
 
 onsuccess:
