@@ -49,7 +49,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-wait",
         action="store_true",
-        help=f"exit with code {BUSY} if another process is at this run",
+        help=f"exit with code {BUSY} if another process holds this run",
     )
 
 
@@ -182,7 +182,7 @@ def _stage(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
-    """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
+    """Run one training stage; skip a finished one, and wait for one that another process holds."""
     from ebreplicate.specs.spec import LOW_PRECISIONS
     from ebreplicate.store.store import Store
 
@@ -218,7 +218,7 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
 
 
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
-    """Leave a finished run alone; say how to have what it lacks of what was asked for."""
+    """Skip a finished run; say how to get weights that were asked for and not saved."""
     from ebreplicate.specs.spec import key
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
@@ -456,9 +456,9 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine that gave out (disk,
-    memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
-    at it". A bug is a traceback."""
+    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine without resources (disk,
+    memory), 75 for "continue me" (a training that was stopped and wrote its checkpoint), 69 for "another process
+    holds the run". A bug is a traceback."""
     args = parser().parse_args(argv)
     if args.command is None:
         parser().print_help()
@@ -491,9 +491,9 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     except Exception as e:
-        said = machine.gave_out(e)
-        if said is None:
+        problem = machine.out_of_resources(e)
+        if problem is None:
             raise
-        print(f"error: {said}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
         return 2
     return 0

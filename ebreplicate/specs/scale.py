@@ -237,7 +237,7 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    usual = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1}
+    usual: dict[str, Any] = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1}
     usual |= _yaml(_read(name), where)
     given = overrides or {}
     for name_of in given:

@@ -48,7 +48,7 @@ use rule search as sparse with:
         stage="sparse",
 
 
-# Short trainings share a job. The command leaves finished ones alone.
+# Short trainings share a job. The command skips finished runs.
 for batch, runs in BATCHES.items():
 
     rule:
