@@ -27,7 +27,7 @@ def _drop(scores: Tensor, alive: Tensor, rate: float) -> Tensor:
 
 
 def magnitude(context: DrawContext) -> Tensor:
-    """Keep all but the `ratio` smallest |w| of the weights that remain after the previous round; bool (N,), N weights in forward order."""
+    """Keep all but the `ratio` smallest |w| of the weights that remain; bool (N,), N weights in forward order."""
     check_ratio(context.ratio)
     model = context.dense()
     scores = magnitudes(model)
