@@ -111,6 +111,12 @@ def compared(one: Path, other: Path) -> str:
     return SAME
 
 
+def small(model: str) -> Search:
+    """A search of three epochs on digits, by a narrow network that stands for the paper's `model`."""
+    spec = load_scale("smoke").search(model, DATASET, seed=0)
+    return replace(spec, recipe=replace(spec.recipe, epochs=3, milestones=(2,)))
+
+
 def _searched(trial: Trial, spec: Search, name: str, graph: str) -> Path:
     """The folder of a search at smoke size, trained with graphs on ("1") or off; where a step that should be captured
     cannot be, that is an error."""
@@ -124,15 +130,14 @@ def _searched(trial: Trial, spec: Search, name: str, graph: str) -> Path:
 
 def capture(trial: Trial) -> Iterator[Row]:
     """Compare captured steps with steps without a graph."""
-    for model in ("vgg16", "preresnet101"):
-        spec = load_scale("smoke").search(model, DATASET, seed=0)
+    for spec in map(small, ("vgg16", "preresnet101")):
         on, off = (_searched(trial, spec, name, graph) for name, graph in (("captured", "1"), ("uncaptured", "0")))
         yield Row(spec.model, "scores and losses, captured and not", compared(on, off))
 
 
 def resume(trial: Trial) -> Iterator[Row]:
     """Compare a search that was stopped after its first epoch and resumed by another process with one that was not."""
-    spec = load_scale("smoke").search(MODEL, DATASET, seed=0)
+    spec = small(MODEL)
     whole, results = _searched(trial, spec, "captured", "1"), trial.output / "bits" / "resumed"
     if not Store(results).done(spec):
         command = trial.command(spec, results, "--time-limit", "0")
