@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks.cases import Library
 from benchmarks.setting import Setting, network, pictures
 from benchmarks.table import Row, row
 from benchmarks.timing import Elapsed, interleave, ratios, spread
+from ebreplicate.data.arrays import Data
 from ebreplicate.errors import UserError
 
 EPOCH = 50_000
@@ -38,19 +40,22 @@ def graphs(on: bool) -> Iterator[None]:
             os.environ["EBREPLICATE_CUDA_GRAPH"] = before
 
 
+def way(
+    name: str, setting: Setting, data: Data, precision: str, on: bool, compiled: bool = False
+) -> tuple[Library, Callable[[], Elapsed]]:
+    """This library's training of a network in one precision, with or without graphs, compiled or not; its epoch."""
+    run = Library(network(name, setting), data, setting, precision, compiled)
+
+    def epoch() -> Elapsed:
+        with graphs(on):
+            return run()
+
+    return run, epoch
+
+
 def epochs(name: str, setting: Setting, rounds: int) -> list[Row]:
     """Seconds of an epoch in bf16, in turns: with and without captured graphs, and compiled; what compiling costs."""
-    data = pictures(setting.images)
-
-    def case(on: bool, compiled: bool = False) -> tuple[Library, Callable[[], object]]:
-        run = Library(network(name, setting), data, setting, "bf16", compiled)
-
-        def epoch() -> Elapsed:
-            with graphs(on):
-                return run()
-
-        return run, epoch
-
+    case = partial(way, name, setting, pictures(setting.images), "bf16")
     compiled, compile_and_run = case(True, True)
     cases = {"graphs on": case(True)[1], "graphs off": case(False)[1], "compiled, graphs on": compile_and_run}
     rows = list[Row]()

@@ -110,8 +110,8 @@ class Captured:
             self.graph = self._checked()
         except RuntimeError as e:
             self.failed = True
-            said = "the step could not be captured and runs without"
-            warnings.warn(f"EBREPLICATE_CUDA_GRAPH: {said} ({e})", stacklevel=2)
+            said, why = "the step could not be captured and runs without", str(e).partition("\n")[0]
+            warnings.warn(f"EBREPLICATE_CUDA_GRAPH: {said} ({why})", stacklevel=2)
         with torch.no_grad():
             for buffer, value in zip(buffers, before, strict=True):
                 buffer.copy_(value)

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import TINY, digits, images, random_network, tiny_search
+from helpers import CPU, TINY, digits, images, random_network, tiny_search
 from torch import nn
 
+from ebreplicate.data import arrays
 from ebreplicate.data.arrays import Data, Split
 from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.stages import network
-from ebreplicate.training.loop import Trainer, evaluate, fit
+from ebreplicate.training.loop import Trainer, evaluate, fit, measure
 
 WITHOUT_TIMES = ("epoch", "lr", "train_loss", "test_loss", "test_accuracy")
 
@@ -98,6 +99,17 @@ def test_evaluation_uses_running_statistics_and_changes_nothing():
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     reordered = Split(data.test.images.flip(0), data.test.labels.flip(0))
     assert evaluate(model, replace(data, test=reordered)) == pytest.approx(first, rel=1e-5)
+
+
+def test_evaluation_takes_larger_batches_on_a_gpu_and_counts_the_same_images(monkeypatch):
+    assert (arrays.evaluation_batch(torch.device("cuda")), arrays.evaluation_batch(CPU)) == (2_000, 500)
+    model, data = random_network("vgg16", 0.0625, seed=0), digits(60, 40)
+    whole = measure(model, data)
+    monkeypatch.setattr(arrays, "evaluation_batch", lambda _: 7)
+    assert [len(y) for _, y in data.evaluation()] == [7] * 5 + [5]
+    parts = measure(model, data)
+    assert parts[1:] == whole[1:]
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
 
 
 def test_an_interrupted_training_ends_with_the_same_bits():

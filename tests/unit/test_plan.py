@@ -92,3 +92,13 @@ def test_epochs_of_a_run_are_those_it_trains():
     assert epochs_of(ticket) == 0
     assert epochs_of(Retrain(ticket, TINY)) == 3
     assert epochs_of(Retrain(ticket, TINY, schedule="continue")) == 1
+
+
+def test_a_scale_in_another_precision_retrains_in_it_too():
+    scale = load_scale("smoke", {"precision": "tf32"})
+    retrains = [run for run in requests(scale) if isinstance(run, Retrain)]
+    other = {run.precision for run in retrains if run.precision != "tf32"}
+    assert len(retrains) > 20
+    # Eight bits are a row's own; a retrain in fp32 is of an item that names the precision of its searches as well.
+    assert other <= {"bfp8", "fp8", "fp32"}
+    assert all(run.ticket.search.precision == "fp32" for run in retrains if run.precision == "fp32")

@@ -7,7 +7,7 @@ import torch
 from helpers import images, random_network
 
 from ebreplicate.errors import UserError
-from ebreplicate.models.common import ChannelSelection
+from ebreplicate.models.common import ChannelSelection, _gathered, _scattered
 from ebreplicate.pruning import bn_widths, masked, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels, split_mask
 
@@ -136,3 +136,13 @@ def test_channels_are_selected_in_the_layout_that_they_come_in(shape):
     expected[:, kept] = weights * (x[:, kept] > 0)
     assert torch.equal(found[0], expected)
     assert torch.equal(found[1], expected)
+
+
+@pytest.mark.parametrize("kept", [[0, 2, 3], [4], [0], [0, 1, 2, 3, 4], [1, 4]])
+def test_a_gradient_is_put_back_on_a_gpu_as_on_a_cpu(kept):
+    pixels = torch.randn(6, len(kept), generator=torch.Generator().manual_seed(0))
+    pixels[0, 0], pixels[1, 0] = torch.nan, torch.inf
+    expected = torch.zeros(6, 5)
+    expected[:, kept] = pixels
+    for put_back in (_gathered, _scattered):
+        assert torch.equal(put_back(pixels, torch.tensor(kept), 5).nan_to_num(7.0), expected.nan_to_num(7.0))

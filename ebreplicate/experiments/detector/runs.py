@@ -25,13 +25,13 @@ class Grid(Spec):
 def emergence_retrain(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Retrain:
     """The ticket drawn where the authors' detector fires, retrained."""
     search = scale.search(model, dataset, seed)
-    return Retrain(ticket=Ticket(search, ratio, "eb"), recipe=scale.retrain_recipe)
+    return Retrain(Ticket(search, ratio, "eb"), scale.retrain_recipe, precision=scale.precision)
 
 
 def eb_train(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Retrain:
     """EB Train as the paper runs it: from emergence on, the small network goes through the rest of the schedule."""
     search = scale.search(model, dataset, seed)
-    return Retrain(ticket=Ticket(search, ratio, "eb"), recipe=scale.recipe, schedule="continue")
+    return Retrain(Ticket(search, ratio, "eb"), scale.recipe, schedule="continue", precision=scale.precision)
 
 
 def runs(scale: Scale) -> list[Spec]:

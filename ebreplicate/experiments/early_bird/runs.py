@@ -72,13 +72,13 @@ def draw_name(epoch: int, low: bool = False) -> str:
 
 
 def _as_drawn(scale: Scale, search: Search, ratio: float, epoch: int) -> Retrain:
-    return Retrain(ticket=Ticket(search, ratio, scale.epoch(epoch)), recipe=scale.retrain_recipe)
+    return Retrain(Ticket(search, ratio, scale.epoch(epoch)), scale.retrain_recipe, precision=scale.precision)
 
 
 def _mask_only(scale: Scale, search: Search, ratio: float) -> Retrain:
     """The final mask on the weights of the first early draw: what the mask alone is worth."""
-    last = Ticket(search, ratio, "final")
-    return Retrain(ticket=last, recipe=scale.retrain_recipe, init="rewind", rewind=scale.epoch(EARLY[0]))
+    last, early = Ticket(search, ratio, "final"), scale.epoch(EARLY[0])
+    return Retrain(last, scale.retrain_recipe, init="rewind", rewind=early, precision=scale.precision)
 
 
 def _core(scale: Scale, seed: int) -> Iterator[Planned]:

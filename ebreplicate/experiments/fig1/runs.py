@@ -49,7 +49,7 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[fl
     search = scale.search(model, dataset, seed)
     at = {name: name if name == "best" else scale.epoch(int(name)) for name in draws(scale)}
     return {
-        (ratio, name): Retrain(ticket=Ticket(search, ratio, at[name]), recipe=scale.retrain_recipe)
+        (ratio, name): Retrain(Ticket(search, ratio, at[name]), scale.retrain_recipe, precision=scale.precision)
         for ratio in ratios_of(scale, dataset, model)
         for name in at
     }

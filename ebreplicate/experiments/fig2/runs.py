@@ -53,8 +53,8 @@ def tickets(scale: Scale, search: Search, ratios: tuple[float, ...]) -> dict[tup
 
 
 def retrain(scale: Scale, ticket: Ticket) -> Retrain:
-    """Every ticket is retrained alike, in full precision."""
-    return Retrain(ticket=ticket, recipe=scale.retrain_recipe)
+    """Every ticket is retrained alike, in the scale's own precision."""
+    return Retrain(ticket=ticket, recipe=scale.retrain_recipe, precision=scale.precision)
 
 
 def where_of(dataset: str, model: str, precision: str, ratio: float, draw: int) -> dict[str, Any]:

@@ -114,15 +114,15 @@ def rounds(search: Search, panel: Panel, rewind: int) -> Iterator[tuple[int, str
 
     "reinit": the ticket's mask, fresh weights; "random": as many weights anywhere in the layer, fresh weights.
     """
-    recipe, after = search.recipe, None
+    recipe, precision, after = search.recipe, search.precision, None
     for number in range(1, panel.rounds + 1):
         ticket = Ticket(search, panel.ratio, "final", "magnitude", after)
         chance = replace(ticket, method="random-weights")
-        trained = Retrain(ticket, recipe, init="rewind", rewind=rewind)
+        trained = Retrain(ticket, recipe, init="rewind", rewind=rewind, precision=precision)
         yield number, "ticket", trained
         if panel.controlled(number):
-            yield number, "reinit", Retrain(ticket, recipe, init="reinit")
-            yield number, "random", Retrain(chance, recipe, init="reinit")
+            yield number, "reinit", Retrain(ticket, recipe, init="reinit", precision=precision)
+            yield number, "random", Retrain(chance, recipe, init="reinit", precision=precision)
         after = trained
 
 

@@ -45,6 +45,7 @@ def retrains(scale: Scale, dataset: str, model: str, seed: int) -> dict[tuple[st
         (schedule, draw): Retrain(
             ticket=Ticket(search, RATIO, "final" if draw == "final" else scale.epoch(int(draw))),
             recipe=scale.retrain_recipe,
+            precision=scale.precision,
         )
         for schedule, search in searches(scale, dataset, model, seed).items()
         for draw in grid(scale).draws

@@ -38,7 +38,8 @@ def _ticket(
     searched: dict[str, Any] = {"precision": search_precision} if search_precision else {}
     search = scale.search(model, dataset, seed, **searched)
     ticket = Ticket(search=search, ratio=ratio, at=at, method=method)
-    return Retrain(ticket=ticket, recipe=recipe, **retrain)
+    how: dict[str, Any] = {"precision": scale.precision, **retrain}
+    return Retrain(ticket=ticket, recipe=recipe, **how)
 
 
 def _unpruned(scale: Scale, dataset: str, model: str, ratio: float, seed: int) -> Spec:

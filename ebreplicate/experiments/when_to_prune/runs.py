@@ -67,9 +67,9 @@ def retrains(scale: Scale, one: Series, seed: int) -> dict[tuple[str, str], Retr
     places: dict[str, int | str] = {**{i: i for i in INDICATORS}, **grid}
     for name, at in places.items():
         ticket = Ticket(search=search, ratio=ratio, at=at, method=method)
-        out[name, "full"] = Retrain(ticket=ticket, recipe=scale.retrain_recipe)
+        out[name, "full"] = Retrain(ticket, scale.retrain_recipe, precision=scale.precision)
         if name in INDICATORS and grid_of(scale).continue_too:
-            out[name, "continue"] = Retrain(ticket=ticket, recipe=scale.recipe, schedule="continue")
+            out[name, "continue"] = Retrain(ticket, scale.recipe, schedule="continue", precision=scale.precision)
     return out
 
 
