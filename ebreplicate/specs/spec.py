@@ -225,7 +225,8 @@ class Ticket(Spec):
     "eb": where the mask distance settles; "epi": where the early pruning indicator does; "crop", "crop-code": where the
     weights do, by EarlyCroP's rules. 0, the untrained network, is for methods that score by gradients. `after`: for
     iterative pruning, the retrain whose final weights are scored instead; its own ticket's mask stays, and `ratio` is
-    the fraction of what is left (weights, of a method over weights). `search` is always the dense search at the root.
+    the fraction of the remaining ones (weights, of a method over weights). `search` is always the dense search at the
+    root.
     """
 
     search: Search

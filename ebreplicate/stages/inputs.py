@@ -60,7 +60,7 @@ def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
 
 
 def load_displacement(search_spec: specs.Search, store: Store) -> Tensor:
-    """Displacement of the weights, (epochs + 1, 3), that a search left. Raises UserError where it cannot be read."""
+    """Displacement of the weights, (epochs + 1, 3), that a search saved. Raises UserError where it cannot be read."""
     return _scores(search_spec, store, "displacement.npy")
 
 

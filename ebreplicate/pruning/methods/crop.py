@@ -86,7 +86,7 @@ def channel_scores(model: nn.Module, batches: Sequence[Batch]) -> Tensor:
 def weight_scores(model: nn.Module, batches: Sequence[Batch], keep: Tensor | None = None) -> Tensor:
     """theta * (H g) of every convolution and linear weight, with its sign: shape (N,), forward order.
 
-    `keep` (bool, (N,)): the weights that are left; the others must be zero in the model, and score zero.
+    `keep` (bool, (N,)): the remaining weights; the others must be zero in the model, and score zero.
     """
     weights = prunable(model)
     found = flow_gradient(model, batches, weights, keep)
@@ -94,7 +94,7 @@ def weight_scores(model: nn.Module, batches: Sequence[Batch], keep: Tensor | Non
 
 
 def sparsities(ratio: float) -> list[float]:
-    """Fractions removed by the steps of iterative pruning: each goes half of the way that is left, the last all of it.
+    """Fractions removed by the steps of iterative pruning: each goes half of the remaining way, the last all of it.
 
     From 0.5, or from 0.25 for a `ratio` of at most 0.5, as in the code; from half of a ratio of at most 0.25, where the
     code would begin beyond it.
@@ -131,7 +131,7 @@ def crop_weights(context: DrawContext) -> Tensor:
     batches, model = _batches(context), copy.deepcopy(context.dense())
     keep = torch.ones(sum(weight_counts(model)), dtype=torch.bool)
     for sparsity in sparsities(context.ratio):
-        scores = weight_scores(model, batches, keep).abs().masked_fill(~keep, -1.0)  # what is gone stays gone
+        scores = weight_scores(model, batches, keep).abs().masked_fill(~keep, -1.0)  # a dropped weight stays dropped
         keep = strongest(scores, sparsity)
         apply_mask(model, keep)
     return keep
