@@ -34,7 +34,7 @@ COMPARED = (
     ),
     Compared(
         "early-crop-criterion",
-        "The CroP score, |theta . H g|, chooses better channels than |gamma|: mean over both epochs of pruning.",
+        "The CroP score, abs(theta . H g), chooses better channels than abs(gamma): mean over both epochs of pruning.",
         ABSTRACT,
         BETTER,
         ((EARLY_CROP, 0.5), (GAMMA_AT_CROP, -0.5), (CROP_AT_EB, 0.5), (EB_TRAIN, -0.5)),

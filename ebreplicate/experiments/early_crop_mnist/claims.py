@@ -28,7 +28,7 @@ COMPARED = (
     ),
     _minus(
         "absolute",
-        "The absolute score |theta . H g| is better than GraSP's signed one, both before training.",
+        "The absolute score, abs(theta . H g), is better than GraSP's signed one, both before training.",
         AT_INIT,
         GRASP,
         source="EarlyCroP's released code, against GraSP (ICLR 2020)",
