@@ -181,12 +181,20 @@ METHODS = Registry(
         "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
         "taylor": "ebreplicate.pruning.methods.taylor:taylor",
         "soft": "ebreplicate.pruning.methods.soft:soft",
+        "crop": "ebreplicate.pruning.methods.crop:crop",
+        "crop-leak": "ebreplicate.pruning.methods.crop:crop_leak",
+        "crop-weights": "ebreplicate.pruning.methods.crop:crop_weights",
+        "grasp-weights": "ebreplicate.pruning.methods.crop:grasp_weights",
     },
 )
-WEIGHT_METHODS = ("magnitude", "random-weights")
+WEIGHT_METHODS = ("magnitude", "random-weights", "crop-weights", "grasp-weights")
 """Methods whose mask is over single weights (every convolution and linear weight), not channels."""
-NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "soft")
+GRADIENT_FLOW_METHODS = ("crop", "crop-leak", "crop-weights", "grasp-weights")
+"""Methods that score by gradients on labelled images, and can therefore prune the untrained network (draw epoch 0)."""
+NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "soft", *GRADIENT_FLOW_METHODS)
 """Methods that look at the weights of the draw epoch, which the search must therefore keep."""
+DISPLACEMENT_DRAWS = ("crop", "crop-code")
+"""Draws where the weights have stopped moving (EarlyCroP): by the paper's rule, second hand, and by its code's."""
 DISTRIBUTIONS = ("uniform", "erk", "erk-kernel")
 """Sparsity of each layer: equal (first layer dense); Erdos-Renyi over (in, out); the same with kernel sizes (RigL,
 section 3)."""

@@ -69,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument(
         "--keep-epi", nargs="*", default=[], metavar="METHOD:RATIO", help="likewise, by the early pruning indicator"
     )
+    search.add_argument(
+        "--keep-crop", nargs="*", default=[], metavar="RULE:METHOD:RATIO", help="likewise, by EarlyCroP's rules"
+    )
     search.add_argument("--keep-taylor", action="store_true", help="leave the Taylor scores that method taylor needs")
     _training_options(sub.add_parser("draw", help="take a mask from a search"))
     retrain = sub.add_parser("retrain", help="train a drawn ticket")
@@ -259,7 +262,8 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, plan
         if not distributed.leads():
             store = Store(args.results, writes=False)
         if args.command == "search":
-            keep = Keep(set(args.keep_epochs), set(args.keep_ratios), set(args.keep_epi), args.keep_taylor)
+            fired = set(args.keep_epi), args.keep_taylor, set(args.keep_crop)
+            keep = Keep(set(args.keep_epochs), set(args.keep_ratios), *fired)
             stages.search(spec, store, root, device, keep | planned)
         elif args.command == "sparse":
             stages.sparse(spec, store, root, device)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ebreplicate.catalog import FULLY_CONNECTED, GRAPH_ARMS, GRAPHS
+from ebreplicate.catalog import DISPLACEMENT_DRAWS, FULLY_CONNECTED, GRAPH_ARMS, GRAPHS
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.rigl_mnist.table import full_sizes
@@ -88,8 +88,8 @@ def trained(outcome: Outcome) -> dict[str, Any]:
 
 
 def drawn(spec: Ticket, emergence: int | None) -> dict[str, Any]:
-    """Record of a draw: `eb` and `epi` are `emergence`, `best` is epoch 1. The other rules fire one epoch later."""
-    epoch = {"eb": emergence, "epi": emergence, "best": 1}.get(spec.at, spec.at)
+    """Record of a draw: where detectors fire is `emergence`, `best` is epoch 1. Other rules fire one epoch later."""
+    epoch = {**dict.fromkeys(("eb", "epi", *DISPLACEMENT_DRAWS), emergence), "best": 1}.get(spec.at, spec.at)
     later = None if emergence is None else emergence + 1
     rules = {"authors": emergence, "consecutive": later, "no-init": later}
     metrics = {"epoch": epoch, "emergence": rules, "empty_layers": 0}
@@ -114,7 +114,11 @@ def write(
             store.write(spec, *graph_run(spec, lambda arm, draw: 50.0))
             continue
         outcome = outcomes(spec)
-        if isinstance(spec, Retrain) and spec.ticket.at in ("eb", "epi") and emergence(spec.ticket) is None:
+        if (
+            isinstance(spec, Retrain)
+            and spec.ticket.at in ("eb", "epi", *DISPLACEMENT_DRAWS)
+            and emergence(spec.ticket) is None
+        ):
             outcome = Outcome(None, "no-ticket")
         if outcome is not None:
             record = trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome))

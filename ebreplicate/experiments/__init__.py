@@ -15,6 +15,8 @@ EXPERIMENTS = Registry(
         "accuracy_vs_flops": "ebreplicate.experiments.accuracy_vs_flops:EXPERIMENT",
         "detector_study": "ebreplicate.experiments.detector:EXPERIMENT",
         "when_to_prune": "ebreplicate.experiments.when_to_prune:EXPERIMENT",
+        "early_crop": "ebreplicate.experiments.early_crop:EXPERIMENT",
+        "early_crop_mnist": "ebreplicate.experiments.early_crop_mnist:EXPERIMENT",
         "structural_costs": "ebreplicate.experiments.structural_costs:EXPERIMENT",
         "lottery_tickets": "ebreplicate.experiments.lottery:EXPERIMENT",
         "rigl_family": "ebreplicate.experiments.rigl:EXPERIMENT",

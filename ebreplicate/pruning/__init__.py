@@ -21,6 +21,8 @@ _HOME = {
     "emergence_epoch": "earlybird",
     "EarlyPruning": "indicator",
     "epi_epoch": "indicator",
+    "EarlyCroP": "displacement",
+    "displacement_epoch": "displacement",
 }
 __all__ = sorted(_HOME)
 

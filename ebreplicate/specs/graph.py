@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from ebreplicate.catalog import NEEDS_WEIGHTS
+from ebreplicate.catalog import DISPLACEMENT_DRAWS, NEEDS_WEIGHTS
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Sparse, Ticket, Training, key
@@ -68,6 +68,8 @@ class Plan:
             self._keep_draw(spec)
         if isinstance(spec, Ticket) and spec.method == "taylor":
             self.keep[key(spec.search)].taylor = True
+        if isinstance(spec, Ticket) and spec.at in DISPLACEMENT_DRAWS:  # recorded, and its weights kept, in any case
+            self.keep[key(spec.search)].crop.add(f"{spec.at}:{spec.method}:{spec.ratio}")
         if isinstance(spec, Retrain) and spec.init == "inherit":
             self._keep_draw(spec.ticket)
         if isinstance(spec, Retrain) and spec.rewind:

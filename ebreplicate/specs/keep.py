@@ -8,7 +8,8 @@ from typing import Any
 class Keep:
     """Which weights a training must leave for what follows it: those of epochs, and where tickets emerge.
 
-    `ratios`: by the mask distance; `epi`: by the early pruning indicator, as method:ratio. `taylor`: whether the Taylor
+    `ratios`: by the mask distance; `epi`: by the early pruning indicator, as method:ratio; `crop`: by EarlyCroP's
+    rules, as rule:method:ratio, for which the displacement of the weights is recorded. `taylor`: whether the Taylor
     scores of every epoch are saved as well; the mask distance is then watched on them too.
     """
 
@@ -16,19 +17,21 @@ class Keep:
     ratios: set[float] = field(default_factory=set)
     epi: set[str] = field(default_factory=set)
     taylor: bool = False
+    crop: set[str] = field(default_factory=set)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, sorted."""
-        kept: dict[str, set[Any]] = {"epochs": self.epochs, "ratios": self.ratios, "epi": self.epi}
+        kept: dict[str, set[Any]] = {name: getattr(self, name) for name in ("epochs", "ratios", "epi", "crop")}
         return {**{name: sorted(values) for name, values in kept.items() if values}, "taylor": self.taylor}
 
     @classmethod
     def from_dict(cls, kept: dict[str, Any]) -> "Keep":
         """The inverse of `to_dict`."""
-        epochs, ratios, epi = (set(kept.get(name, ())) for name in ("epochs", "ratios", "epi"))
-        return cls(epochs, ratios, epi, bool(kept.get("taylor")))
+        epochs, ratios, epi, crop = (set(kept.get(name, ())) for name in ("epochs", "ratios", "epi", "crop"))
+        return cls(epochs, ratios, epi, bool(kept.get("taylor")), crop)
 
     def __or__(self, other: "Keep") -> "Keep":
         """What both ask for."""
         ratios, epi = self.ratios | other.ratios, self.epi | other.epi
-        return Keep(self.epochs | other.epochs, ratios, epi, self.taylor or other.taylor)
+        taylor, crop = self.taylor or other.taylor, self.crop | other.crop
+        return Keep(self.epochs | other.epochs, ratios, epi, taylor, crop)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebreplicate.catalog import (
     DATASETS,
+    DISPLACEMENT_DRAWS,
     DISTRIBUTIONS,
     FULLY_CONNECTED,
+    GRADIENT_FLOW_METHODS,
     GRAPH_SEARCH_ROUNDS,
     GRAPHS,
     INFO,
@@ -40,7 +42,7 @@ autocast; bfp8 is 8-bit block floating point as in the authors' code (SWALP); fp
 LOW_PRECISIONS = ("bfp8", "fp8")
 LAST_ROUND = 64
 """Of iterative pruning: a chain of specs is nested, and the paper that prunes longest has 30."""
-NAMED_DRAWS = ("eb", "epi", "best", "final")
+NAMED_DRAWS = ("eb", "epi", *DISPLACEMENT_DRAWS, "best", "final")
 DECAYED = ("all", "weights")
 """Parameters under weight decay: every one, or the weights of convolutions and linear layers only."""
 WEIGHT_INITS = ("model", "glorot-uniform")
@@ -218,11 +220,13 @@ class Search(Training):
 
 @dataclass(frozen=True)
 class Ticket(Spec):
-    """A mask drawn from a search at an epoch (`at`: completed epochs, or "eb", "epi", "best", "final").
+    """A mask drawn from a search at an epoch (`at`: completed epochs, or one of `NAMED_DRAWS`).
 
-    "eb": where the mask distance settles; "epi": where the early pruning indicator does. `after`: for iterative
-    pruning, the retrain whose final weights are scored instead; its own ticket's mask stays, and `ratio` is the
-    fraction of the remaining ones (weights, of a method over weights). `search` is always the dense search at the root.
+    "eb": where the mask distance settles; "epi": where the early pruning indicator does; "crop", "crop-code": where the
+    weights do, by EarlyCroP's rules. 0, the untrained network, is for methods that score by gradients. `after`: for
+    iterative pruning, the retrain whose final weights are scored instead; its own ticket's mask stays, and `ratio` is
+    the fraction of the remaining ones (weights, of a method over weights). `search` is always the dense search at the
+    root.
     """
 
     search: Search
@@ -244,7 +248,8 @@ class Ticket(Spec):
             after = self.after
             if not isinstance(after, Retrain):
                 raise UserError(f"Ticket.after: expected a Retrain, got {type(after).__name__}")
-            need(self.over_weights, "Ticket.after", f"needs a method over weights, got {self.method!r}")
+            rounds = self.over_weights and self.method not in GRADIENT_FLOW_METHODS
+            need(rounds, "Ticket.after", f"needs a method over weights with rounds (magnitude), got {self.method!r}")
             need(after.ticket.search == self.search, "Ticket.after", "belongs to another search")
             need(self.at in ("final", after.recipe.epochs), "Ticket.at", '"final" is the only draw of a retrain')
             last = after.recipe.epochs
@@ -257,7 +262,9 @@ class Ticket(Spec):
             if self.at == "final":  # one name for one run: the last epoch by number
                 object.__setattr__(self, "at", last)
         else:
-            need(1 <= self.at <= last, "Ticket.at", f"draw epoch must lie in 1..{last} (the search), got {self.at}")
+            first = 0 if self.method in GRADIENT_FLOW_METHODS else 1
+            fits = first <= self.at <= last
+            need(fits, "Ticket.at", f"draw epoch must lie in {first}..{last} (the search), got {self.at}")
 
     @property
     def over_weights(self) -> bool:

@@ -9,18 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate import cost
-from ebreplicate.catalog import METHODS, NEEDS_WEIGHTS
+from ebreplicate.catalog import DISPLACEMENT_DRAWS, GRADIENT_FLOW_METHODS, METHODS, NEEDS_WEIGHTS
 from ebreplicate.data import arrays as datasets
 from ebreplicate.errors import UserError
+from ebreplicate.pruning.displacement import displacement_epoch
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
 from ebreplicate.pruning.indicator import epi_epoch, threshold_of
 from ebreplicate.pruning.masks import rescue_empty_layers, tied
 from ebreplicate.pruning.methods.base import DrawContext
+from ebreplicate.pruning.methods.crop import BATCH_SIZE, BATCHES, PASSES, sparsities
 from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.pruning.weights import density, pack, split_weights, weight_counts
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.inputs import load_mask, load_scores, load_taylor, needed, network, shape
-from ebreplicate.stages.rebuild import have_taylor, load_weights
+from ebreplicate.specs.keep import Keep
+from ebreplicate.stages.inputs import (
+    load_data,
+    load_displacement,
+    load_mask,
+    load_scores,
+    load_taylor,
+    needed,
+    network,
+    shape,
+)
+from ebreplicate.stages.rebuild import have_displacement, have_taylor, load_weights
 from ebreplicate.stages.record import save_array, save_record
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store
@@ -29,13 +41,14 @@ from ebreplicate.training.device import threads
 
 def draw_epoch(spec: specs.Ticket, found: dict[str, Any], emergence: dict[str, int | None]) -> int | None:
     """Resolve `at` to an epoch of the search or retrain; None if there is no ticket to draw."""
-    if spec.at in ("eb", "epi"):
-        epoch = emergence[{"eb": "authors", "epi": "epi"}[spec.at]]
+    if spec.at in ("eb", "epi", *DISPLACEMENT_DRAWS):
+        epoch = emergence["authors" if spec.at == "eb" else str(spec.at)]
     elif spec.at == "best":
         epoch = found["metrics"]["best_epoch"]
     else:
         epoch = int(spec.at)
-    usable = epoch is not None and 1 <= epoch <= found["metrics"]["epochs"] and found["status"] == "ok"
+    first = 0 if spec.at == 0 else 1
+    usable = epoch is not None and first <= epoch <= found["metrics"]["epochs"] and found["status"] == "ok"
     return epoch if usable else None
 
 
@@ -48,6 +61,11 @@ def detections(spec: specs.Ticket, importance: Tensor) -> dict[str, int | None]:
     return {**found, "epi": epi_epoch(importance, spec.ratio, widths, threshold_of(spec.method))}
 
 
+def displacement_detections(spec: specs.Ticket, rows: Tensor) -> dict[str, int | None]:
+    """Epoch at which each of EarlyCroP's rules fires on the displacement (epochs + 1, 3), for a ticket drawn there."""
+    return {rule: displacement_epoch(rows, spec.ratio, rule, spec.over_weights) for rule in DISPLACEMENT_DRAWS}
+
+
 def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
     """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
     data = datasets.load(spec.dataset, root, spec.train_size)
@@ -55,6 +73,29 @@ def _sample(spec: specs.Search, root: Path, count: int) -> torch.Tensor:
         raise UserError(f"Ticket.method: looks at images held in memory; {spec.dataset} is read file by file")
     some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
     return torch.cat([x for x, _ in datasets.normalised(some, data)])
+
+
+def _labelled(spec: specs.Search, root: Path, split: str) -> list[tuple[Tensor, Tensor]]:
+    """Unaugmented batches of the images of a `split`, "train" or "test", that gradients are taken on.
+
+    As many as there are, up to BATCHES of BATCH_SIZE, with equal class counts: the same for every seed.
+    """
+    data = load_data(spec, root, torch.device("cpu"))
+    if not isinstance(data, datasets.Data):
+        raise UserError(f"Ticket.method: looks at images held in memory; {spec.dataset} is read file by file")
+    whole = data.train if split == "train" else data.test
+    some = datasets.balanced_subset(whole, min(BATCHES * BATCH_SIZE, len(whole)), split)
+    images, labels = (torch.cat(pieces) for pieces in zip(*datasets.normalised(some, data), strict=True))
+    return list(zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True))
+
+
+def scoring_flops(spec: specs.Ticket, forward: float) -> float:
+    """FLOPs of scoring by gradients, from those of one image through the dense network; 0 for other methods."""
+    if spec.method not in GRADIENT_FLOW_METHODS:
+        return 0.0
+    there = spec.search.test_images if spec.method == "crop-leak" else spec.search.train_images
+    steps = len(sparsities(spec.ratio)) if spec.method == "crop-weights" else 1
+    return PASSES * forward * min(BATCHES * BATCH_SIZE, there) * steps
 
 
 def context_of(
@@ -78,9 +119,8 @@ def context_of(
         load_weights(dense, spec.after or spec.search, epoch, store, root, device)
     if spec.after is not None:
         previous = load_mask(spec.after.ticket, store, sum(weight_counts(dense)))
-    return DrawContext(
-        scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor, partial(_sample, spec.search, root)
-    )
+    images, batches = partial(_sample, spec.search, root), partial(_labelled, spec.search, root)
+    return DrawContext(scores, widths, spec.ratio, spec.search.seed, dense, previous, taylor, images, batches)
 
 
 def searched_flops(spec: specs.Ticket, found: dict[str, Any], epoch: int) -> dict[str, float]:
@@ -134,7 +174,8 @@ def facts(
     # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
     checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
     ledger["search_flops"] = searched_flops(spec, found, epoch)
-    ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1))
+    dense_flops = found["cost"]["forward_flops"]["authors"]
+    ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1)) + scoring_flops(spec, dense_flops)
     return {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger
 
 
@@ -155,6 +196,9 @@ def draw(
         have_taylor(spec.search, store, root, device)
     taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
     emergence = detections(spec, scores if taylor is None else taylor)
+    if spec.at in DISPLACEMENT_DRAWS:
+        have_displacement(spec.search, store, root, device, Keep(crop={f"{spec.at}:{spec.method}:{spec.ratio}"}))
+        emergence |= displacement_detections(spec, load_displacement(spec.search, store))
     epoch = draw_epoch(spec, found, emergence)
     metrics: dict[str, Any] = {"epoch": epoch, "emergence": emergence}
     ledger: dict[str, Any] = {}

@@ -60,6 +60,11 @@ def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:
     return _scores(search_spec, store, "taylor.npy")
 
 
+def load_displacement(search_spec: specs.Search, store: Store) -> Tensor:
+    """Displacement of the weights, (epochs + 1, 3), that a search saved. Raises UserError where it cannot be read."""
+    return _scores(search_spec, store, "displacement.npy")
+
+
 def needed(spec: Spec, store: Store) -> dict[str, Any]:
     """Record of a run that must have finished; raises UserError if it has not."""
     record = store.read(spec)

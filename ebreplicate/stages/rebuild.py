@@ -18,7 +18,7 @@ from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.stages.inputs import load_data, load_scores, needed, network
 from ebreplicate.stages.record import save_array
-from ebreplicate.stages.search import fitting, rows_of
+from ebreplicate.stages.search import displacement_of, fitting, rows_of, state_of
 from ebreplicate.stages.training import hooks_of
 from ebreplicate.store import locks, snapshots
 from ebreplicate.store.merging import checked_run
@@ -126,10 +126,15 @@ def _rebuild(spec: specs.Search, epoch: int, store: Store, root: Path, device: t
     """Retrain the search in a folder of its own, and move the missing weights over once its scores agree."""
     keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
     with _trained_again(spec, max(keep.epochs), keep, store, root, device) as (beside, _):
-        folder.mkdir(exist_ok=True)
-        for file in beside.glob("epoch_*.pt"):
-            if not (folder / file.name).is_file():
-                file.replace(folder / file.name)
+        _take(beside, folder)
+
+
+def _take(beside: Path, folder: Path) -> None:
+    """Move weights from `beside` to where they are missing in `folder`."""
+    folder.mkdir(exist_ok=True)
+    for file in beside.glob("epoch_*.pt"):
+        if not (folder / file.name).is_file():
+            file.replace(folder / file.name)
 
 
 def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.device | str) -> None:
@@ -144,11 +149,27 @@ def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.devi
                 save_array(path, rows["taylor"].numpy())
 
 
+def have_displacement(spec: specs.Search, store: Store, root: Path, device: torch.device | str, keep: Keep) -> None:
+    """Make sure that the displacement of a finished search is on disk, by retraining it if need be.
+
+    The weights at the epochs where the rules of `keep.crop` fire are saved along the way.
+    """
+    path = store.folder(spec) / "displacement.npy"
+    if path.is_file():
+        return
+    with on(device) as there, _alone(spec, store):
+        if not path.is_file():
+            last = needed(spec, store)["metrics"]["epochs"]
+            with _trained_again(spec, last, keep, store, root, there) as (beside, rows):
+                _take(beside, store.folder(spec) / "weights")
+                save_array(path, rows["displacement"].numpy())
+
+
 @contextlib.contextmanager
 def _trained_again(
     spec: specs.Search, until: int, keep: Keep, store: Store, root: Path, device: torch.device
 ) -> Iterator[tuple[Path, dict[str, Tensor]]]:
-    """Retrain a finished search for `until` epochs; yields the folder of its weights, and rows of scores.
+    """Retrain a finished search for `until` epochs; yields the folder of its weights, and the rows it recorded.
 
     Its checkpoints are in that folder, which is removed when the block ends; after an interruption the retraining is
     resumed from them. Raises UserError at the first epoch whose scores differ from the recorded ones.
@@ -162,7 +183,9 @@ def _trained_again(
     scores = Scores(list(resume["scores"]) if resume else None)
     recorded = [Taylor(list(resume["taylor"]) if resume else None)] if keep.taylor else []
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    keeper = KeepWeights(beside, keep, [], best=False)
+    moved = displacement_of(resume, keep)
+    past = scores.rows if keep.crop else []
+    keeper = KeepWeights(beside, keep, past, best=False, displacement=moved.rows if moved else None)
     try:
         with threads(threads_of(needed(spec, store))):
             fit(
@@ -172,15 +195,22 @@ def _trained_again(
                 seed=spec.seed,
                 precision=spec.precision,
                 hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
-                observers=[_same_as_recorded(spec, store), scores, *recorded, keeper, Progress(name)],
+                observers=[
+                    _same_as_recorded(spec, store),
+                    scores,
+                    *recorded,
+                    *([moved] if moved else []),
+                    keeper,
+                    Progress(name),
+                ],
                 resume=resume,
-                checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded), now),
+                checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded) | state_of(moved), now),
                 until=until,
             )
     except UserError:  # it cannot be resumed
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    yield beside, rows_of(scores, *recorded)
+    yield beside, rows_of(scores, *recorded) | ({"displacement": moved.table()} if moved else {})
     shutil.rmtree(beside, ignore_errors=True)
 
 

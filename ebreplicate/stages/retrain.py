@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ebreplicate import cost
+from ebreplicate.catalog import DISPLACEMENT_DRAWS
 from ebreplicate.models.common import Network
 from ebreplicate.pruning.surgery import bn_widths, shrink
 from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
@@ -85,10 +86,11 @@ def check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
 
 
 def equivalent_run(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
-    """Record of the same training under another name ("best", "eb" or "epi" against the number of the epoch)."""
+    """Record of the same training under another name ("best" or where a detector fires, against the number)."""
     if spec.ticket.after is not None:
         return None  # a later round has one name
-    for at in (epoch, "best") if spec.ticket.over_weights else (epoch, "eb", "epi", "best"):
+    detected = DISPLACEMENT_DRAWS if spec.ticket.over_weights else ("eb", "epi", *DISPLACEMENT_DRAWS)
+    for at in (epoch, *detected, "best"):
         twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
         if twin.ticket.at == spec.ticket.at or not store.done(twin) or not store.done(twin.ticket):
             continue

@@ -14,6 +14,7 @@ from ebreplicate.stages.inputs import network, shape
 from ebreplicate.stages.record import save_array
 from ebreplicate.stages.training import Run, hooks_of
 from ebreplicate.store.store import Store
+from ebreplicate.training.displacement import Displacement
 from ebreplicate.training.observers import KeepWeights, Scores
 from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.taylor import Taylor
@@ -24,12 +25,24 @@ def rows_of(scores: Scores, taylor: Taylor | None = None) -> dict[str, Tensor]:
     return {"scores": torch.stack(scores.rows)} | ({"taylor": torch.stack(taylor.rows)} if taylor else {})
 
 
+def displacement_of(resume: dict[str, Any] | None, keep: Keep) -> Displacement | None:
+    """What records the displacement of the weights, from where the snapshot `resume` is; None if nobody asks for it."""
+    return Displacement(resume["displacement"] if resume else None) if keep.crop else None
+
+
+def state_of(moved: Displacement | None) -> dict[str, Any]:
+    """What a snapshot holds of the displacement, where it is recorded."""
+    return {"displacement": moved.state_dict()} if moved else {}
+
+
 def fitting(snapshot: dict[str, Any] | None, keep: Keep) -> dict[str, Any] | None:
     """The snapshot, if a search that keeps `keep` can go on from it.
 
-    One without the Taylor scores that are asked for now cannot have them after the fact: the search starts over. Those
-    no longer asked for are left out, with the state of their hook, which is the last.
+    One without the Taylor scores or the displacement that are asked for now cannot have them after the fact: the search
+    starts over. Taylor scores no longer asked for are left out, with the state of their hook, which is the last.
     """
+    if snapshot is not None and keep.crop and "displacement" not in snapshot:
+        return None
     if snapshot is None or ("taylor" in snapshot) == keep.taylor:
         return snapshot
     return None if keep.taylor else {**snapshot, "hooks": snapshot["hooks"][:-1]}
@@ -44,7 +57,7 @@ def search(
 ) -> dict[str, Any]:
     """Train the dense network; save its scores at every epoch, and its weights where tickets will be drawn.
 
-    `keep`: which weights, and whether Taylor scores. Returns the record.
+    `keep`: which weights, and whether Taylor scores and the displacement of weights. Returns the record.
     """
     keep = keep or Keep()
     run = Run(spec, store, root, device)
@@ -54,7 +67,15 @@ def search(
     scores = Scores(list(resume["scores"]) if resume else None)
     taylor = Taylor(list(resume["taylor"]) if resume and keep.taylor else None)
     recorded = [taylor] if keep.taylor else []
-    keeper = KeepWeights(run.folder / "weights", keep, scores.rows, bn_widths(model), taylor.rows)
+    moved = displacement_of(resume, keep)
+    keeper = KeepWeights(
+        run.folder / "weights",
+        keep,
+        scores.rows,
+        bn_widths(model),
+        taylor.rows,
+        displacement=moved.rows if moved else None,
+    )
     if resume:
         keeper.restore(resume["history"])
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
@@ -63,13 +84,17 @@ def search(
         spec.recipe,
         spec.seed,
         hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *run.validating, *recorded],
-        observers=[scores, *recorded, keeper],
+        observers=[scores, *recorded, *([moved] if moved else []), keeper],
         resume=resume,
-        checkpoint=lambda s, now: keeper.settle(run.checkpoint.save(s | rows_of(scores, *recorded), now)),
+        checkpoint=lambda s, now: keeper.settle(
+            run.checkpoint.save(s | rows_of(scores, *recorded) | state_of(moved), now)
+        ),
     )
     keeper.finish()
     for name, rows in rows_of(scores, *recorded).items():
         save_array(run.folder / f"{name}.npy", rows.numpy())
+    if moved:
+        save_array(run.folder / "displacement.npy", moved.table().numpy())
     metrics = {"bn_channels": len(scores.rows[0]), "bn_widths": bn_widths(model)}
     training = {c: cost.training_flops(f, spec.train_images, trained.epochs) for c, f in forward.items()}
     flops = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}

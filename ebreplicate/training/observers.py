@@ -7,8 +7,9 @@ from typing import TextIO
 
 from torch import Tensor
 
-from ebreplicate.catalog import METHODS
+from ebreplicate.catalog import METHODS, WEIGHT_METHODS
 from ebreplicate.errors import UserError
+from ebreplicate.pruning.displacement import EarlyCroP
 from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
 from ebreplicate.pruning.surgery import prunable_scores
@@ -17,7 +18,7 @@ from ebreplicate.store import snapshots
 from ebreplicate.training import distributed
 from ebreplicate.training.loop import State
 
-Detector = EarlyBird | EarlyPruning
+Detector = EarlyBird | EarlyPruning | EarlyCroP
 
 
 def detectors(keep: Keep, widths: list[int]) -> tuple[list[Detector], list[Detector]]:
@@ -40,6 +41,19 @@ def detectors(keep: Keep, widths: list[int]) -> tuple[list[Detector], list[Detec
     return by_magnitude, by_taylor
 
 
+def displacement_detectors(keep: Keep) -> list[Detector]:
+    """EarlyCroP's rules that are watched. Raises UserError for an entry of `keep.crop` not rule:method:ratio."""
+    found: list[Detector] = []
+    for entry in sorted(keep.crop):
+        try:
+            rule, method, ratio = entry.split(":")
+            number = float(ratio)
+        except ValueError:
+            raise UserError(f"--keep-crop: expected RULE:METHOD:RATIO, got {entry!r}") from None
+        found.append(EarlyCroP(rule, number, METHODS.check(method) in WEIGHT_METHODS))
+    return found
+
+
 class Scores:
     """Collects |gamma| of every batch norm at every epoch, the untrained network first: rows of (epochs + 1, N)."""
 
@@ -55,8 +69,8 @@ class KeepWeights:
     """Writes the weights that later draws will ask for: given epochs, the best epoch, and emergence at given ratios.
 
     `folder` receives epoch_0012.pt and, while the search runs, best_0012.pt; `finish` names it like the others. `past`
-    are the scores of an interrupted search, `widths` its channels per batch norm, and `taylor` the list that its Taylor
-    scores are added to, before this observer is called. With `best` false only what is asked is written.
+    are the scores of an interrupted search, `widths` its channels per batch norm, and `taylor` and `displacement` the
+    lists that those rows are added to, before this observer is called. With `best` false only what is asked is written.
     """
 
     def __init__(
@@ -67,10 +81,13 @@ class KeepWeights:
         widths: list[int] | None = None,
         taylor: list[Tensor] | None = None,
         best: bool = True,
+        displacement: list[Tensor] | None = None,
     ):
         self.folder, self.epochs, self.keep_best = folder, keep.epochs, best
         self.detectors = detectors(keep, widths or [])
+        self.moving = displacement_detectors(keep)
         self.taylor = taylor if taylor is not None else []
+        self.displacement = displacement if displacement is not None else []
         self.best, self.best_epoch, self.settled = -1.0, 0, 0
         if best or keep.epochs:
             folder.mkdir(parents=True, exist_ok=True)
@@ -82,12 +99,14 @@ class KeepWeights:
         by_magnitude, by_taylor = self.detectors
         answers = [d.update(scores) for d in by_magnitude if d.first is None]  # every one is asked
         answers += [d.update(self.taylor[epoch]) for d in by_taylor if d.first is None]
+        answers += [d.update(self.displacement[epoch]) for d in self.moving if d.first is None]
         return any(answers)
 
     def _announce(self, epoch: int) -> None:
         """Say which tickets emerge at `epoch`: the event that a search is watched for."""
-        for detector in (d for of_kind in self.detectors for d in of_kind if d.first == epoch):
+        for detector in (d for of_kind in (*self.detectors, self.moving) for d in of_kind if d.first == epoch):
             how = "EPI fires" if isinstance(detector, EarlyPruning) else "the ticket emerges"
+            how = "EarlyCroP fires" if isinstance(detector, EarlyCroP) else how
             say(f"{self.folder.parent.name}: {how} at epoch {epoch} (ratio {detector.ratio:g})")
 
     def _save(self, state: State, name: str) -> None:

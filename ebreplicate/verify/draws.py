@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ebreplicate.catalog import NEEDS_WEIGHTS
+from ebreplicate.catalog import DISPLACEMENT_DRAWS, NEEDS_WEIGHTS
 from ebreplicate.specs.spec import Ticket, key
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import differences
@@ -17,8 +17,15 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
     """Draw again as far as that needs no weights, which are never committed; the rest follows from the mask."""
     from ebreplicate.pruning.surgery import bn_widths
     from ebreplicate.pruning.weights import weight_counts
-    from ebreplicate.stages.draw import channel_mask, context_of, detections, draw_epoch, facts
-    from ebreplicate.stages.inputs import load_mask, load_scores, load_taylor, network
+    from ebreplicate.stages.draw import (
+        channel_mask,
+        context_of,
+        detections,
+        displacement_detections,
+        draw_epoch,
+        facts,
+    )
+    from ebreplicate.stages.inputs import load_displacement, load_mask, load_scores, load_taylor, network
 
     found = store.read(spec.after or spec.search)
     if found is None or not store.done(spec.search):
@@ -30,6 +37,10 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
         return
     importance = load_taylor(spec.search, store) if taylor else scores
     emergence = detections(spec, importance)
+    if spec.at in DISPLACEMENT_DRAWS:
+        if not (store.folder(spec.search) / "displacement.npy").is_file():
+            return
+        emergence |= displacement_detections(spec, load_displacement(spec.search, store))
     for line in differences(metrics["emergence"], emergence, ", which is what the scores give"):
         yield f"emergence under {line}"
     epoch = draw_epoch(spec, found, emergence)

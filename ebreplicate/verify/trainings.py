@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ebreplicate.catalog import DISPLACEMENT_DRAWS
 from ebreplicate.specs.graph import search_of
-from ebreplicate.specs.spec import Retrain, Search, Sparse, Training, key
+from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Training, key
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import (
     Record,
@@ -35,7 +36,7 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
     """Network, FLOPs and scores of a search."""
     from ebreplicate import cost
     from ebreplicate.pruning.surgery import bn_widths, prunable_scores
-    from ebreplicate.stages.inputs import load_scores, network
+    from ebreplicate.stages.inputs import load_displacement, load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)
     training = {c: cost.training_flops(f, search_of(spec).train_images, epochs) for c, f in forward.items()}
@@ -49,11 +50,27 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
         yield "scores.npy: not all are finite and at least zero"
     elif not scores[0].equal(prunable_scores(dense)):
         yield "scores.npy does not begin with those of the untrained network"
+    if (store.folder(spec) / "displacement.npy").is_file():
+        yield from _displacement_problems(load_displacement(spec, store), epochs, dense)
+
+
+def _displacement_problems(rows: Any, epochs: int, dense: Any) -> Iterator[str]:
+    """The displacement of a search's weights: its shape, and the norm of the untrained network."""
+    from ebreplicate.training.displacement import Displacement
+    from ebreplicate.training.loop import State
+
+    if tuple(rows.shape) != (epochs + 1, 3):
+        yield f"displacement.npy has {tuple(rows.shape)} entries, not {(epochs + 1, 3)}"
+        return
+    start = Displacement()
+    start(State(dense, Recipe(), 0, 0))
+    if not rows[0].allclose(start.table()[0]):
+        yield "displacement.npy does not begin with the untrained network"
 
 
 def _twin_problems(spec: Retrain, record: Record, store: Store) -> Iterator[str]:
     """A record that names another run as the one that was trained."""
-    for at in ("eb", "epi", "best", (store.read(spec.ticket) or {})["metrics"]["epoch"]):
+    for at in ("eb", "epi", *DISPLACEMENT_DRAWS, "best", (store.read(spec.ticket) or {})["metrics"]["epoch"]):
         if spec.ticket.over_weights and at in ("eb", "epi"):
             continue
         twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 import torch
-from helpers import images, random_network
+from helpers import digits, images, random_network
 
 from ebreplicate.catalog import METHODS, WEIGHT_METHODS
+from ebreplicate.data.arrays import normalised
 from ebreplicate.pruning.filters import prune_softly
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.surgery import bn_widths
@@ -29,7 +30,9 @@ def context(name, ratio=0.5, seed=0):
         prune_softly(model, ratio)
     widths = bn_widths(model)
     scores = torch.rand(sum(widths), generator=torch.Generator().manual_seed(7))
+    data = digits(train=60)
     given = {"taylor": scores.flip(0), "images": lambda count: images(min(count, 4))}
+    given["batches"] = lambda split: list(normalised(getattr(data, split), data))
     return DrawContext(scores, widths, ratio, seed, model, **given)
 
 

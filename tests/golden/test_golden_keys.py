@@ -8,6 +8,7 @@ import pytest
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, key
 
 VGG = Search("vgg16", "cifar10")
+LENET = Search("lenet300", "mnist")
 EB = Ticket(VGG, 0.3, "eb")
 SHORT = Recipe(epochs=6, batch_size=32, milestones=(4, 5), augment="none")
 SMOKE = Search("preresnet20", "digits100", SHORT, seed=1, width=0.25, train_size=1000, test_size=200)
@@ -26,6 +27,15 @@ PINNED = {
     "vgg16-cifar10-s0-slimming-r0.3-eb-reinit-fe24b84de4": Retrain(EB, init="reinit", seed=3),
     "preresnet20w0.25-digits100-s1-slimming-r0.5-e2-inherit-3d5983cab4": Retrain(
         Ticket(SMOKE, 0.5, 2), Recipe(epochs=3, milestones=(2,)), precision="bf16"
+    ),
+    "vgg16-cifar10-s0-crop-r0.5-crop-code-5a8c3442f0": Ticket(VGG, 0.5, "crop-code", "crop"),
+    "vgg16-cifar10-s0-crop-r0.5-e0-dd0886441b": Ticket(VGG, 0.5, 0, "crop"),
+    "vgg16-cifar10-s0-crop-leak-r0.5-crop-inherit-continue-1428f89792": Retrain(
+        Ticket(VGG, 0.5, "crop", "crop-leak"), schedule="continue"
+    ),
+    "lenet300-mnist-s0-grasp-weights-r0.98-e0-c8e606b102": Ticket(LENET, 0.98, 0, "grasp-weights"),
+    "lenet300-mnist-s0-crop-weights-r0.98-crop-code-inherit-continue-c6d452ec43": Retrain(
+        Ticket(LENET, 0.98, "crop-code", "crop-weights"), schedule="continue"
     ),
 }
 

@@ -49,7 +49,9 @@ searches = st.builds(
 @st.composite
 def tickets(draw):
     search = draw(searches)
-    at = draw(st.sampled_from(["eb", "epi", "best", "final"]) | st.integers(1, search.recipe.epochs))
+    at = draw(
+        st.sampled_from(["eb", "epi", "crop", "crop-code", "best", "final"]) | st.integers(1, search.recipe.epochs)
+    )
     method = draw(st.sampled_from(sorted(METHODS)))
     assume(not (at in ("eb", "epi") and method in WEIGHT_METHODS))
     return Ticket(search, draw(st.floats(0.01, 0.99)), at, method)

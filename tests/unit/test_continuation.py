@@ -19,6 +19,7 @@ SMALLEST = Ticket(SEARCH, 0.5, 3, "magnitude")
 SPARSE = Sparse("vgg16", "digits", RECIPE, 0, 0.0625, 60, 20, interval=2)
 CASES = {
     "search": (replace(SEARCH, seed=1), "--keep-epochs 1 2 --keep-ratios 0.5 --keep-epi slimming:0.5 --keep-taylor"),
+    "search-displacement": (replace(SEARCH, seed=2), "--keep-crop crop:crop:0.5 crop-code:magnitude:0.3"),
     "search-soft": (replace(SEARCH, soft_ratio=0.5), "--keep-epochs 3"),
     "search-bfp8-averaged": (replace(SEARCH, precision="bfp8", recipe=AVERAGED), "--keep-epochs 2"),
     "search-fp8": (replace(SEARCH, precision="fp8"), ""),

@@ -18,7 +18,8 @@ class DrawContext:
     `seed`: the search's seed. `model`: the dense network with the weights of the draw epoch, for methods that need them
     (`NEEDS_WEIGHTS`); `previous`: the mask of the round before, over the same things, of iterative pruning;
     `taylor`: Taylor scores of the draw epoch, shape (N,), for a method that needs them; `images`: from a count to so
-    many training images (all, if there are fewer), normalised float (n, 3, H, W) on the CPU.
+    many training images (all, if there are fewer), normalised float (n, 3, H, W) on the CPU; `batches`:
+    from "train" or "test" to labelled batches of that split, for a method that needs gradients.
     """
 
     scores: Tensor
@@ -29,6 +30,7 @@ class DrawContext:
     previous: Tensor | None = None
     taylor: Tensor | None = None
     images: Callable[[int], Tensor] | None = None
+    batches: Callable[[str], list[tuple[Tensor, Tensor]]] | None = None
 
     def dense(self) -> Network:
         """The dense network; raises UserError where the draw was not given one."""

@@ -15,7 +15,13 @@ STAGES = {
     "sparse": "Sparse training",
     "graph": "Graph tickets",
 }
-DRAWS = {"eb": "where the mask distance settles", "epi": "where EPI fires", "best": "at the best epoch"}
+DRAWS = {
+    "eb": "where the mask distance settles",
+    "epi": "where EPI fires",
+    "crop": "where EarlyCroP's rule fires",
+    "crop-code": "where EarlyCroP's rule fires, as its code has it",
+    "best": "at the best epoch",
+}
 UNITS = {"seconds": "s", "peak_memory_mb": "MB", "energy_j": "J"}
 DASH = "\N{EN DASH}"
 """What nobody has."""

@@ -1,0 +1,153 @@
+"""Claims about differences of arms: from trainings to differences by seed, and from those to verdicts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ebreplicate import files
+from ebreplicate.experiments.common import judgement as rules
+from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
+from ebreplicate.experiments.common.lineage import Evidence
+from ebreplicate.experiments.common.rows import count
+from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm, image_variance
+
+if TYPE_CHECKING:
+    from ebreplicate.store.store import Store
+
+UNSEEN, CURVE = "unseen", "curve"
+"""Images: all that training did not see; the test images of the learning curve."""
+CONTRAST = "contrast"
+"""Status of a row that holds a difference."""
+BROKEN, MOST_BROKEN = 2, 0.2
+"""Channels below which a layer breaks its network; share of an arm's networks beyond which a claim is about those."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One claim of the protocol: a weighted sum of arms, judged against a bound.
+
+    `terms`: arm and its weight; `test`: NO_WORSE or BETTER of `judgement`; `unseen`: whether on all unseen images,
+    where the scale evaluates them; else on the test images of the learning curve. Without terms, its differences are
+    rows of the table that something else makes.
+    """
+
+    name: str
+    statement: str
+    source: str
+    test: str
+    terms: tuple[tuple[str, float], ...] = ()
+    unseen: bool = True
+    unit: str = "pp"
+
+    @property
+    def what(self) -> str:
+        """The difference in words."""
+        signed = ((" + " if w > 0 else " - ") + (f"{abs(w):g} " if abs(w) != 1 else "") + arm for arm, w in self.terms)
+        return "".join(signed).removeprefix(" + ")
+
+
+def rows(claims: Sequence[Compared], trained: Sequence[dict[str, Any]], store: "Store") -> Iterator[dict[str, Any]]:
+    """A row a claim and seed that has all arms of the claim.
+
+    `difference` in points; `products`: of differences compared image by image, the means over images of its difference
+    times that of each seed of the claim, in their order, from which the interval follows (docs/statistics.md).
+    """
+    found = {(row["arm"], row["seed"]): row for row in trained if row["status"] == "ok"}
+    images = UNSEEN if any(row.get("unseen_accuracy") is not None for row in found.values()) else CURVE
+    for claim in claims:
+        on = images if claim.unseen else CURVE
+        differences: dict[int, Any] = {}
+        for seed in sorted({seed for _, seed in found}):
+            here = [found.get((arm, seed)) for arm, _ in claim.terms]
+            values = [None if row is None else _values(row, on, store) for row in here]
+            parts = [w * v for (_, w), v in zip(claim.terms, values, strict=True) if v is not None]
+            if parts and len(parts) == len(claim.terms):
+                differences[seed] = sum(parts)
+        for seed, d in differences.items():
+            keys = " ".join(found[arm, seed]["key"] for arm, _ in claim.terms)
+            row = {"claim": claim.name, "images": on, "seed": seed, "status": CONTRAST, "key": keys}
+            row["difference"] = float(np.mean(d))
+            if np.ndim(d):
+                products = (float(d @ other) / d.size for other in differences.values())
+                row |= {"image_count": d.size, "products": " ".join(f"{p:.10g}" for p in products)}
+            yield row
+
+
+def _values(row: dict[str, Any], images: str, store: "Store") -> Any:
+    """100 or 0 for each unseen image, float64 (n,), or the accuracy on the learning curve's; None if there is none."""
+    if images == CURVE:
+        return row["last_accuracy"]
+    if row.get("unseen_accuracy") is None:
+        return None
+    folder = store.folder(row["spec"]).parent / (row.get("trained_as") or row["key"])
+    packed = files.array(folder / "correct.npy", 1)
+    return 100.0 * np.unpackbits(packed, count=row["unseen_images"])
+
+
+def contrast(table: pd.DataFrame, claim: str) -> Contrast:
+    """The contrast of a claim, over the seeds that are there."""
+    here = table[(table.claim == claim) & (table.status == CONTRAST)].sort_values("seed")
+    differences = {int(s): float(d) for s, d in zip(here.seed, here.difference, strict=True)}
+    if len(here) < ENOUGH or here.products.isna().any():
+        return Contrast(differences)
+    products = [[float(v) for v in str(row).split()] for row in here.products]
+    return Contrast(differences, image_variance(products, [*differences.values()], int(here.image_count.iloc[0])))
+
+
+def _text(c: Contrast, unit: str) -> str:
+    i = c.interval()
+    if i.n < ENOUGH:
+        return ", ".join(f"{v:+.2f}" for v in c.differences.values()) + f" {unit} ({count(i.n, 'seed')}, no interval)"
+    return f"{i.mean:+.2f} +- {i.half:.2f} {unit} ({i.n} seeds)"
+
+
+def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str) -> list[Claim]:
+    """Every claim, judged as one family by the rules of docs/statistics.md; `margin` in points.
+
+    A difference that is no accuracy is held against 0, and has no margin.
+    """
+    found = [contrast(table, claim.name) for claim in claims]
+    held = [rules.Rule(claim.test, margin if claim.unit == "pp" else float("nan")) for claim in claims]
+    p = [c.p(rule.bound) for c, rule in zip(found, held, strict=True)]
+    every = zip(claims, found, held, p, holm(p), strict=True)
+    return [_claim(claim, c, rule, alone, adjusted, table, family) for claim, c, rule, alone, adjusted in every]
+
+
+def _claim(
+    claim: Compared, c: Contrast, rule: rules.Rule, p: float, adjusted: float, table: pd.DataFrame, family: str
+) -> Claim:
+    word = rules.verdict(rule, c.interval(), adjusted)
+    used = table[table.arm.isin([arm for arm, _ in claim.terms])]
+    notes = []
+    for status, said in (("diverged", "diverged"), ("no-ticket", "never pruned, and left out")):
+        number = int((used.status == status).sum())
+        notes += [f"{count(number, 'run')} {said}"] * bool(number)
+    broken = used.narrowest < BROKEN
+    notes += [f"{count(int(broken.sum()), 'network')} broken"] * bool(broken.sum())
+    if (used.status == "diverged").any() and c.n >= ENOUGH:
+        word = INCONCLUSIVE
+    if c.n >= ENOUGH and len(used) and broken.groupby(used.arm).mean().max() > MOST_BROKEN:
+        word, notes = rules.EXPLORATORY, ["tests broken networks", *notes]
+    mine = table[(table.claim == claim.name) & (table.status == CONTRAST)]
+    images = {UNSEEN: "interval over seeds and images", CURVE: "t over seeds"}
+    how = next((images[i] for i in mine.images if i in images), "interval over seeds")
+    keys = " ".join(mine.key).split()
+    return Claim(
+        claim.name,
+        claim.statement,
+        claim.source,
+        f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family (docs/early-crop.md)",
+        word if c.n else NOT_RUN,
+        Evidence("; ".join([f"{claim.what or 'difference'}: {_text(c, claim.unit)}", *notes]), keys) if c.n else "",
+        c.n,
+        difference=c.interval(),
+        bound=rule.bound,
+        unit=claim.unit,
+        p=p,
+        p_holm=adjusted,
+        family=family,
+        points_to=rules.points_to(list(c.differences.values()), rule.bound),
+    )

@@ -1,0 +1,98 @@
+"""The table to the figure: indicators over epochs, where rules fire, and accuracy of every arm beside the dense one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ebreplicate.experiments.common import style
+from ebreplicate.experiments.common.panels import title
+from ebreplicate.experiments.common.rows import by_seed, count, interval
+from ebreplicate.experiments.common.stats import ENOUGH
+from ebreplicate.experiments.early_crop.runs import DATASET, DENSE, MODEL, RULES, grid_of, seeds_of
+from ebreplicate.experiments.early_crop.table import CURVE, FIRES
+from ebreplicate.specs.scale import Scale
+
+COLOURS = dict(zip(RULES, style.COLOURS, strict=True))
+FLOOR = 1e-2
+
+
+def thresholds(ratio: float, over_weights: bool = False) -> dict[str, float]:
+    """What each indicator must fall to, at a pruning ratio."""
+    from ebreplicate.pruning.displacement import EarlyCroP
+    from ebreplicate.pruning.indicator import MAGNITUDE
+
+    moved = {rule: EarlyCroP(rule, ratio, over_weights).share for rule in ("crop-code", "crop")}
+    return {"eb": 0.1, "epi": 1 - MAGNITUDE, **moved}
+
+
+def indicator_panel(axis: Any, table: pd.DataFrame, limits: dict[str, float], rules: Sequence[str]) -> None:
+    """Each indicator over its threshold, by epoch of the first seed's search: a rule fires at or below 1."""
+    curve = table[table.arm == CURVE].sort_values("epoch")
+    if not len(curve):
+        style.not_run(axis)
+        return
+    values = {"eb": curve.distance, "epi": 1 - curve.epi, "crop-code": curve.growth_code, "crop": curve.growth_paper}
+    for rule in rules:
+        if limits[rule] > 0:
+            over = (values[rule].astype(float) / limits[rule]).clip(lower=FLOOR)
+            axis.plot(curve.epoch, over, c=COLOURS[rule], lw=1.2, label=RULES[rule])
+    axis.axhline(1, c="0.3", lw=0.8, ls="--")
+    axis.set(yscale="log", xlabel="epoch", ylabel="indicator over its threshold", title="one search")
+
+
+def _firing_panel(axis: Any, scale: Scale, table: pd.DataFrame) -> None:
+    """Epoch at which every rule fires, by ratio: a dot a seed; a rule that never fires is at the end."""
+    here = table[(table.arm == FIRES) & (table.status == "ok")]
+    ratios, end = grid_of(scale).ratios, scale.recipe.epochs
+    if not len(here):
+        style.not_run(axis)
+    for i, rule in enumerate(RULES):
+        rows = here[here.rule == rule]
+        x = [ratios.index(r) + 0.16 * (i - 1.5) for r in rows.ratio]
+        never = rows.fires.isna().to_numpy()
+        axis.plot(x, rows.fires.fillna(end), "o", c=COLOURS[rule], alpha=0.7, label=RULES[rule])
+        axis.plot([v for v, n in zip(x, never, strict=True) if n], [end] * int(never.sum()), "x", c="k", ms=4)
+    axis.set_xticks(range(len(ratios)), [f"{r:.0%}" for r in ratios])
+    axis.set(xlabel="channels removed", ylabel="epoch at which the rule fires", ylim=(0, 1.05 * end))
+    axis.set_title("all seeds (cross: never)")
+
+
+def accuracy_panel(axis: Any, table: pd.DataFrame, arms: Sequence[str]) -> None:
+    """Accuracy of every arm minus that of the dense network of its seed, in points, with its interval."""
+    column = "unseen_accuracy" if table.unseen_accuracy.notna().any() else "last_accuracy"
+    dense, drawn = by_seed(table, column, arm=DENSE), False
+    for y, arm in enumerate(arms):
+        ours = by_seed(table, column, arm=arm)
+        off = {s: ours[s] - dense[s] for s in sorted(set(ours) & set(dense))}
+        if off:
+            i, drawn = interval(off), True
+            axis.plot(list(off.values()), [y] * len(off), ".", c=style.COLOURS[0], alpha=0.5)
+            axis.errorbar(i.mean, y, xerr=i.half if i.n >= ENOUGH else 0, fmt="o", c=style.COLOURS[0], capsize=2)
+    axis.axvline(0, c="0.3", ls="--", lw=1)
+    axis.set_yticks(range(len(arms)), arms, fontsize="x-small")
+    axis.set_ylim(len(arms) - 0.5, -0.5)
+    axis.set_xlabel("accuracy minus dense (percentage points)")
+    if not drawn:
+        axis.text(0.5, 0.5, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+
+
+def draw(scale: Scale, table: pd.DataFrame) -> Figure:
+    """Left: indicators of one search; middle: where rules fire; right: accuracy of every arm."""
+    plt, grid = style.use(), grid_of(scale)
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.3), width_ratios=(1, 1, 1.25))
+    indicator_panel(axes[0], table, thresholds(grid.ratio), tuple(RULES))
+    _firing_panel(axes[1], scale, table)
+    accuracy_panel(axes[2], table, grid.arms)
+    handles = [plt.Line2D([], [], c=COLOURS[rule], marker="o", label=name) for rule, name in RULES.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
+    axes[2].set_title(title(scale, MODEL, DATASET), fontsize="small")
+    seeds = count(len(seeds_of(scale)), "seed")
+    images = "unseen images" if table.unseen_accuracy.notna().any() else "test images"
+    style.stamp(
+        figure,
+        f"scale {scale.name}, {seeds}; left and right: {grid.ratio:.0%} of the channels removed; right: last epoch, "
+        f"{images}, equal total epochs, 95 % t-interval from three seeds",
+    )
+    return figure
