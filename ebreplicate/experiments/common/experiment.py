@@ -81,6 +81,11 @@ class Claim:
         return records_of(self.evidence, self.difference)
 
 
+def has_content(table: "pd.DataFrame") -> bool:
+    """Whether a table has a row of a finished run, or of arithmetic, which needs none."""
+    return bool(len(table)) and ("status" not in table or bool((table.status != NOT_RUN).any()))
+
+
 FUNCTIONS = {
     "runs": "runs:runs",
     "table": "table:table",
@@ -136,7 +141,11 @@ class Experiment:
         return self._call("table", scale, store)
 
     def figure(self, scale: Scale, table: "pd.DataFrame") -> "Figure":
-        """Table to figure."""
+        """Table to figure; of a table without a finished run, one that says so."""
+        if not has_content(table):
+            from ebreplicate.experiments.common import style
+
+            return style.nothing(scale.name)
         return self._call("figure", scale, table)
 
     def cells(self, scale: Scale, table: "pd.DataFrame") -> list[Cell]:
