@@ -183,7 +183,8 @@ def _with_numbers(claim: Claim) -> Claim:
         return claim
     i, bound = claim.evidence.difference, claim.evidence.bound
     p = p_value(i, bound) if i.n >= ENOUGH else math.nan
-    return replace(claim, difference=i, bound=bound, unit=claim.evidence.unit, p=p)
+    side = points_to(i.values, bound)
+    return replace(claim, difference=i, bound=bound, unit=claim.evidence.unit, p=p, points_to=side)
 
 
 def _worded(claim: Claim) -> Claim:
