@@ -5,7 +5,7 @@
     snakemake --cores all --config scale=paper             the papers' own scale; without a GPU, what a CPU can train
     snakemake --cores 2 figures/quick/fig1_existence.svg   one figure and what it needs
 
-The stages are those of EB Train: search -> draw -> retrain -> evaluate -> compare; whoever needs a ticket draws it.
+The stages are those of EB Train: search -> draw -> retrain -> evaluate -> compare; a ticket is drawn by the job that needs it.
 """
 
 import os
@@ -24,15 +24,13 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/workarounds.smk"
 
 
 onstart:
     print(jobs.ahead(config, ASKED))
-    if said := jobs.left_out(config, ASKED):
-        print(said)
+    if omitted := jobs.left_out(config, ASKED):
+        print(omitted)
     manifest.write(PLAN, Path(RESULTS), config["processes"])
-    without_rate_limit(workflow.scheduler)
 
 
 onsuccess:

@@ -74,8 +74,8 @@ def check_images(name: str, shape: tuple[int, int, int]) -> None:
     that do."""
     if not takes_images(MODELS.check(name), shape):
         others = ", ".join(other for other in MODELS if takes_images(other, shape))
-        said = "x".join(map(str, shape))
-        raise UserError(f"model: {name} takes no images of {said} (channels, height, width); those that do: {others}")
+        size = "x".join(map(str, shape))
+        raise UserError(f"model: {name} takes no images of {size} (channels, height, width); those that do: {others}")
 
 
 def takes_images(name: str, shape: tuple[int, int, int]) -> bool:

@@ -25,12 +25,13 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(e)) from None
 
 
-def _training_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "specs" if several else "spec",
-        nargs="+" if several else None,
-        help="the run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
-        "(manifest.jsonl, which Snakemake writes) or begun in --results",
+        "specs",
+        nargs="+",
+        metavar="spec",
+        help="a run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
+        "(manifest.jsonl, which Snakemake writes) or begun in --results; several are run one after another",
     )
     parser.add_argument("--results", default=RESULTS, help="results root (default: results)")
     parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
@@ -48,7 +49,7 @@ def _training_options(parser: argparse.ArgumentParser, several: bool = False) ->
     parser.add_argument(
         "--no-wait",
         action="store_true",
-        help=f"exit with code {BUSY} if another process is at this run",
+        help=f"exit with code {BUSY} if another process holds this run",
     )
 
 
@@ -76,8 +77,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
-    graph = sub.add_parser("graph", help="search, draw and retrain tickets of a graph; several runs in one process")
-    _training_options(graph, several=True)
+    _training_options(sub.add_parser("graph", help="search, draw and retrain tickets of a graph"))
     for command in (search, retrain, sparse):
         command.add_argument(
             "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
@@ -158,11 +158,31 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _stage(args: argparse.Namespace) -> int:
-    return _run(args, *_planned(args))
+    """Run the trainings one after another; every spec is checked, and every graph read, before the first is run."""
+    from ebreplicate.store.store import Store
+
+    runs = [argparse.Namespace(**{**vars(args), "spec": os.path.expanduser(text)}) for text in args.specs]
+    planned, store = [_planned(run) for run in runs], Store(args.results)
+    if len(runs) > 1 and getattr(args, "processes", None):
+        raise UserError(f"--processes: of one run at a time, not of {len(runs)}")
+    needed = dict.fromkeys(s.dataset for _, s in planned if s.stage == "graph" and not store.done(s))
+    if needed:
+        from ebreplicate.graphs.data import load
+
+        for name in needed:
+            load(name, Path(args.data))
+    code, started = 0, time.monotonic()
+    for run, found in zip(runs, planned, strict=True):
+        if args.time_limit is not None:  # of all runs together
+            run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
+        code = max(code, _run(run, *found))
+        if interrupt.wanted() and run is not runs[-1]:
+            raise Interrupted("stopped between two runs")
+    return code
 
 
 def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
-    """Run one training stage; a finished run is left alone, and one that another process is at, waited for."""
+    """Run one training stage; skip a finished one, and wait for one that another process holds."""
     from ebreplicate.specs.spec import LOW_PRECISIONS
     from ebreplicate.store.store import Store
 
@@ -197,30 +217,8 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
     return 0
 
 
-def _graph(args: argparse.Namespace) -> int:
-    """Run the graph runs one after another; specs and graphs of all are checked before the first is run."""
-    from ebreplicate.store.store import Store
-
-    runs = [argparse.Namespace(**{**vars(args), "spec": text}) for text in args.specs]
-    planned, store = [_planned(run) for run in runs], Store(args.results)
-    needed = dict.fromkeys(spec.dataset for _, spec in planned if not store.done(spec))
-    if needed:
-        from ebreplicate.graphs.data import load
-
-        for name in needed:
-            load(name, Path(args.data))
-    code, started = 0, time.monotonic()
-    for run, found in zip(runs, planned, strict=True):
-        if args.time_limit is not None:  # of all runs together
-            run.time_limit = max(0.0, args.time_limit - (time.monotonic() - started))
-        code = max(code, _run(run, *found))
-        if interrupt.wanted() and run is not runs[-1]:
-            raise Interrupted("stopped between two runs")
-    return code
-
-
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
-    """Leave a finished run alone; say how to have what it lacks of what was asked for."""
+    """Skip a finished run; say how to get weights that were asked for and not saved."""
     from ebreplicate.specs.spec import key
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
@@ -441,7 +439,7 @@ COMMANDS = {
     "draw": _stage,
     "retrain": _stage,
     "sparse": _stage,
-    "graph": _graph,
+    "graph": _stage,
     "evaluate": _evaluate,
     "tabulate": _evaluate,
     "plot": _evaluate,
@@ -458,14 +456,14 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine that gave out (disk,
-    memory), 75 for "continue me" (a training that was stopped and has left its checkpoint), 69 for "another process is
-    at it". A bug is a traceback."""
+    """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine without resources (disk,
+    memory), 75 for "continue me" (a training that was stopped and wrote its checkpoint), 69 for "another process
+    holds the run". A bug is a traceback."""
     args = parser().parse_args(argv)
     if args.command is None:
         parser().print_help()
         return 0
-    for name in ("spec", "results", "data", "figures", "output", "other"):
+    for name in ("results", "data", "figures", "output", "other"):
         given = getattr(args, name, None)
         if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
             setattr(args, name, os.path.expanduser(given))
@@ -493,9 +491,9 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     except Exception as e:
-        said = machine.gave_out(e)
-        if said is None:
+        problem = machine.out_of_resources(e)
+        if problem is None:
             raise
-        print(f"error: {said}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
         return 2
     return 0

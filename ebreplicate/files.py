@@ -100,7 +100,7 @@ def atomic_write(path: Path, content: str | bytes) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove temporary files of `path` that killed processes left; those being written are locked."""
+    """Remove temporary files of `path` whose process was killed; those being written are locked."""
     with os.scandir(path.parent) as entries:
         halves = [e.path for e in entries if e.name.startswith(f"{TEMPORARY}{path.name}.")]
     for half in halves:

@@ -26,15 +26,15 @@ OUT_OF_MEMORY = (
 are all that its convolution and matrix libraries report."""
 
 
-def gave_out(error: BaseException) -> str | None:
+def out_of_resources(error: BaseException) -> str | None:
     """One line naming the exhausted resource and the fix; None for every other error."""
     if isinstance(error, OSError) and error.errno in REMEDIES:
         what = f"{error.filename}: " if error.filename else ""
         return f"{what}{error.strerror}; {REMEDIES[error.errno]}"
-    said = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    refused = isinstance(error, RuntimeError) and any(words in said.lower() for words in OUT_OF_MEMORY)
+    message = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    refused = isinstance(error, RuntimeError) and any(words in message.lower() for words in OUT_OF_MEMORY)
     if isinstance(error, MemoryError) or refused:
-        return f"out of memory ({said or 'the system refused it'}); {REMEDIES[errno.ENOMEM]}"
+        return f"out of memory ({message or 'the system refused it'}); {REMEDIES[errno.ENOMEM]}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -79,19 +80,32 @@ def check_target(scale: str, item: str, runs: Asked) -> None:
         raise UserError(f"{item}: nothing of it is run at scale {scale!r} (workflow/config/items)")
 
 
-def graph_batches(runs: Asked) -> dict[str, list[GraphTickets]]:
-    """Runs over a graph, by scale, graph and seed: they take seconds each, and one job trains those of a batch.
+def batches(runs: Asked) -> dict[str, list[Spec]]:
+    """Trainings that take seconds each, by the name of the job that runs them one after another.
 
-    A run that two scales ask for is in the first one's batch.
+    Those over a graph by scale, graph and seed; those of a scale with several runs a job by item and stage. A run is in
+    the batch of the scale and item that come first, after the runs that it builds on.
     """
-    batches: dict[str, list[GraphTickets]] = {}
+    most = {name: load_scale(name).runs_per_job for name in {scale for scale, _ in runs}}
+    found: dict[tuple[str, int], list[Spec]] = {}  # by name, and how many a part has at most
     known = set[str]()
-    for (scale, _), specs in runs.items():
-        for spec in specs:
-            if isinstance(spec, GraphTickets) and key(spec) not in known:
-                known.add(key(spec))
-                batches.setdefault(f"{scale}_{spec.dataset}_s{spec.seed}", []).append(spec)
-    return batches
+    for (scale, item), specs in runs.items():
+        for spec in Plan(specs).runs.values():
+            if key(spec) in known or isinstance(spec, Ticket):
+                continue
+            known.add(key(spec))
+            if isinstance(spec, GraphTickets):
+                found.setdefault((f"{scale}_{spec.dataset}_s{spec.seed}", sys.maxsize), []).append(spec)
+            elif most[scale] > 1:
+                found.setdefault((f"{scale}_{item}_{spec.stage}", most[scale]), []).append(spec)
+    return {name: part for (batch, size), specs in found.items() for name, part in _parts(batch, specs, size)}
+
+
+def _parts(batch: str, specs: list[Spec], most: int) -> list[tuple[str, list[Spec]]]:
+    """A batch by its name, or numbered parts of like size, with `most` runs each."""
+    count = -(-len(specs) // most)
+    size = -(-len(specs) // count)
+    return [(batch if count == 1 else f"{batch}_{i + 1}", specs[i * size : (i + 1) * size]) for i in range(count)]
 
 
 def priority(spec: Spec) -> int:

@@ -138,9 +138,9 @@ def weight_gradient(
     weights: Weights, view: View, adjacency: Propagation, labels: Tensor, dropout: Tensor | None
 ) -> tuple[float, Tensor]:
     """Sum of the networks' losses on one full batch, the view's nodes with `labels` (S,), and its gradient (P,)."""
-    leaves = [p.detach().requires_grad_() for p in weights.parts(weights.flat)]
-    logits = forward(leaves, view, adjacency, dropout)
+    parts = [p.detach().requires_grad_() for p in weights.parts(weights.flat)]
+    logits = forward(parts, view, adjacency, dropout)
     networks = logits.shape[1]
     loss = cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(networks)) * networks
-    gradients = torch.autograd.grad(loss, leaves)
+    gradients = torch.autograd.grad(loss, parts)
     return loss.item(), torch.cat([g.reshape(-1) for g in gradients])

@@ -100,10 +100,10 @@ def lenet300(
 def compact_lenet300(pixels: list[int], hidden: tuple[int, int], num_classes: int, shape: Shape) -> Plain:
     """LeNet with `hidden` neurons in its two hidden layers, which sees the given pixels of flattened images only.
 
-    Raises UserError where nothing is left of it.
+    Raises UserError where no pixel or no hidden neuron remains.
     """
     if not pixels or min(hidden) < 1:
-        raise UserError(f"compact network: {len(pixels)} pixels and {hidden} hidden neurons are left; lower sparsity")
+        raise UserError(f"compact network: {len(pixels)} pixels and {hidden} hidden neurons remain; lower the sparsity")
     return Plain("lenet300", (), hidden, 1.0, num_classes=num_classes, width=1.0, shape=shape, pixels=pixels)
 
 

@@ -25,8 +25,8 @@ def layer_counts(shapes: Sequence[Shape], sparsity: float, distribution: str, de
 
     The other layers get round((1 - sparsity) * their weights) in total, to the weight. Densities are proportional to
     `raw_density`; a layer that would exceed density 1 becomes dense, and the factor is found again for the rest, as in
-    RigL's code. Rounding: every layer its floor (at least 1), what is left over goes to the largest remainders, earlier
-    layers first. Raises UserError for an unknown name, and where fewer weights than layers are left.
+    RigL's code. Rounding: every layer its floor (at least 1), the rest goes to the largest remainders, earlier
+    layers first. Raises UserError for an unknown name, and where fewer weights than layers remain.
     """
     if distribution not in DISTRIBUTIONS:
         raise unknown("distribution", distribution, DISTRIBUTIONS)

@@ -40,7 +40,7 @@ def prune_softly(model: nn.Module, ratio: float) -> None:
 
     Their scale stays, so that training can revive them. With filter, shift and mean at zero the channel
     is zero in evaluation: the network computes what it computes with those channels removed. The paper zeroes the
-    filter alone, which leaves the constant of the shift behind.
+    filter alone, so that the constant of the shift remains.
     """
     for conv, bn in prunable_filters(model):
         index = weakest(conv.weight, ratio)

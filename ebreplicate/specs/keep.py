@@ -1,4 +1,4 @@
-"""Which weights a run leaves behind: a matter of what follows it, not of what it computes. No torch."""
+"""Which weights a run saves: those that later runs need. They do not change what it computes. No torch."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ class Keep:
     """Which weights a training must leave for what follows it: those of epochs, and where tickets emerge.
 
     `ratios`: by the mask distance; `epi`: by the early pruning indicator, as method:ratio. `taylor`: whether the Taylor
-    scores of every epoch are left as well; the mask distance is then watched on them too.
+    scores of every epoch are saved as well; the mask distance is then watched on them too.
     """
 
     epochs: set[int] = field(default_factory=set)

@@ -61,6 +61,8 @@ class Scale:
     """Panels of the paper's figures that are run, as model_dataset by the paper's names; none named: all."""
     ratios: tuple[float, ...] = ()
     """Of the paper's pruning ratios, those that are run; none named: all."""
+    runs_per_job: int = 1
+    """Trainings of an item that one job runs one after another, where torch takes longer to start than they take."""
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of items, by name, in place of those in workflow/config/items: a scale made in code may have its own."""
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -242,7 +244,8 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
     where = f"{name}.yaml"
-    usual = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": []} | _yaml(_read(name), where)
+    usual: dict[str, Any] = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1}
+    usual |= _yaml(_read(name), where)
     given = overrides or {}
     for name_of in given:
         if name_of not in usual:
@@ -281,6 +284,7 @@ def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
         seeds_of=data["seeds_of"],
         panels=tuple(data["panels"]),
         ratios=tuple(data["ratios"]),
+        runs_per_job=data["runs_per_job"],
     )
     for model, network in scale.models.items():  # specs are built once, so a bad name or size is refused here
         for dataset, images in scale.datasets.items():

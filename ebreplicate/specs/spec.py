@@ -222,7 +222,7 @@ class Ticket(Spec):
 
     "eb": where the mask distance settles; "epi": where the early pruning indicator does. `after`: for iterative
     pruning, the retrain whose final weights are scored instead; its own ticket's mask stays, and `ratio` is the
-    fraction of what is left (weights, of a method over weights). `search` is always the dense search at the root.
+    fraction of the remaining ones (weights, of a method over weights). `search` is always the dense search at the root.
     """
 
     search: Search

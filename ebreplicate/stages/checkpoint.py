@@ -39,7 +39,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, key: str, every: float | None = None):
-        self.path, self.key, self.told = folder / CHECKPOINT, key, time.monotonic()
+        self.path, self.key, self.written = folder / CHECKPOINT, key, time.monotonic()
         self.every = checkpoint_seconds() if every is None else every
 
     def load(self) -> dict[str, Any] | None:
@@ -59,10 +59,10 @@ class Checkpoint:
 
     def save(self, snapshot: dict[str, Any], now: bool = False) -> bool:
         """Write the snapshot, atomically, if it is time to or `now`; True if it was written."""
-        if not distributed.leads() or (not now and time.monotonic() - self.told < self.every):
+        if not distributed.leads() or (not now and time.monotonic() - self.written < self.every):
             return False
         snapshots.save(self.path, {**snapshot, "key": self.key})
-        self.told = time.monotonic()
+        self.written = time.monotonic()
         return True
 
     def clear(self) -> None:

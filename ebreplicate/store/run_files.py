@@ -65,7 +65,7 @@ def _incomplete(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     for path in (folder / "weights").glob("*.pt"):
         if not zipfile.is_zipfile(path):
             yield f"weights/{path.name} is not whole"
-    named = record.get("files") or record["stage"] == "graph"  # a run on the unpruned graph leaves no other file
+    named = record.get("files") or record["stage"] == "graph"  # a run on the unpruned graph saves no other file
     if not named and record["status"] != "no-ticket" and "trained_as" not in record:
         yield "its record names no file"
 

@@ -61,7 +61,7 @@ class Store:
     def claim(self, spec: specs.Spec, wait: bool = True, inherited: bool = False) -> Iterator[bool]:
         """Hold the lock of the run until the block ends; False if another process has it (see `locks.held`).
 
-        Whoever holds it is the only writer of an unfinished run, so what killed predecessors left half-written is
+        The holder is the only writer of an unfinished run, so half-written files of killed processes are
         removed.
         """
         folder = self.folder(spec)

@@ -14,7 +14,7 @@ from ebreplicate.errors import UserError, unknown
 
 ROUNDINGS = ("nearest", "stochastic")
 EXPONENT_BITS = 0x7F800000
-"""Of a float32: what is left under this mask is 2^floor(log2|x|), or 0 for a subnormal."""
+"""Of a float32: this mask keeps 2^floor(log2|x|), or 0 for a subnormal."""
 
 
 def _checked(x: Tensor, rounding: str) -> Tensor:

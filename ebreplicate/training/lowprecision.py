@@ -10,7 +10,7 @@ What is rounded, always stochastically, where (reference audit, section 6):
 | momentum after the step                                           | an exponent per output channel | E5M2 |
 
 bfp8 rounds every parameter, as the authors do; vectors (batch-norm scales and shifts, biases) have an exponent per
-element. fp8 has one power-of-two scale per tensor, from its largest magnitude, and leaves vectors in fp32: E4M3 has
+element. fp8 has one power-of-two scale per tensor, from its largest magnitude, and keeps vectors in fp32: E4M3 has
 eight numbers between two powers of two, so that up to half of a network's batch-norm scales would tie, and a strict
 threshold drops all that tie (docs/low-precision.md).
 

@@ -159,16 +159,16 @@ class Progress:
     def __init__(self, name: str, stream: TextIO | None = None, every: float = 10.0):
         self.name, self.stream, self.every = name, stream or sys.stderr, every
         self.tty = self.stream.isatty()
-        self.began = self.told = time.monotonic()
+        self.began = self.shown = time.monotonic()
         self.first: int | None = None
 
     def during(self, state: State, share: float) -> None:
         """Report that a `share` (0 to 1) of the epoch after the state's is done, ten seconds after the last line."""
         now = time.monotonic()
         self.first = state.epoch if self.first is None else self.first
-        if now - self.told < self.every or not distributed.leads():
+        if now - self.shown < self.every or not distributed.leads():
             return
-        self.told, done = now, state.epoch - self.first + share
+        self.shown, done = now, state.epoch - self.first + share
         left = (now - self.began) / done * (state.recipe.epochs - state.epoch - share)
         self._show(
             f"{self.name}: epoch {state.epoch + 1}/{state.recipe.epochs}, {share:.0%} of it done, {left:.0f} s left"
@@ -184,9 +184,9 @@ class Progress:
         now = time.monotonic()
         self.first = state.epoch if self.first is None else self.first
         done, left = state.epoch - self.first, state.recipe.epochs - state.epoch
-        if not done or not distributed.leads() or (left and not self.tty and now - self.told < self.every):
+        if not done or not distributed.leads() or (left and not self.tty and now - self.shown < self.every):
             return
-        self.told = now
+        self.shown = now
         eta = (now - self.began) / done * left
         text = f"{self.name}: epoch {state.epoch}/{state.recipe.epochs}, test {state.test_accuracy:.2f} %, "
         text += f"{eta:.0f} s left" if left else f"{now - self.began:.1f} s"

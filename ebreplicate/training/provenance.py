@@ -22,10 +22,10 @@ PACKAGES = ("ebreplicate", "torch", "torchvision", "numpy", "fvcore")
 
 def code() -> tuple[str | None, bool | None]:
     """Commit of this code, and whether its Python files are as committed; None, None outside a checkout."""
-    told = git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
-    if told is None:
+    status = git("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ":/*.py")
+    if status is None:
         return None, None
-    lines = told.splitlines()
+    lines = status.splitlines()
     (commit,) = (line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid "))
     return commit, all(line.startswith("#") for line in lines)
 
@@ -68,7 +68,7 @@ def gpus() -> list[str]:
 
 
 def memory_gib() -> int | None:
-    """Physical memory of the machine in GiB, or None where it is not told."""
+    """Physical memory of the machine in GiB, or None where the system does not report it."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     except (ValueError, OSError):

@@ -168,7 +168,7 @@ class Static(SparseHook):
 class SNIP(SparseHook):
     """Single-shot pruning (Lee et al., ICLR 2019): the largest |gradient * weight| of one batch, over layers.
 
-    The batch is the first of training; its optimiser step is left out. The spec's distribution plays no part.
+    The batch is the first of training; its optimiser step is not taken. The spec's distribution plays no part.
     """
 
     def initial(self) -> list[Tensor]:

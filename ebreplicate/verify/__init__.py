@@ -23,11 +23,11 @@ from ebreplicate.verify.trainings import training_problems
 
 def file_problems(folder: Path, record: dict) -> Iterator[str]:
     """Files that the record vouches for and that are not what they were."""
-    for name, said in record.get("files", {}).items():
+    for name, recorded in record.get("files", {}).items():
         path = folder / Path(name).name
         if not path.is_file():
             yield f"{name} is not here"
-        elif digest(path) != said:
+        elif digest(path) != recorded:
             yield f"{name} is not what it was (its SHA-256 is not the record's)"
 
 

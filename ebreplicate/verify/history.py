@@ -1,4 +1,4 @@
-"""A training's history: by itself, and against the outcome that its record tells."""
+"""A training's history: by itself, and against the outcome in its record."""
 
 import csv
 import io
@@ -33,13 +33,13 @@ def text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)[:100]
 
 
-def differences(said: Record, expected: Record, why: str, tolerance: float = 1e-9) -> Iterator[str]:
+def differences(recorded: Record, expected: Record, why: str, tolerance: float = 1e-9) -> Iterator[str]:
     """One line for each name that is missing or differs."""
     for name, value in expected.items():
-        if name not in said:
+        if name not in recorded:
             yield f"lacks {name}"
-        elif not close(said[name], value, tolerance):
-            yield f"{name} {text(said[name])} against {text(value)}{why}"
+        elif not close(recorded[name], value, tolerance):
+            yield f"{name} {text(recorded[name])} against {text(value)}{why}"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -127,9 +127,9 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
         count = (metrics.get(name) or 0) * images / 100
         if abs(count - round(count)) > 1e-6 * max(1, count):
             yield f"{name} {metrics[name]:g} is no count of {images} test images"
-    told = math.fsum(row["train_seconds"] + row["test_seconds"] for row in rows)
-    if record["cost"]["seconds"] < told * (1 - 1e-3) - 1e-3 * len(rows):
-        yield f"seconds {record['cost']['seconds']:g} are fewer than the {told:g} of its epochs"
+    epochs = math.fsum(row["train_seconds"] + row["test_seconds"] for row in rows)
+    if record["cost"]["seconds"] < epochs * (1 - 1e-3) - 1e-3 * len(rows):
+        yield f"seconds {record['cost']['seconds']:g} are fewer than the {epochs:g} of its epochs"
 
 
 def evaluation_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe, epochs: int) -> Iterator[str]:

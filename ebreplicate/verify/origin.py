@@ -31,8 +31,8 @@ def committed_at(commit: str) -> datetime.datetime | None:
     """When a commit was made; None if it is not among the ancestors of the one that is checked out."""
     if git("merge-base", "--is-ancestor", commit, "HEAD") is None:
         return None
-    said = git("show", "--no-patch", "--format=%cI", commit)
-    return datetime.datetime.fromisoformat(said) if said else None
+    date = git("show", "--no-patch", "--format=%cI", commit)
+    return datetime.datetime.fromisoformat(date) if date else None
 
 
 def _times(provenance: dict[str, Any]) -> tuple[datetime.datetime, datetime.datetime]:
@@ -46,13 +46,13 @@ def _command_problems(spec: Spec, command: object, name: str) -> Iterator[str]:
     """A command that is not of the run called `name`."""
     words, own = str(command).split()[:3], ["ebreplicate", spec.stage, name]
     if "/" in str(command) or "\\" in str(command):
-        yield f"provenance: command tells a path, {shown(command)}"
+        yield f"provenance: command contains a path, {shown(command)}"
     elif words != own:
         yield f"provenance: command is of another run, {shown(command)}"
 
 
 def fact_problems(provenance: dict[str, Any]) -> Iterator[str]:
-    """What is not told of code and machine, or is told as no record tells it."""
+    """What is missing of code and machine, or is not as the program writes it."""
     for name in (*TEXTS, *COUNTS, *OTHERS):
         if name not in provenance:
             yield f"provenance: lacks {name}"
@@ -68,7 +68,7 @@ def fact_problems(provenance: dict[str, Any]) -> Iterator[str]:
 
 
 def provenance_problems(spec: Spec, record: dict[str, Any]) -> Iterator[str]:
-    """A record of code that nobody can look up, of a time that cannot be, of another run's command, or telling a path.
+    """A record of code that nobody can look up, of a time that cannot be, of another run's command, or with a path.
 
     Stand-in data may be of any code: they say nothing about the paper.
     """

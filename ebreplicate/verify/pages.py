@@ -19,7 +19,7 @@ SUMS = "SHA256SUMS"
 def published_problems() -> Iterator[str]:
     """The printed numbers against their digests."""
     listed = (line.split("  ") for line in (published.FOLDER / SUMS).read_text().splitlines())
-    sums = {name: said for said, name in listed}
+    sums = {name: recorded for recorded, name in listed}
     files = {p.name: p for p in published.FOLDER.iterdir() if p.suffix in (".csv", ".npz")}
     for name in sorted({*sums, *files}):
         if name not in files or name not in sums or digest(files[name]) != sums[name]:
@@ -94,7 +94,7 @@ def page_problems(results: Path) -> Iterator[str]:
         try:
             yield from _scale_problems(scale, results, figures)
             yield from unmade_problems(scale, results, figures)
-        except UserError as e:  # a record that cannot be read, which is told of by its own name
+        except UserError as e:  # a record that cannot be read, which is reported under its own name
             yield f"tables of {scale}: {e}"
         except (ValueError, OSError) as e:  # a file that is no text, or no figure
             yield f"pages of {scale}: unreadable ({type(e).__name__}: {e})"

@@ -23,7 +23,7 @@ from ebreplicate.verify.history import (
 )
 
 FIXED_DENSITY = ("static", "set", "rigl", "small-dense")
-"""Methods of sparse training whose layers keep their number of weights: the record tells what each step cost."""
+"""Methods of sparse training whose layers keep their number of weights: the record has the cost of each step."""
 SHRINKING = ("snip", "gmp")
 """Methods that begin denser than they end."""
 
@@ -104,7 +104,7 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
 
 
 def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) -> Iterator[str]:
-    """What is alive of a fully connected network, against the mask that its training left."""
+    """Neurons and weights without dead ones of a fully connected network, against its mask."""
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.pruning.weights import split_weights, weight_counts
     from ebreplicate.stages.inputs import load_mask, shape
@@ -120,7 +120,7 @@ def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) ->
 
 
 def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]:
-    """Weights that are left, and FLOPs, of a sparse training."""
+    """Remaining weights, and FLOPs, of a sparse training."""
     from ebreplicate import cost
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.cost.sparse import layer_costs, sparse_forward
@@ -142,9 +142,9 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
         yield from _alive_problems(spec, record, trained, store)
     sizes = {name: layer.weight.numel() for name, layer in sparse_layers(trained).items()}
     nnz = {name: round(metrics["density"][name] * size) for name, size in sizes.items()}
-    left = {"nnz": sum(nnz.values()), "prunable": sum(sizes.values()), "width": hook.width()}
-    left["sparsity"] = 1 - left["nnz"] / left["prunable"]
-    yield from differences(metrics, left, " of its layers")
+    remaining = {"nnz": sum(nnz.values()), "prunable": sum(sizes.values()), "width": hook.width()}
+    remaining["sparsity"] = 1 - remaining["nnz"] / remaining["prunable"]
+    yield from differences(metrics, remaining, " of its layers")
     final = sparse_forward(own, layer_costs(trained, shape(spec)), metrics["density"])
     once = {c: 3 * f * search_of(spec).train_images * spec.recipe.epochs for c, f in full.items()}
     forward = {"forward_flops": full, "sparse_forward_flops": final}

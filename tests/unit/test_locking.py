@@ -131,15 +131,15 @@ def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
         (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."), "out of memory (DataLoader worker"),
     ],
 )
-def test_a_machine_that_gave_out_is_one_line(error, said):
-    line = machine.gave_out(error)
+def test_exhausted_resources_are_one_line(error, said):
+    line = machine.out_of_resources(error)
     assert line.startswith(said)
     assert "\n" not in line
 
 
 @pytest.mark.parametrize("bug", [RuntimeError("shape mismatch"), FileNotFoundError(2, "gone", "a"), KeyError("a")])
 def test_a_bug_is_none_of_the_machines(bug):
-    assert machine.gave_out(bug) is None
+    assert machine.out_of_resources(bug) is None
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "inf", "nan"])

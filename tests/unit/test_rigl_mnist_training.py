@@ -242,7 +242,7 @@ def test_a_network_that_died_is_refused_by_rigl_plus(tmp_path):
     record = store.read(RIGL)
     record["metrics"]["architecture"] = [3, 0, 2, 10]
     store.write(RIGL, {n: record[n] for n in ("status", "metrics", "cost", "provenance")})
-    with pytest.raises(UserError, match=r"compact network: .* hidden neurons are left; lower sparsity"):
+    with pytest.raises(UserError, match=r"compact network: .* hidden neurons remain; lower the sparsity"):
         sparse(PLUS, store, NOWHERE, CPU)
 
 

@@ -10,6 +10,7 @@ from snake import ROOT, linked, planned, read
 from ebreplicate.experiments.planner import requests
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.spec import Retrain, Search
 from ebreplicate.store.store import Store
 
 # Of the items below: searches of panels (Figure 1), of the low rate (Table 1), of Figure 3 beside them; retrains of
@@ -29,12 +30,17 @@ COUNTS = {
 ITEMS = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
 
 
+def test_smoke_trains_each_run_of_its_items_once():  # its jobs: test_batches
+    plan = Plan(requests(load_scale("smoke"), ITEMS))
+    assert {"search": len(plan.stage(Search)), "retrain": len(plan.stage(Retrain)), "evaluate": 5} == COUNTS["smoke"]
+
+
 def test_counts_written_out():
     jobs = [[COUNTS[scale][rule] for rule in ("search", "retrain")] for scale in COUNTS]
     assert jobs == [[7, 22], [18, 66], [24, 588]]
 
 
-@pytest.mark.parametrize("scale", COUNTS)
+@pytest.mark.parametrize("scale", ["quick", "paper"])
 def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path):
     blocked = tmp_path / "torch"  # on the path before the real one
     blocked.mkdir()
@@ -51,15 +57,18 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
 @pytest.mark.parametrize(
     ("target", "jobs"),
     [
-        # CIFAR-100: VGG16 with two seeds, PreResNet20 with one, and no retrain.
-        ("figures/smoke/fig3_mask_distance.svg", {"search": 3, "evaluate": 1}),
+        # Two networks on CIFAR-100 with three seeds, and no retrain.
+        ("figures/paper/fig3_mask_distance.svg", {"search": 6, "evaluate": 1}),
         # A path of another scale than the configured one.
         ("figures/quick/fig3_mask_distance.svg", {"search": 13, "evaluate": 1}),
-        # A block of Table 2. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
-        ("figures/smoke/table2_vgg16_cifar10.svg", {"search": 2, "retrain": 12, "sparse": 1, "evaluate": 1}),
-        # ResNet18 trained densely and softly pruned, then slimming, EB Train and new weights; ResNet50 trained densely.
-        # The ticket of the softly pruned network is not trained on: the table's job draws it.
-        ("figures/smoke/table3_imagenet.svg", {"search": 3, "retrain": 3, "evaluate": 1}),
+        # A block of Table 2, three ratios and seeds. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
+        (
+            "figures/paper/table2_vgg16_cifar10.svg",
+            {"search": 2 * 3, "retrain": 12 * 3 * 3, "sparse": 3 * 3, "evaluate": 1},
+        ),
+        # ResNet18 and ResNet50 trained densely and softly pruned; slimming, EB Train and new weights at two ratios.
+        # The ticket of a softly pruned network is not trained on: the table's job draws it.
+        ("figures/quick/table3_imagenet.svg", {"search": 4, "retrain": 2 * 2 * 3, "evaluate": 1}),
     ],
 )
 def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
@@ -70,7 +79,7 @@ def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
 def test_the_papers_scale_without_a_gpu_is_what_a_cpu_trains(tmp_path):
     """145 trainings of LeNet's tickets, 25 of RigL on MNIST, a job a graph and seed; no VGG16."""
     asked = ["-n", "--quiet", "rules", "--cores", "1", "--config", "scale=paper"]
-    batches = {f"graph_paper_{graph}_s{seed}": 1 for graph in ("cora", "citeseer", "pubmed") for seed in range(10)}
+    batches = {f"train_paper_{graph}_s{seed}": 1 for graph in ("cora", "citeseer", "pubmed") for seed in range(10)}
     ours = {"search": 10, "retrain": 140, "sparse": 20, "evaluate": 6, "all": 1, **batches}
     project = linked(tmp_path)
     assert planned(read(project, *asked, "device=cpu").stdout) == ours
@@ -85,11 +94,11 @@ def test_a_block_that_a_scale_does_not_run_says_so(tmp_path):
 
 
 def test_overrides_are_of_the_configured_scale_alone(tmp_path):
-    targets = ["figures/smoke/fig1_existence.svg", "figures/paper/fig3_mask_distance.svg"]
-    overrides = ["--config", "seeds=[7]", "draw_epochs=[20]"]
+    targets = ["figures/quick/fig1_existence.svg", "figures/paper/fig3_mask_distance.svg"]
+    overrides = ["--config", "scale=quick", "seeds=[7]", "draw_epochs=[20]"]
     done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets, *overrides)
-    # Smoke, one seed: 2 panels, 1 ratio, one draw and the best. Paper: 2 networks x 3 seeds.
-    ours = {"search": 2 + 6, "retrain": 4}
+    # Quick, one seed: 1 panel, 2 ratios, one draw. Paper: 2 networks x 3 seeds.
+    ours = {"search": 1 + 6, "retrain": 2}
     assert planned(done.stdout) == {**ours, "evaluate": 2}
 
 

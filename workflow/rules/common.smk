@@ -1,5 +1,6 @@
 # Planning: which runs exist and what they need. Imports no torch, since this file is read on every command.
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -20,6 +21,7 @@ try:
 except UserError as e:
     raise WorkflowError(str(e)) from None
 PLAN = Plan(spec for specs in ASKED.values() for spec in specs)
+BATCHES = jobs.batches(ASKED)
 RESULTS = config["results"]
 FIGURES = str(figures_root(Path(RESULTS)))
 OVERRIDES = " ".join(f"--config {n}={shlex.quote(str(v))}" for n, v in jobs.overrides(config).items())
@@ -39,7 +41,8 @@ shell.prefix("set -euo pipefail; trap '' TERM; ")
 
 
 wildcard_constraints:
-    run=r"[A-Za-z0-9.\-]+",
+    # A run that shares a job with others is made by that job alone.
+    run=f"(?!(?:{'|'.join(re.escape(key(run)) for runs in BATCHES.values() for run in runs)})/)[A-Za-z0-9.\\-]+",
     scale=r"[a-z0-9]+",
     item=r"\w+",
 
@@ -60,6 +63,12 @@ def needs(stage):
         return [ancient(record_of(s)) for s in trainings_before(spec)]
 
     return inputs
+
+
+def outside(runs):
+    """Records that a batch of runs builds on and does not make itself. Ancient, as in `needs`."""
+    found = {record_of(s) for run in runs for s in trainings_before(run)}
+    return [ancient(record) for record in sorted(found - {record_of(run) for run in runs})]
 
 
 def records_of(wildcards):

@@ -48,21 +48,27 @@ use rule search as sparse with:
         stage="sparse",
 
 
-# Runs over a graph take seconds each: one job trains those of a graph and seed. The command leaves finished ones alone.
-for batch, runs in jobs.graph_batches(ASKED).items():
+# Short trainings share a job. The command skips finished runs.
+for batch, runs in BATCHES.items():
 
     rule:
         name:
-            f"graph_{batch}"
+            f"train_{batch}"
+        input:
+            outside(runs),
         output:
             update([record_of(run) for run in runs]),
         log:
-            f"{RESULTS}/logs/graph/{batch}.log",
+            f"{RESULTS}/logs/batches/{batch}.log",
         priority: jobs.priority(runs[0])
         conda:
             "../../environment.yml"
         threads: config["threads"]
+        resources:
+            tmpdir=tempfile.gettempdir(),
+            gpu=jobs.gpus_of_a_training(config) * (runs[0].stage != "graph"),  # graphs are trained on the CPU
         params:
+            stage=runs[0].stage,
             runs=[key(run) for run in runs],
         shell:
-            "python -m ebreplicate graph {params.runs} --threads {threads} 2> >(tee {log} >&2)"
+            "python -m ebreplicate {params.stage} {params.runs} --threads {threads} 2> >(tee {log} >&2)"

@@ -14,7 +14,7 @@ def neighbours(model: nn.Module) -> list[Neighbours | None]:
     """(producer, consumer) of every batch norm's channels, in forward order; None where the channels are not a layer's.
 
     VGG: every batch norm; the last one's consumer is the classifier. PreResNet: the two inside each bottleneck; the
-    others normalise the residual stream, which ThiNet leaves whole as well (section 3.3). Raises UserError for
+    others normalise the residual stream, which ThiNet does not prune either (section 3.3). Raises UserError for
     networks without channel surgery.
     """
     if isinstance(model, VGG):

@@ -27,7 +27,7 @@ def _drop(scores: Tensor, alive: Tensor, rate: float) -> Tensor:
 
 
 def magnitude(context: DrawContext) -> Tensor:
-    """Keep all but the `ratio` smallest |w| of what the previous round left; bool (N,), N weights in forward order."""
+    """Keep all but the `ratio` smallest |w| of the weights that remain; bool (N,), N weights in forward order."""
     check_ratio(context.ratio)
     model = context.dense()
     scores = magnitudes(model)
@@ -44,7 +44,7 @@ def magnitude(context: DrawContext) -> Tensor:
 def random_weights(context: DrawContext) -> Tensor:
     """Keep, in every layer, as many weights as `magnitude` keeps there, anywhere in the layer; bool (N,).
 
-    Not confined to what the previous round left: the control of random sparsity (Frankle & Carbin, Figure 1).
+    Also where the previous round has pruned: the control of random sparsity (Frankle & Carbin, Figure 1).
     """
     generator = context.generator()
     sizes = [len(s) for s in magnitudes(context.dense())]

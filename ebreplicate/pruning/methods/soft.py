@@ -1,4 +1,4 @@
-"""What soft filter pruning left at zero (He et al., IJCAI 2018): the draw of a search with `soft_ratio`."""
+"""The filters that soft pruning has set to zero (He et al., IJCAI 2018): the draw of a search with `soft_ratio`."""
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ def soft(context: DrawContext) -> Tensor:
     """Keep the channels whose filter is not all zero; bool (N,).
 
     The fraction removed is the search's `soft_ratio` of each layer it prunes. Raises UserError for a search without
-    soft pruning, which leaves no filter at zero.
+    soft pruning, after which no filter is zero.
     """
     if context.model is None:
         raise UserError("DrawContext.model: method 'soft' looks at weights; give it the dense network")

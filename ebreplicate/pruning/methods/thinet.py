@@ -3,7 +3,7 @@
 Section 3.2: at sampled locations of training images the next layer's output is a sum of one term per input channel;
 the channels removed are those whose summed terms have the least energy, found greedily (Algorithm 1). All layers are
 chosen from the dense network at once; the paper goes layer by layer with an epoch or two of fine-tuning in between,
-and rescales the kept channels by least squares (equation 7). A draw leaves a mask and the retrain that follows is a
+and rescales the kept channels by least squares (equation 7). A draw gives a mask, and the retrain that follows is a
 whole training, so neither is done (docs/deviations.md).
 """
 
