@@ -99,7 +99,8 @@ def _panel(axis: Any, scale: Scale, found: list[Place], dataset: str, model: str
     style.zero(axis)
     seen, costs, names = [0.0], [1.0], []
     for method in dict.fromkeys(place.method for place in found):
-        mine, look = [p for p in found if p.method == method], {"c": colours[method], "ls": ""}
+        mine = [p for p in found if p.method == method]
+        look: dict[str, Any] = {"c": colours[method], "ls": ""}
         means = [interval(dict(enumerate(p.values))).mean for p in mine]
         axis.plot([p.cost for p in mine], means, c=colours[method], lw=0.8, alpha=0.6, zorder=2)
         for place in mine:

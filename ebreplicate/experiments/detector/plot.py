@@ -77,7 +77,7 @@ def _accuracy(axis: Any, scale: Scale, table: Any, whole: bool) -> None:
             where = {"dataset": dataset, "model": model, "ratio": ratio}
             a, b = (by_seed(table, column, **where) for column in (ours, theirs))
             points.append((x + (0.24 * i if whole else 0), [*minus(a, b).values()]))
-        look = {"marker": style.MARKERS[i], "c": style.COLOURS[i], "ls": ""}
+        look: dict[str, Any] = {"marker": style.MARKERS[i], "c": style.COLOURS[i], "ls": ""}
         style.series(axis, points, **look, label=label)
     style.zero(axis)
     axis.set_ylabel("accuracy difference (pp)")

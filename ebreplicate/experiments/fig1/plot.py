@@ -46,7 +46,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     paper = paper.assign(value=paper.value - paper[paper.draw == "dense"].value.iloc[0])
     seen = [0.0]
     for i, ratio in enumerate(ratios_of(scale, dataset, model)):
-        look = {"color": style.COLOURS[i], "marker": style.MARKERS[i]}
+        look: dict[str, Any] = {"color": style.COLOURS[i], "marker": style.MARKERS[i]}
         points = [(d, minus(by_seed(here, ratio=ratio, draw=d), dense).values()) for d in draws(scale)]
         shift = (i - 1) * DODGE
         label = f"{ratio:.0%} of the channels removed"

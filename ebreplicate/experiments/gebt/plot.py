@@ -36,7 +36,7 @@ RULE_NAMES = {
     "mean": "mean (authors' code)",
     "sum": "sum (paper's text)",
 }
-HOLLOW = {"ls": "", "mfc": "white", "ms": 4, "alpha": 0.8}
+HOLLOW: dict[str, Any] = {"ls": "", "mfc": "white", "ms": 4, "alpha": 0.8}
 
 
 def _curve(axis: Any, x: Iterable[float], intervals: list[Interval], **look: Any) -> list[float]:

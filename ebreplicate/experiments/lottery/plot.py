@@ -75,7 +75,7 @@ def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> 
     dense, paper = by_seed(here, column, series="dense"), curve(model, "plain", "ticket", metric)
     seen, lowest = [1.0 if iteration else 0.0], _lowest(here)
     for series, colour, marker in zip(SERIES, style.COLOURS, style.MARKERS, strict=False):
-        look = {"color": colour, "marker": marker}
+        look: dict[str, Any] = {"color": colour, "marker": marker}
         points = _beside(here, column, dense, iteration, series=series)
         seen += style.series(axis, points, label=SERIES[series], **look)
         rows = curve(model, "plain", series, metric)
@@ -99,7 +99,7 @@ def _deep(axis: Any, scale: Scale, table: Any, model: str) -> None:
         dense = by_seed(here, setting=of_dense, series="dense")
         paper = curve(model, of_dense, "ticket")
         for series, line in (("ticket", "-"), ("reinit", "--")):
-            look = {"color": colour, "marker": marker}
+            look: dict[str, Any] = {"color": colour, "marker": marker}
             name = SETTINGS[setting] + (", random weights" if series == "reinit" else "")
             points = _beside(here, "last_accuracy", dense, False, setting=setting, series=series)
             seen += style.series(axis, points, label=name, ls=line, **look)

@@ -44,7 +44,7 @@ def _panel(axis: Any, scale: Scale, table: Any, model: str) -> None:
     here, seen = table[table.model == model], [0.0]
     dense = by_seed(here, method=UNPRUNED)
     for method, colour, marker in _looks():
-        look = {"c": colour, "marker": marker}
+        look: dict[str, Any] = {"c": colour, "marker": marker}
         for ratio in sorted(set(here.ratio[here.method == method])):
             where = {"method": method, "ratio": float(ratio)}
             flops, beside = by_seed(here, "flops_ratio", **where), minus(by_seed(here, **where), dense)
