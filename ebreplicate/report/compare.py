@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, Cell, Claim
+from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, Cell, Claim, has_content
 from ebreplicate.experiments.common.judgement import DECIDED, EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, settled
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.experiments.common.verdicts import cell_verdict
@@ -13,8 +13,6 @@ from ebreplicate.report.markdown import markdown_table
 from ebreplicate.specs.scale import Scale
 
 LEVEL = 0.05
-PLUMBING = "smoke"
-"""The scale whose numbers mean nothing."""
 SELECTION = "What choosing the best epoch on the test set adds"
 SELECTION_NOTE = (
     "Best minus last epoch's accuracy of our own finished runs: what is in every number whose `selection` is *best "
@@ -169,8 +167,6 @@ def multiplicity(claims: Any) -> str:
 
 def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
     """The comparison page in markdown; `selected` is the table of what choosing the best epoch adds."""
-    if scale.name == PLUMBING:
-        return _plumbing(scale, cells, claims)
     parts = [f"# Comparison with the paper, scale `{scale.name}`\n", scale.note.strip() + "\n", _reading(scale)]
     parts += _claims(claims)
     for item in EXPERIMENTS:
@@ -235,13 +231,17 @@ def _claims(claims: Any) -> list[str]:
     return parts
 
 
-def _plumbing(scale: Scale, cells: Any, claims: Any) -> str:
-    """The page of a scale whose numbers mean nothing: what was made, and no number."""
-    ran = cells[cells.n > 0]
+def plumbing(scale: Scale, tables: dict[str, Any]) -> str:
+    """The page of a scale whose numbers mean nothing: how many runs, tables and figures were made, and no number."""
+    runs: set[str] = set()
+    for table in tables.values():
+        if {"key", "status"} <= {*table}:
+            runs.update(table.key[(table.status != NOT_RUN) & table.key.notna()])
+    figures = sum(has_content(table) for table in tables.values())
     return (
         f"# Scale `{scale.name}`\n\n{scale.note.strip()}\n\n**No number of this scale means anything about the "
-        f"paper.** It shows that every step runs: {len(list(EXPERIMENTS))} tables and figures were made; {len(ran)} of "
-        f"{len(cells)} printed numbers and {int((claims.n > 0).sum())} of {len(claims)} claims have runs behind them.\n"
+        f"paper**, so none stands beside a published one, and no claim is judged. It shows that every step runs: "
+        f"{len(runs)} runs, {len(tables)} tables and {figures} figures were made.\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.experiments.common.experiment import has_content
 from ebreplicate.files import atomic_write
 from ebreplicate.report import compare as comparison
 from ebreplicate.report import selection
@@ -89,18 +89,23 @@ def drawn(item: str, scale: Scale, table: Any, kind: str = "svg") -> bytes:
 
 
 def compare(scale: Scale, results: Path) -> None:
-    """Write the comparison: `<scale>.csv` (cells), `<scale>_claims.csv` (claims) and `<scale>.md` (to read)."""
+    """Write the comparison: `<scale>.csv` (cells), `<scale>_claims.csv` (claims) and `<scale>.md` (to read).
+
+    Of a scale whose numbers mean nothing both tables are empty: the code that makes them has run, and nothing is shown.
+    """
     tables = {item: read_table(item, scale, results) for item in EXPERIMENTS}
     try:
         cells, claims = comparison.collect(scale, tables)
     except Exception:
         _check_columns(scale, results, tables)
         raise
+    if scale.plumbing:
+        cells, claims, page = cells[:0], claims[:0], comparison.plumbing(scale, tables)
+    else:
+        page = comparison.page(scale, cells, claims, selection.table(scale, Store(results)))
     folder = results / "comparison"
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
-    atomic_write(
-        folder / f"{scale.name}.md", comparison.page(scale, cells, claims, selection.table(scale, Store(results)))
-    )
+    atomic_write(folder / f"{scale.name}.md", page)
     atomic_write(folder / f"{scale.name}.csv", cells.to_csv(index=False, lineterminator="\n"))
 
 
@@ -117,8 +122,3 @@ def redraw(scale: Scale, results: Path, figures: Path) -> None:
         else:
             figure.unlink(missing_ok=True)
     compare(scale, results)
-
-
-def has_content(table: Any) -> bool:
-    """Whether a table has a row of a finished run, or of arithmetic, which needs none."""
-    return bool(len(table)) and ("status" not in table or bool((table.status != NOT_RUN).any()))

@@ -16,7 +16,9 @@ from ebreplicate.specs.fields import Made, from_dict, need
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
-SCALES = ("smoke", "quick", "paper")
+PLUMBING = "smoke"
+"""The scale whose numbers mean nothing."""
+SCALES = (PLUMBING, "quick", "paper")
 Seeds = int | tuple[int, ...]
 """Of an item's settings: how many of the scale's seeds, the first of them; or the seeds themselves."""
 
@@ -65,6 +67,11 @@ class Scale:
     """Settings of items, by name, in place of those in workflow/config/items: a scale made in code may have its own."""
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Specs and settings made so far: planning asks for the same searches over and over."""
+
+    @property
+    def plumbing(self) -> bool:
+        """Whether its numbers mean nothing about the paper: no published number is shown beside them."""
+        return self.name == PLUMBING
 
     def runs_panel(self, model: str, dataset: str) -> bool:
         """Whether the panel of the paper's `model` on `dataset` is run."""

@@ -11,6 +11,7 @@ from synthetic import COMPARABLE, Outcome, claims, tabulated, write
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.accuracy_vs_flops.pareto import points
+from ebreplicate.experiments.accuracy_vs_flops.plot import published
 from ebreplicate.experiments.accuracy_vs_flops.runs import (
     LOTTERY,
     SPARSE,
@@ -19,6 +20,7 @@ from ebreplicate.experiments.accuracy_vs_flops.runs import (
     lottery_tickets,
     sparse_trainings,
 )
+from ebreplicate.experiments.table2.cells import printed
 from ebreplicate.experiments.table2.runs import BLOCKS, METHODS
 from ebreplicate.specs.graph import Plan, parents
 from ebreplicate.specs.scale import load_scale
@@ -102,13 +104,25 @@ def test_a_lottery_ticket_costs_a_dense_training_a_round(table):
     assert (found[LOTTERY, 0.5], found[LOTTERY, 0.75]) == (200, 300)
 
 
-def test_the_legend_names_what_has_run(table):
+def test_every_method_that_has_run_is_named_and_smoke_has_no_published_points(table):
     """Of every method with a cost (what is written here for SNIP has none), and of two."""
-    table = table[table.training_flops.notna()]
-    for rows in (table, table[table.method.isin(["EB Train", LOTTERY])]):
+    table = table[table.flops_ratio.notna()]
+    for rows in (table, table[table.method.isin(["Unpruned", "EB Train", LOTTERY])]):
         figure = EXPERIMENTS.load(ITEM).figure(SMOKE, rows)
-        named = {text.get_text() for text in figure.legends[0].get_texts()}
-        assert named == {*rows.method, "Pareto front"}
+        named = {text.get_text() for axis in figure.axes for text in axis.texts}
+        assert named == {*rows.method} - {"Unpruned"}
+        assert not any("paper" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def test_the_papers_points_are_beside_its_own_dense_network():
+    """EB Train at 50 % costs 215 of SNIP's 302 units; Figure 1's dense VGG16 has 93.36 %."""
+    found = published("cifar10", "vgg16")
+    cost, value = found["EB Train", 0.5]
+    assert cost == pytest.approx(215 / 302)
+    cells = printed("cifar10", "vgg16")
+    assert value == pytest.approx(cells["EB Train", 0.5, "retrain_top1"] - 93.36)
+    assert found["LT (one-shot)", 0.3][0] == pytest.approx(605 / 302)
+    assert published("cifar10", "preresnet101") == {}
 
 
 def test_eb_train_against_iterative_lottery_tickets(table):

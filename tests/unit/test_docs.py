@@ -187,3 +187,10 @@ def test_blocks_and_commands_are_found_where_they_stand():
 )
 def test_what_takes_hours_is_planned_and_the_rest_runs_as_it_stands(text, run):
     assert runnable(text)[0] == (run or text)
+
+
+def test_the_first_screen_is_read_in_two_minutes():
+    """At most 700 words in README.md, without the table that is generated (its numbers come and go)."""
+    text = (ROOT / "README.md").read_text()
+    table = text.partition("<!-- headline: begin -->")[2].partition("<!-- headline: end -->")[0]
+    assert len(text.replace(table, "").split()) <= 700

@@ -171,7 +171,9 @@ def test_what_failed_is_a_row_and_the_rest_is_drawn(run, tmp_path):
         "8-bit block floating point search",
         "FP8 (E4M3, E5M2) search",
     ]
-    assert len(legend) == 5
+    assert legend[3:] == ["between random masks, 2p(1-p)"]  # no mask was kept: nothing between seeds
+    full = figure.axes[0].containers[0].lines[0]
+    assert full.get_ydata().tolist() == [0.0] * len(full.get_xdata())  # minus the dense network of the same seed
     plt.close(figure)
     pipeline.plot(ITEM, FULL, tmp_path, tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").stat().st_size > 10_000

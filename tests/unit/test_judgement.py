@@ -249,3 +249,14 @@ def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
     found = settled([claim(name, 1.0, half) for name, half in zip("abc", halves, strict=True)], comparable=True)
     assert [c.p_holm for c in found] == pytest.approx([0.003, 0.06, 0.06], rel=0.01)
     assert [c.verdict for c in found] == [SUPPORTED, "supported alone", "supported alone"]
+
+
+@pytest.mark.parametrize(
+    ("values", "side"),
+    [((1, 2, 3, 1, 2), "for"), ((-2, -3, -2, -4, -2), "against"), ((-2, 3, 1, 1, 1), "mixed"), ((1, 2, 3), "")],
+)
+def test_a_claim_points_where_all_of_its_seeds_lie(values, side):
+    """At the bound -1, from five seeds on."""
+    judged = at_least(t_interval(values), -1.0, "early minus late")
+    (claim,) = settled([Claim("gebt-early-edges", "As good.", "paper", "rule", *judged)], comparable=True)
+    assert claim.points_to == side

@@ -1,7 +1,9 @@
 """The lottery-ticket item: its rounds, its table, its published curves and its verdicts on invented outcomes."""
 
+import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
 
@@ -11,7 +13,7 @@ from ebreplicate.experiments.common.judgement import EQUIVALENT, settled
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.experiments.lottery import claims as rules
 from ebreplicate.experiments.lottery import runs
-from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, curve
+from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, _cells, curve
 from ebreplicate.report.planning import planned_flops
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
@@ -281,18 +283,28 @@ def test_cells_compare_fractions_at_the_papers_levels(tmp_path, grid):
 def test_a_figure_is_drawn_from_what_there_is(tmp_path, grid):
     from matplotlib import pyplot as plt
 
-    for given, lines in ((lambda _: None, 0), (outcomes(55.0, 45.0), 3)):
-        table, _ = judged(tmp_path / str(lines), given)
-        figure = EXPERIMENTS.load(ITEM).figure(TINY, table)
-        drawn = [c for c in figure.axes[0].containers if len(c[0].get_xdata())]
-        assert len(drawn) == lines
-        if lines:
-            assert drawn[0][0].get_xdata() == pytest.approx([80, 64, 51.2])
-            assert drawn[0][0].get_ydata() == pytest.approx([55.5] * 3)
-            dots = [line for line in figure.axes[0].lines if line.get_marker() == "."]
-            assert sorted(dots[0].get_ydata()) == [55.0, 56.0]
-            low, high = figure.axes[0].get_ylim()
-            assert all(low < y < high for line in dots for y in line.get_ydata())
-        else:
-            assert "not run yet at this scale" in [text.get_text() for text in figure.axes[0].texts]
-        plt.close(figure)
+    table, _ = judged(tmp_path, outcomes(55.0, 45.0))
+    figure = EXPERIMENTS.load(ITEM).figure(TINY, table)
+    drawn = figure.axes[0].containers
+    assert len(drawn) == 3
+    assert drawn[0][0].get_xdata() == pytest.approx([80, 64, 51.2])
+    assert drawn[0][0].get_ydata() == pytest.approx([5.0] * 3)  # 55 and 56 minus 50 and 51
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert list(dots[0].get_ydata()) == [5.0, 5.0]
+    low, high = figure.axes[0].get_ylim()
+    assert all(low < y < high for line in dots for y in line.get_ydata())
+    plt.close(figure)
+
+
+def test_lenets_points_agree_by_the_plans_rule():
+    """Three seeds beside the mean of five trials: t(2) s sqrt(1/3 + 1/5), with s = 0.001 and a margin of 0.1 points."""
+    rows = [
+        {"seed": s, "model": "lenet300", "setting": "plain", "series": "ticket", "round": 3, "key": f"k{s}"}
+        | {"early_stop_accuracy": accuracy, "early_stop_iteration": 1000.0}
+        for s, accuracy in enumerate((98.1, 98.2, 98.3))
+    ]
+    accuracy, iteration = _cells(pd.DataFrame(rows), "lenet300", "plain", "ticket", 3, "")
+    assert accuracy.tolerance == pytest.approx(4.302653 * 0.001 * math.sqrt(1 / 3 + 1 / 5))
+    assert accuracy.imprecise  # more than twice the margin
+    assert iteration.tolerance == pytest.approx(0.1 * iteration.published)
+    assert not iteration.imprecise

@@ -17,6 +17,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
 from ebreplicate.models import build
 from ebreplicate.report import compare, estimate, pipeline, planning, readme
+from ebreplicate.specs.scale import PLUMBING
 from ebreplicate.specs.spec import Search
 from ebreplicate.store.store import Store
 
@@ -303,3 +304,22 @@ def test_readme_without_markers_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"the markers .* are missing"):
         readme.rewrite(path, readme.BEGIN, readme.END, "new")
     assert path.read_text() == "no table here\n"
+
+
+def test_smokes_comparison_says_what_was_made_and_no_number(tables, tmp_path):
+    smoke = replace(TINY, name=PLUMBING)
+    for item in EXPERIMENTS:
+        path = pipeline.table_path(tmp_path, PLUMBING, item)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tables[item].to_csv(path, index=False)
+    path = pipeline.table_path(tmp_path, PLUMBING, "fig1_existence")
+    table = tables["fig1_existence"].copy()
+    table.loc[[0, 1], "status"] = "ok", "diverged"
+    table.to_csv(path, index=False)
+    pipeline.compare(smoke, tmp_path)
+    folder = tmp_path / "comparison"
+    assert [len((folder / f"smoke{end}.csv").read_text().splitlines()) for end in ("", "_claims")] == [1, 1]
+    text = (folder / "smoke.md").read_text()
+    assert f"2 runs, {len(list(EXPERIMENTS))} tables and 2 figures were made" in text  # and that of arithmetic
+    assert "No number of this scale means anything" in text
+    assert "|" not in text

@@ -119,7 +119,7 @@ def test_a_block_asked_for_alone_has_its_rows_of_the_table_and_a_panel(even, tmp
     )
     assert set(alone[alone.group != "derived"].status) == {"ok"}
     titles = [axis.get_title() for axis in block.figure(SCALE, alone).axes]
-    assert [t.splitlines()[0] for t in titles if t] == ["VGG16 on CIFAR-10"]
+    assert [t.splitlines()[0] for t in titles if t] == ["VGG16 (1/16 width), 60 toy-digit images"]
 
 
 def test_only_training_in_eight_bits_averages_its_weights_from_the_authors_epoch():
@@ -308,6 +308,10 @@ def test_a_point_of_one_seed_is_not_judged(made):
 
 @pytest.mark.parametrize("item", ["table2", "accuracy_vs_flops"])
 def test_figures_are_drawn_from_whole_and_from_empty_tables(item, made):
-    for table in (made[item], EXPERIMENTS.load(item).table(SCALE, Store("/nonexistent"))):
-        figure = EXPERIMENTS.load(item).figure(SCALE, table)
-        assert len(figure.axes) == 4
+    whole = EXPERIMENTS.load(item).figure(SCALE, made[item])
+    assert [a.get_title().splitlines()[0] for a in whole.axes if a.axison] == [
+        "VGG16 (1/16 width), 60 toy-digit images",
+        "VGG16 (1/16 width), 100 toy-digit-pair images",
+    ]
+    empty = EXPERIMENTS.load(item).figure(SCALE, EXPERIMENTS.load(item).table(SCALE, Store("/nonexistent")))
+    assert [t.get_text() for t in empty.axes[0].texts] == [f"not run yet at scale {SCALE.name}"]

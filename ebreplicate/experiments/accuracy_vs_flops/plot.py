@@ -1,93 +1,179 @@
-"""Accuracy against total training FLOPs, drawn: four panels with their Pareto fronts."""
+"""Accuracy against total training FLOPs, both beside the unpruned network's: a panel a block, with its Pareto front."""
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ebreplicate.experiments.accuracy_vs_flops.pareto import EB, Point, front, points
+from ebreplicate.experiments.accuracy_vs_flops.pareto import front
 from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
+from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER
+from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.table2.cells import printed
+from ebreplicate.experiments.table2.plot import differences
+from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, EB_TRAIN, PAPER
 from ebreplicate.specs.scale import Scale
 
-Looks = dict[str, dict[str, Any]]
+GREY = "0.55"
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "early-bird tickets": ("#0072B2", EB_TRAIN),
+    "channels pruned after training": ("#D55E00", ("NS", "ThiNet")),
+    "single weights pruned": ("#009E73", ("LT (one-shot)", LOTTERY, "SNIP")),
+    "sparse from scratch": ("#CC79A7", (*SPARSE,)),
+    "controls": (GREY, (*CONTROLS,)),
+}
+"""Colour and methods of every family; a method is named beside its points."""
+SHAPES = (("o", 0.3), ("s", 0.5), ("^", 0.7), ("D", 1.0))
+"""Markers, and the largest share removed that each stands for."""
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5)
+LINE = 9.0
+"""Height of a label, in points."""
+
+
+class Place(NamedTuple):
+    """A method at a ratio: cost over, and accuracy of the seeds in points minus, the unpruned network's."""
+
+    method: str
+    ratio: float
+    cost: float
+    values: list[float]
 
 
 def draw(scale: Scale, table: Any) -> Any:
-    """A panel a network and dataset; the legend names what has run."""
+    """A panel a network and dataset that has run; the paper's points hollow."""
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    figure, axes = plt.subplots(2, 2, figsize=(11, 8.6))
-    look, shown = looks(), set[str]()
-    for axis, (dataset, model) in zip(axes.flat, BLOCKS, strict=True):
-        found = points(table, dataset, model)
-        shown |= {method for method, *_ in found}
-        _panel(axis, scale, found, look, dataset, model)
+    shown = [(d, m, found) for d, m in BLOCKS if (found := places(table, d, m))]
+    across = min(len(shown), 2)
+    down = max(1, -(-len(shown) // max(across, 1)))
+    size = (6.4 * max(across, 1) + (across == 1), 4.4 * down + 0.6)
+    figure, axes = plt.subplots(down, max(across, 1), figsize=size, squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    for axis, (dataset, model, found) in zip(axes.flat, shown, strict=False):
+        _panel(axis, scale, found, dataset, model)
+    ran = {place.method for *_, found in shown for place in found}
     handles = [
-        plt.Line2D([], [], ls="", label=name, **{k: v for k, v in kind.items() if k != "zorder"})
-        for name, kind in look.items()
-        if name in shown
+        plt.Line2D([], [], c=colour, marker="o", ls="", label=family)
+        for family, (colour, methods) in FAMILIES.items()
+        if ran & {*methods}
     ]
-    handles.append(plt.Line2D([], [], c="0.3", lw=1, drawstyle="steps-post", label="Pareto front"))
-    figure.legend(handles=handles, loc="outside right center", fontsize="x-small")
-    style.stamp(
-        figure,
-        f"scale {scale.name}, accuracy of the last epoch, mean and 95 % t-interval (cut at the frame); the number "
-        "beside a point is the percentage removed\n(no number: a control); FLOPs of search and retrain; grey: "
-        "sparse from scratch, FLOPs of the masked network",
-    )
+    handles += [
+        plt.Line2D([], [], c="0.3", marker=marker, ls="", label=f"up to {most:.0%} removed")
+        for marker, most in SHAPES
+        if any(marker == _shape(place.ratio) for *_, found in shown for place in found)
+    ]
+    handles.append(plt.Line2D([], [], c="0.2", marker="*", ms=9, ls="", label="unpruned"))
+    handles.append(plt.Line2D([], [], c="0.3", lw=1, drawstyle="steps-post", label="Pareto front (ours)"))
+    if not scale.plumbing:
+        handles.append(plt.Line2D([], [], c="0.3", marker="o", label="paper, Table 2", **DOTTED))
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
+    text = f"scale {scale.name}; last epoch, {style.SEEDS};\n"
+    text += "cost of search and retrain; sparse from scratch: FLOPs of the masked network"
+    if not scale.plumbing:
+        text += ";\nthe paper: minus the dense network of its Figure 1, over the cost of its SNIP (a dense training)"
+    style.stamp(figure, text)
     return figure
 
 
-def looks() -> Looks:
-    """Colour and marker of every method: colours repeat, shapes and fill tell groups apart (controls hollow)."""
-    from ebreplicate.experiments.common import style
-
-    out: Looks = {DENSE: {"c": "0.2", "marker": "*", "ms": 9}}
-    colours = (*style.COLOURS, "#E69F00", "#56B4E9", "#8C564B")
-    for i, name in enumerate(n for n in PAPER if n not in EB):
-        out[name] = {"c": _turn(colours, i + 1), "marker": _turn("sD^vP", i), "ms": 5.5}
-    for name, marker in zip(EB, "oXp", strict=True):
-        out[name] = {"c": style.COLOURS[0], "marker": marker, "ms": 7, "zorder": 4}
-    for i, name in enumerate(CONTROLS):
-        out[name] = {"c": _turn(colours, i + 2), "marker": _turn("osD^v<>ph", i), "ms": 5.5, "mfc": "white"}
-    for i, name in enumerate(SPARSE):
-        out[name] = {"c": "0.45", "marker": "x+1234|"[i], "ms": 6.5}
-    out[LOTTERY] = {"c": out["LT (one-shot)"]["c"], "marker": "d", "ms": 5.5}
+def places(table: Any, dataset: str, model: str) -> list[Place]:
+    """Every method and ratio of a block with finished runs beside the unpruned network's, family by family."""
+    here = table[(table.dataset == dataset) & (table.model == model)]
+    dense, out = by_seed(here, method=DENSE), []
+    for _, methods in FAMILIES.values():
+        for method in methods:
+            for ratio in sorted(set(here.ratio[here.method == method])):
+                where = {"method": method, "ratio": float(ratio)}
+                cost = interval(by_seed(here, "flops_ratio", **where))
+                values = [*minus(by_seed(here, **where), dense).values()]
+                if cost.n and values:
+                    out.append(Place(method, float(ratio), cost.mean, values))
     return out
 
 
-def _turn(values: Sequence[str], number: int) -> str:
-    """The values in turn, for however many methods there are."""
-    return values[number % len(values)]
-
-
-def _panel(
-    axis: Any, scale: Scale, found: list[Point], look: dict[str, dict[str, Any]], dataset: str, model: str
-) -> None:
+def _panel(axis: Any, scale: Scale, found: list[Place], dataset: str, model: str) -> None:
     from ebreplicate.experiments.common import style
 
-    axis.set(title=title(scale, model, dataset), xlabel="total training FLOPs", ylabel="accuracy (%)")
-    if not found:
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.text(0.5, 0.5, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
-        return
-    for method, ratio, flops, accuracy in found:
-        axis.plot(flops, accuracy.mean, ls="", **look[method])
-        if math.isfinite(accuracy.half):
-            axis.errorbar(flops, accuracy.mean, accuracy.half, c=look[method]["c"], alpha=0.4, lw=0.8, capsize=2)
-        if ratio and method not in CONTROLS:
-            beside = {"textcoords": "offset points", "fontsize": "xx-small", "color": look[method]["c"]}
-            axis.annotate(f"{100 * ratio:.0f}", (flops, accuracy.mean), (4, 3), **beside)
-    best = front(found)
-    x = [p[2] for p in best] + [max(p[2] for p in found)]
-    y = [p[3].mean for p in best] + [best[-1][3].mean]
-    axis.plot(x, y, drawstyle="steps-post", c="0.3", lw=1, zorder=1)
+    colours = {method: colour for colour, methods in FAMILIES.values() for method in methods}
     axis.set_xscale("log")
-    low, high = found[0][2], found[-1][2]
-    ticks = [low * (high / low) ** (i / 4) for i in range(5)]  # powers of ten are too far apart for a table's costs
-    axis.set_xticks(ticks, [f"{t:.2e}".replace("e+", "e") for t in ticks], fontsize="x-small")
+    axis.plot(1, 0, c="0.2", marker="*", ms=9, ls="", zorder=4)
+    style.zero(axis)
+    seen, costs, names = [0.0], [1.0], []
+    for method in dict.fromkeys(place.method for place in found):
+        mine = [p for p in found if p.method == method]
+        look: dict[str, Any] = {"c": colours[method], "ls": ""}
+        means = [interval(dict(enumerate(p.values))).mean for p in mine]
+        axis.plot([p.cost for p in mine], means, c=colours[method], lw=0.8, alpha=0.6, zorder=2)
+        for place in mine:
+            seen += style.series(axis, [(place.cost, place.values)], marker=_shape(place.ratio), **look)
+            costs.append(place.cost)
+        cost, mean = max((p.cost, m) for p, m in zip(mine, means, strict=True))
+        names.append((cost, mean, method, colours[method]))
+    theirs = {} if scale.plumbing else published(dataset, model)
+    for method in dict.fromkeys(method for method, _ in theirs):
+        points = [at for (name, _), at in theirs.items() if name == method]
+        axis.plot(*zip(*points, strict=True), c=colours[method], **DOTTED)
+    for (method, ratio), (cost, value) in theirs.items():
+        axis.plot(cost, value, c=colours[method], marker=_shape(ratio), **DOTTED)
+        seen.append(value)
+        costs.append(cost)
+    _front(axis, found, max(costs))
+    style.frame(axis, seen)
+    axis.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
+    ticks = [t for t in TICKS if min(costs) / 1.15 <= t <= max(costs) * 1.15]
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_xticks([], minor=True)
-    style.frame(axis, [p[3].mean for p in found])
+    axis.set_xlabel("training FLOPs over those of the unpruned network")
+    axis.set(title=title(scale, model, dataset), ylabel="accuracy minus unpruned (pp)")
+    _names(axis, names)
+
+
+def published(dataset: str, model: str) -> dict[tuple[str, float], tuple[float, float]]:
+    """The paper's points by (method, ratio): cost over that of SNIP, which masks single weights and costs as much as
+    the dense network, and accuracy in points minus that of the dense network in Figure 1."""
+    cells = printed(dataset, model)
+    return {
+        (method, ratio): (cells[method, ratio, FLOPS] / cells["SNIP", ratio, FLOPS], value)
+        for (method, ratio), value in (differences(dataset, model) if cells else {}).items()
+        if (method, ratio, FLOPS) in cells and method in PAPER
+    }
+
+
+FLOPS = "total_training_flops"
+
+
+DOTTED: dict[str, Any] = {"mfc": "white", "alpha": 0.75, "ls": ":", "lw": 0.8}
+
+
+def _shape(ratio: float) -> str:
+    """Marker of a share removed."""
+    return next(marker for marker, most in SHAPES if ratio <= most + 1e-9)
+
+
+def _front(axis: Any, found: list[Place], end: float) -> None:
+    """Stairs through the points that no other of ours beats, the unpruned network among them."""
+    points = [(p.method, p.ratio, p.cost, interval(dict(enumerate(p.values)))) for p in found]
+    best = front([(DENSE, 0.0, 1.0, interval({0: 0.0})), *points])
+    x, y = [p[2] for p in best] + [end], [p[3].mean for p in best] + [best[-1][3].mean]
+    axis.plot(x, y, drawstyle="steps-post", c="0.3", lw=1, zorder=1)
+
+
+def _names(axis: Any, names: list[tuple[float, float, str, str]]) -> None:
+    """Name every method at the right, from above in the order of its points, with a line to its dearest point."""
+    low, high = axis.get_ylim()
+    height = 72 * axis.figure.get_figheight() / axis.get_subplotspec().get_gridspec().nrows * 0.68
+    step = LINE / height
+    wanted = [(max(0.0, min(1.0, (y - low) / (high - low))), x, y, name, c) for x, y, name, c in names]
+    at = 1.0 + step
+    for share, x, y, name, colour in sorted(wanted, reverse=True):
+        at = min(at - step, share)
+        axis.annotate(
+            name,
+            (x, y),
+            (1.03, at),
+            textcoords="axes fraction",
+            va="center",
+            fontsize="x-small",
+            color=colour,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": colour, "alpha": 0.5, "relpos": (0, 0.5)},
+        )

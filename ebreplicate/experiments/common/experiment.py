@@ -84,6 +84,11 @@ class Claim:
         return self.found.sentence
 
 
+def has_content(table: "pd.DataFrame") -> bool:
+    """Whether a table has a row of a finished run, or of arithmetic, which needs none."""
+    return bool(len(table)) and ("status" not in table or bool((table.status != NOT_RUN).any()))
+
+
 FUNCTIONS = {
     "runs": "runs:runs",
     "table": "table:table",
@@ -139,7 +144,12 @@ class Experiment:
         return self._call("table", scale, store)
 
     def figure(self, scale: Scale, table: "pd.DataFrame") -> "Figure":
-        """Table to figure."""
+        """Table to figure; of a table without a finished run, one that says so."""
+        if not has_content(table):
+            from ebreplicate.experiments.common import style
+
+            empty: Figure = style.nothing(scale.name)
+            return empty
         drawn: Figure = self._call("figure", scale, table)
         return drawn
 

@@ -181,7 +181,11 @@ def _with_verdict(claim: Claim, verdict: str) -> Claim:
 
 def _of_kind(claim: Claim) -> Claim:
     claim = replace(claim, kind=KINDS.get(claim.name, claim.kind))
-    return _with_verdict(claim, NO_VERDICT) if claim.name in BY_CONSTRUCTION and claim.n else claim
+    if claim.name in BY_CONSTRUCTION and claim.n:
+        claim = _with_verdict(claim, NO_VERDICT)
+    i, bound = claim.found.difference, claim.found.bound
+    side = claim.points_to or ("" if i is None else points_to(i.values, bound))
+    return replace(claim, points_to=side)
 
 
 def _worded(claim: Claim) -> Claim:

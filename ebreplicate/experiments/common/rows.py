@@ -107,6 +107,14 @@ def by_seed(
     return {int(s): Traced(v, str(k).split()) for s, v, k in zip(seeds, values, records, strict=True)}
 
 
+def has_run(table: "pd.DataFrame", **where: Any) -> bool:
+    """Whether one of the rows that match `where` is of a finished run."""
+    keep = table.status != NOT_RUN
+    for name, value in where.items():
+        keep &= table[name] == value
+    return bool(keep.any())
+
+
 def interval(values: Mapping[int, float]) -> Interval:
     """t-interval over seeds."""
     return replace(t_interval(list(values.values())), seeds=tuple(sorted(values)))

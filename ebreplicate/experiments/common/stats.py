@@ -12,7 +12,8 @@ class Interval:
     """Mean of n values with the half-width of its 95 % t-interval; nan where n does not allow one.
 
     `records`: keys of the records behind the values, where these are `lineage.Traced`; `seeds`: those of the values,
-    where they are known; `series`: how many series (panels, ratios) each value is the mean of.
+    where they are known; `series`: how many series (panels, ratios) each value is the mean of; `values`: the values
+    themselves, where it was made from values.
     """
 
     mean: float
@@ -21,6 +22,7 @@ class Interval:
     records: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     seeds: tuple[int, ...] = field(default=(), compare=False, repr=False)
     series: int = field(default=1, compare=False, repr=False)
+    values: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def low(self) -> float:
@@ -42,11 +44,12 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
         return Interval(math.nan, math.nan, 0)
     mean = math.fsum(finite) / n
     if n == 1:
-        return Interval(mean, math.nan, 1, records)
+        return Interval(mean, math.nan, 1, records, values=(mean,))
     from scipy.stats import t
 
     variance = math.fsum((v - mean) ** 2 for v in finite) / (n - 1)
-    return Interval(mean, float(t.ppf(0.5 + confidence / 2, n - 1)) * math.sqrt(variance / n), n, records)
+    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * math.sqrt(variance / n)
+    return Interval(mean, half, n, records, values=tuple(finite))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:

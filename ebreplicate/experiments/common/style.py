@@ -1,6 +1,10 @@
 """One face for all figures."""
 
+import math
+from collections.abc import Collection, Iterable
 from typing import Any
+
+from ebreplicate.experiments.common.stats import ENOUGH, t_interval
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Okabe-Ito: distinguishable with colour-blindness and in print."""
@@ -40,14 +44,41 @@ def frame(axis: Any, values: list[float]) -> None:
         axis.set_ylim(low - pad, high + pad)
 
 
-def printed_axis(axis: Any, comparable: bool) -> Any:
-    """Where published points go: the axis itself, or a grey one on the right where heights cannot be compared."""
-    if comparable:
-        return axis
-    other = axis.twinx()
-    other.grid(False)
-    other.tick_params(labelsize="x-small", colors="0.5")
-    return other
+SEEDS = "mean, seeds as dots, 95 % t-interval from three seeds"
+"""What `series` draws, in words for the note under a figure."""
+
+
+def series(
+    axis: Any, points: Iterable[tuple[float, Collection[float]]], across: bool = False, **look: Any
+) -> list[float]:
+    """Draw the values of the seeds at each place: their mean, a dot for each, and a t-interval from three seeds on.
+
+    `points`: place and values (none: left out). `across`: values run along x, places along y. `look`: of the line of
+    means. Returns what was drawn, for the frame of the axis.
+    """
+    shown = [(at, t_interval([*values]), [*map(float, values)]) for at, values in points if len(values)]
+    if not shown:
+        return []
+    places, means = [at for at, *_ in shown], [i.mean for _, i, _ in shown]
+    halves = [i.half if i.n >= ENOUGH else math.nan for _, i, _ in shown]
+    x, y, bars = (means, places, {"xerr": halves}) if across else (places, means, {"yerr": halves})
+    line, *_ = axis.errorbar(x, y, **bars, **{"capsize": 2, "lw": 1.2, "elinewidth": 0.9, **look})
+    dots = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.5, "c": line.get_color()}
+    for at, _, values in shown:
+        if len(values) > 1:
+            beside = [at] * len(values)
+            axis.plot(*((values, beside) if across else (beside, values)), **dots)
+    return [v for _, _, values in shown for v in values]
+
+
+def zero(axis: Any, across: bool = False, **look: Any) -> None:
+    """The line of no difference."""
+    (axis.axvline if across else axis.axhline)(0, **{"c": "0.3", "ls": "--", "lw": 1, "zorder": 1, **look})
+
+
+def percent(share: float) -> str:
+    """A share in percent for a tick: "0.6", "12"."""
+    return f"{share:.1f}" if share < 1 else f"{share:.0f}"
 
 
 def printed_line(axis: Any, x: Any, y: Any, bars: Any = None, **look: Any) -> None:
@@ -80,6 +111,14 @@ def not_run(axis: Any) -> None:
     """An axis without a measured point: no ticks that could be taken for a range, and the reason."""
     axis.set_yticks([])
     axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+
+
+def nothing(scale: str) -> Any:
+    """A figure of an item of which nothing has been run."""
+    figure, axis = use().subplots(figsize=(5, 1.6))
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, f"not run yet at scale {scale}", ha="center", transform=axis.transAxes, color="0.4")
+    return figure
 
 
 def stamp(figure: Any, text: str) -> None:

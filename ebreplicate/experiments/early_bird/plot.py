@@ -6,16 +6,13 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from ebreplicate.experiments.common import style
+from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.stats import t_interval
 from ebreplicate.experiments.early_bird.runs import DATASET, DENSE, MAIN, SECOND
 from ebreplicate.specs.scale import Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-ENOUGH = 3
-"""Seeds from which on an interval is drawn."""
 
 
 def accuracy_column(table: pd.DataFrame) -> str:
@@ -35,8 +32,9 @@ def draw(scale: Scale, table: pd.DataFrame) -> "Figure":
     """One panel a network: a row an arm and ratio, seeds as dots, mean and 95 % interval from three seeds on."""
     style.use()
     table = table[table.arm.notna()]
-    models = [m for m in (MAIN, SECOND) if (table.model == m).any()]
-    rows = {m: table[(table.model == m) & (table.arm != DENSE)][["arm", "ratio"]].drop_duplicates() for m in models}
+    ran = table[table.status != NOT_RUN]
+    models = [m for m in (MAIN, SECOND) if (ran.model == m).any()]
+    rows = {m: ran[(ran.model == m) & (ran.arm != DENSE)][["arm", "ratio"]].drop_duplicates() for m in models}
     heights = [max(2, len(rows[m])) for m in models]
     size = (8.5, 1.8 + 0.32 * sum(heights))
     drawn, axes = plt.subplots(len(models), 1, figsize=size, height_ratios=heights, sharex=True, squeeze=False)
@@ -44,7 +42,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> "Figure":
         _panel(axis, scale, table, model, [(r.arm, float(r.ratio)) for r in rows[model].itertuples()])
     axes[-1, 0].set_xlabel("accuracy minus that of the dense network of the same seed (percentage points)")
     images = "unseen images" if accuracy_column(table) == "unseen_accuracy" else "test images"
-    style.stamp(drawn, f"scale {scale.name}; last epoch, {images}; dots: seeds; bars: 95 % t-interval from three seeds")
+    style.stamp(drawn, f"scale {scale.name}; last epoch, {images}; {style.SEEDS}")
     return drawn
 
 
@@ -53,12 +51,8 @@ def _panel(axis: Any, scale: Scale, table: pd.DataFrame, model: str, rows: list[
     colours = dict(zip(ratios, style.COLOURS, strict=False))
     for y, (arm, ratio) in enumerate(rows):
         found = differences(table, model, ratio, arm)
-        axis.plot(found, [y] * len(found), ".", c=colours[ratio], alpha=0.5)
-        if found:
-            i = t_interval(found)
-            half = i.half if i.n >= ENOUGH else 0
-            axis.errorbar(i.mean, y, xerr=half, fmt="o", c=colours[ratio], capsize=2)
-    axis.axvline(0, c="0.3", ls="--", lw=1)
+        style.series(axis, [(y, found)], across=True, marker="o", c=colours[ratio])
+    style.zero(axis, across=True)
     axis.set_yticks(range(len(rows)), [f"{arm}, {ratio:.0%} removed" for arm, ratio in rows], fontsize="x-small")
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_title(title(scale, model, DATASET), fontsize="small")

@@ -10,7 +10,7 @@ import pandas as pd
 from ebreplicate import files
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
-from ebreplicate.experiments.common.lineage import Evidence
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import count
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm, image_variance
 
@@ -97,13 +97,6 @@ def contrast(table: pd.DataFrame, claim: str) -> Contrast:
     return Contrast(differences, image_variance(products, [*differences.values()], int(here.image_count.iloc[0])))
 
 
-def _text(c: Contrast, unit: str) -> str:
-    i = c.interval()
-    if i.n < ENOUGH:
-        return ", ".join(f"{v:+.2f}" for v in c.differences.values()) + f" {unit} ({count(i.n, 'seed')}, no interval)"
-    return f"{i.mean:+.2f} +- {i.half:.2f} {unit} ({i.n} seeds)"
-
-
 def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str) -> list[Claim]:
     """Every claim, judged as one family by the rules of docs/statistics.md; `margin` in points.
 
@@ -134,19 +127,24 @@ def _claim(
     mine = table[(table.claim == claim.name) & (table.status == CONTRAST)]
     images = {UNSEEN: "interval over seeds and images", CURVE: "t over seeds"}
     how = next((images[i] for i in mine.images if i in images), "interval over seeds")
-    keys = " ".join(mine.key).split()
+    found = Finding(
+        word if c.n else NOT_RUN,
+        c.n,
+        c.interval(),
+        rule.bound,
+        claim.unit,
+        p,
+        claim.what or "difference",
+        values=tuple(c.differences.values()),
+        remarks=tuple(notes),
+        records=frozenset(" ".join(mine.key).split()),
+    )
     return Claim(
         claim.name,
         claim.statement,
         claim.source,
         f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family (docs/early-crop.md)",
-        word if c.n else NOT_RUN,
-        Evidence("; ".join([f"{claim.what or 'difference'}: {_text(c, claim.unit)}", *notes]), keys) if c.n else "",
-        c.n,
-        difference=c.interval(),
-        bound=rule.bound,
-        unit=claim.unit,
-        p=p,
+        found,
         p_holm=adjusted,
         family=family,
         points_to=rules.points_to(list(c.differences.values()), rule.bound),

@@ -1,20 +1,24 @@
-"""Figure 2 as drawn: retrain accuracy against the draw epoch, a line a precision; below, distances between masks."""
+"""Figure 2 as drawn: retrain accuracy minus the dense network's against the draw, a line a precision; below, distances
+between masks."""
 
 import math
 from typing import Any
 
+from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.rows import by_seed, has_run
 from ebreplicate.experiments.fig2.runs import NAMES, grid_of
 from ebreplicate.specs.scale import Scale
 
+DODGE = 0.08
+
 
 def draw(scale: Scale, table: Any) -> Any:
-    """A column a panel: a row a ratio, and the distances."""
+    """A column a panel that has run: a row a ratio, and the distances."""
     from ebreplicate.experiments.common import style
 
     plt, grid = style.use(), grid_of(scale)
-    panels = grid.panels()
+    panels = [p for p in grid.panels() if has_run(table, dataset=p[0], model=p[1])]
     deep = max(len(ratios) for *_, ratios in panels)
     size = (max(7.5, 3.1 * len(panels)), 2.7 * (deep + 1) + 0.6)
     figure, axes = plt.subplots(deep + 1, len(panels), figsize=size, squeeze=False)
@@ -25,24 +29,26 @@ def draw(scale: Scale, table: Any) -> Any:
         _distance_panel(axes[deep][column], scale, here)
         top = axes[0][column]
         top.set_title(f"{title(scale, model, dataset)}\n{top.get_title()}", fontsize="small")
-    axes[0][0].set_ylabel("retrain accuracy (%)")
+    axes[0][0].set_ylabel("retrained minus dense network (pp)")
     axes[deep][0].set_ylabel("mask distance")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    more = axes[deep][0].get_legend_handles_labels()
-    fresh = [i for i, label in enumerate(more[1]) if label not in labels]
-    handles, labels = handles + [more[0][i] for i in fresh], labels + [more[1][i] for i in fresh]
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize="small")
+    found = {n: h for axis in axes.flat for h, n in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=2, fontsize="small")
+    paper = "" if scale.plumbing else " The paper's Figure 2 was not found."
     style.stamp(
         figure,
-        f"scale {scale.name}; seeds: {len(scale.seeds[: grid.seeds])}; mean, 95 % t-interval (cut at the frame), "
-        "last retrain epoch;\ndistances: mean over seeds and ratios. The paper's Figure 2 was not found.",
+        f"scale {scale.name}; dense: in full precision, the same seed; last retrain epoch, {style.SEEDS};\n"
+        f"distances: mean over seeds and ratios.{paper}",
     )
     return figure
 
 
 def _axis(axis: Any, scale: Scale, draws: tuple[int, ...]) -> None:
-    axis.set_xticks(range(len(draws)), [str(scale.epoch(d)) for d in draws], fontsize="x-small")
-    axis.set_xlabel(f"draw epoch, of {scale.recipe.epochs}")
+    from ebreplicate.experiments.common.style import percent
+
+    shares = [100 * scale.epoch(d) / scale.recipe.epochs for d in draws]
+    axis.set_xticks(range(len(draws)), map(percent, shares), fontsize="x-small")
+    axis.set_xlim(-0.5, len(draws) - 0.5)
+    axis.set_xlabel("ticket drawn after this share of the search (%)", fontsize="small")
 
 
 def _looks(scale: Scale) -> list[tuple[str, str, str, str]]:
@@ -58,19 +64,18 @@ def _looks(scale: Scale) -> list[tuple[str, str, str, str]]:
 def _accuracy_panel(axis: Any, scale: Scale, here: Any, ratio: float | None) -> None:
     from ebreplicate.experiments.common import style
 
-    draws, seen = grid_of(scale).draws, []
+    draws, seen = grid_of(scale).draws, [0.0]
     if ratio is None:
         axis.set_axis_off()
         return
-    for i, (precision, label, colour, marker) in enumerate(_looks(scale)):
-        values = [list(by_seed(here, precision=precision, ratio=ratio, draw=str(d)).values()) for d in draws]
-        points = [(x + 0.08 * (i - 1), interval(dict(enumerate(v)))) for x, v in enumerate(values) if v]
-        halves = [0 if math.isnan(p.half) else p.half for _, p in points]
-        ys = [p.mean for _, p in points]
-        axis.errorbar([x for x, _ in points], ys, halves, c=colour, marker=marker, capsize=2, lw=1.2, label=label)
-        for x, v in enumerate(values):
-            axis.plot([x + 0.08 * (i - 1)] * len(v), v, ".", c=colour, alpha=0.5, ms=4)
-            seen += v
+    dense = by_seed(here, precision=scale.precision, draw="dense")
+    ran = [look for look in _looks(scale) if has_run(here, precision=look[0])]
+    for i, (precision, label, colour, marker) in enumerate(ran):
+        found = [minus(by_seed(here, precision=precision, ratio=ratio, draw=str(d)), dense) for d in draws]
+        shift = DODGE * (i - (len(ran) - 1) / 2)
+        points = [(x + shift, values.values()) for x, values in enumerate(found)]
+        seen += style.series(axis, points, c=colour, marker=marker, label=label)
+    style.zero(axis)
     style.frame(axis, seen)
     axis.set_title(f"{ratio:.0%} removed", fontsize="small")
     _axis(axis, scale, draws)
@@ -78,18 +83,20 @@ def _accuracy_panel(axis: Any, scale: Scale, here: Any, ratio: float | None) -> 
 
 def _distance_panel(axis: Any, scale: Scale, here: Any) -> None:
     draws = grid_of(scale).draws
-
     top = [0.5]
 
     def line(column: str, precision: str, **look: Any) -> None:
         rows = here[(here.precision == precision) & here[column].notna()]
         means = [(x, rows[rows.draw == str(d)][column].mean()) for x, d in enumerate(draws)]
         means = [(x, y) for x, y in means if math.isfinite(y)]
-        axis.plot([x for x, _ in means], [y for _, y in means], **look)
+        if means:
+            axis.plot([x for x, _ in means], [y for _, y in means], **look)
         top.extend(y for _, y in means)
 
     full, *low = _looks(scale)
     for precision, label, colour, marker in low:
+        if not has_run(here, precision=precision):
+            continue
         line("mask_distance", precision, c=colour, marker=marker, label=label)
     line("seed_distance", full[0], c="0.3", ls="--", label=f"between {full[0]} masks of two seeds")
     line("chance", full[0], c="0.6", ls=":", label="between random masks, 2p(1-p)")

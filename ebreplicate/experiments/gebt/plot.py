@@ -7,8 +7,8 @@ from typing import Any
 from ebreplicate.catalog import GRAPH_ARMS, GRAPHS
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.experiment import NOT_RUN
-from ebreplicate.experiments.common.rows import by_seed, count
-from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.experiments.common.rows import by_seed, count, has_run
+from ebreplicate.experiments.common.stats import ENOUGH, Interval
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED, points
 from ebreplicate.experiments.gebt.claims import (
     DENSE,
@@ -36,7 +36,7 @@ RULE_NAMES = {
     "mean": "mean (authors' code)",
     "sum": "sum (paper's text)",
 }
-HOLLOW = {"ls": "", "mfc": "white", "ms": 4, "alpha": 0.8}
+HOLLOW: dict[str, Any] = {"ls": "", "mfc": "white", "ms": 4, "alpha": 0.8}
 
 
 def _curve(axis: Any, x: Iterable[float], intervals: list[Interval], **look: Any) -> list[float]:
@@ -45,29 +45,25 @@ def _curve(axis: Any, x: Iterable[float], intervals: list[Interval], **look: Any
     shown = [(at, i) for at, i in zip(x, intervals, strict=True) if i.n]
     if not shown:
         return []
-    half = [0.0 if math.isnan(i.half) else i.half for _, i in shown]
+    half = [i.half if i.n >= ENOUGH else math.nan for _, i in shown]
     axis.errorbar(
         [at for at, _ in shown], [i.mean for _, i in shown], half, elinewidth=0.7, capsize=1.5, lw=1.2, **look
     )
-    return [i.mean + sign * h for (_, i), h in zip(shown, half, strict=True) for sign in (-1, 1)]
+    return [end for _, i in shown for end in ((i.low, i.high) if i.n >= ENOUGH else (i.mean,))]
 
 
 def _frame(axis: Any, seen: list[float]) -> None:
     style.frame(axis, seen) if seen else style.not_run(axis)
 
 
+def _ran(graphs: Iterable[str], table: Any) -> list[str]:
+    """The graphs of which something has run."""
+    return [graph for graph in graphs if has_run(table, graph=graph)]
+
+
 def _note(scale: Scale, text: str) -> str:
     seeds = count(grid_of(scale).seeds, "seed")
-    return f"scale {scale.name}, {seeds}, last epoch, mean and 95 % t-interval over seeds; {text}"
-
-
-def _nothing(scale: Scale) -> Any:
-    """A figure that says that nothing is run at this scale."""
-    figure, axis = style.use().subplots(figsize=(5, 2.2))
-    axis.set_xticks([])
-    style.not_run(axis)
-    style.stamp(figure, f"scale {scale.name}: this item is run at the scales smoke and paper")
-    return figure
+    return f"scale {scale.name}, {seeds}, last epoch, mean and 95 % t-interval (from three seeds); {text}"
 
 
 def _draw_axis(axis: Any, draws: Iterable[int]) -> None:
@@ -87,10 +83,9 @@ def _unpruned(axis: Any, table: Any, graph: str) -> list[float]:
 def existence(scale: Scale, table: Any) -> Any:
     """Figure 1: accuracy against draw epoch, a panel a graph, random edges at the right."""
     grid, plt = grid_of(scale), style.use()
-    if not grid.graphs:
-        return _nothing(scale)
-    figure, axes = plt.subplots(1, len(grid.graphs), figsize=(3.7 * len(grid.graphs), 4.6), squeeze=False)
-    for axis, graph in zip(axes[0], grid.graphs, strict=True):
+    graphs = _ran(grid.graphs, table)
+    figure, axes = plt.subplots(1, len(graphs), figsize=(3.7 * len(graphs) + 1, 4.6), squeeze=False)
+    for axis, graph in zip(axes[0], graphs, strict=True):
         seen = _unpruned(axis, table, graph)
         beyond = len(grid.draws) + 0.4
         for ratio, colour in zip(grid.ratios, RATIO_COLOURS, strict=False):
@@ -107,9 +102,8 @@ def existence(scale: Scale, table: Any) -> Any:
         axis.set_title(GRAPHS[graph].title)
         _frame(axis, seen)
     axes[0, 0].set_ylabel("test accuracy (%)")
-    _shared_legend(figure, axes[0], 3)
-    hollow = "; hollow: the paper" if scale.comparable else ""
-    style.stamp(figure, _note(scale, f"crosses: as many random edges{hollow}"))
+    _shared_legend(figure, axes[0], 4, scale.comparable)
+    style.stamp(figure, _note(scale, "crosses: as many edges removed at random"))
     return figure
 
 
@@ -130,9 +124,12 @@ def _published_draws(
     return [y for _, y in at]
 
 
-def _shared_legend(figure: Any, axes: Any, columns: int) -> None:
-    """One legend above the panels."""
+def _shared_legend(figure: Any, axes: Any, columns: int, paper: bool, **more: Any) -> None:
+    """One legend above the panels: their series, `more` handles by name, and the paper's points if they are drawn."""
+    from matplotlib.lines import Line2D
+
     found = {name: handle for axis in axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    found |= more | ({"paper": Line2D([], [], color="0.3", marker="o", **HOLLOW)} if paper else {})
     if found:
         figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=columns, fontsize="small")
 
@@ -140,12 +137,11 @@ def _shared_legend(figure: Any, axes: Any, columns: int) -> None:
 def joint(scale: Scale, table: Any) -> Any:
     """Figure 4a: a row a graph, a column a fraction of weights; the three arms side by side."""
     grid, plt = grid_of(scale), style.use()
-    if not grid.joint_graphs:
-        return _nothing(scale)
-    shape = (len(grid.joint_graphs), len(grid.weight_ratios))
+    graphs = _ran(grid.joint_graphs, table)
+    shape = (len(graphs), len(grid.weight_ratios))
     figure, axes = plt.subplots(*shape, figsize=(3.9 * shape[1], 4.1 * shape[0] + 0.6), squeeze=False)
     ratios = [r for r in grid.ratios if r in (0.1, 0.5, 0.9)] or grid.ratios[:1]
-    for row, graph in zip(axes, grid.joint_graphs, strict=True):
+    for row, graph in zip(axes, graphs, strict=True):
         for axis, weight_ratio in zip(row, grid.weight_ratios, strict=True):
             seen = _unpruned(axis, table, graph)
             for ratio, marker in zip(ratios, ("o", "s", "^"), strict=False):
@@ -161,10 +157,13 @@ def joint(scale: Scale, table: Any) -> Any:
             axis.set_title(f"{GRAPHS[graph].title}, {weight_ratio:.0%} of the weights removed", fontsize="small")
             _frame(axis, seen)
         row[0].set_ylabel("test accuracy (%)")
-    _shared_legend(figure, axes.flat, 2)
-    bundles = ", ".join(f"{r:.0%}" for r in ratios)
-    hollow = "; hollow: the paper" if scale.comparable else ""
-    style.stamp(figure, _note(scale, f"bundles from above: {bundles} of the edges removed{hollow}"))
+    look = {"color": "0.3", "ls": "", "ms": 4}
+    edges = {
+        f"{ratio:.0%} of the edges removed": plt.Line2D([], [], marker=marker, **look)
+        for ratio, marker in zip(ratios, ("o", "s", "^"), strict=False)
+    }
+    _shared_legend(figure, axes.flat, 4, scale.comparable, **edges)
+    style.stamp(figure, _note(scale, "colours: how tickets are retrained"))
     return figure
 
 
@@ -178,11 +177,10 @@ def _distance(axis: Any, table: Any, where: tuple[str, float, float], rule: str,
 def detector(scale: Scale, table: Any) -> Any:
     """Three rows: distances of graph tickets; of joint tickets by all four rules; where each rule fires."""
     grid, plt = grid_of(scale), style.use()
-    if not grid.all_graphs:
-        return _nothing(scale)
-    columns = len(grid.all_graphs)
+    graphs = _ran(grid.all_graphs, table)
+    columns = len(graphs)
     figure, axes = plt.subplots(3, columns, figsize=(4.1 * columns, 9.6), squeeze=False)
-    for column, graph in zip(axes.T, grid.all_graphs, strict=True):
+    for column, graph in zip(axes.T, graphs, strict=True):
         title = GRAPHS[graph].title
         _graph_distances(column[0], scale, grid, table, graph)
         column[0].set_title(f"{title}: edges alone", fontsize="small")
@@ -198,7 +196,7 @@ def detector(scale: Scale, table: Any) -> Any:
     axes[1, 0].set_ylabel("distance over its first value")
     axes[2, 0].set_ylabel("emergence epoch (never: 100)")
     for row in axes:
-        row[0].legend(fontsize="x-small")
+        row[0].legend(fontsize="x-small", frameon=True, framealpha=0.9, loc="upper right")
     hollow = "; hollow: the paper (Figure 2b; epochs contained in Figure 6)" if scale.comparable else ""
     seeds = count(grid.seeds, "seed")
     style.stamp(figure, f"scale {scale.name}, mean over {seeds}, dots: seeds; dashed: the threshold 0.1{hollow}")
@@ -249,7 +247,7 @@ def _emergence(axis: Any, scale: Scale, grid: Grid, table: Any, graph: str) -> N
         rows = rows.assign(epoch=rows.epoch.fillna(float(grid.epochs)))
         means = rows.groupby("p_graph").epoch.mean()
         shift = 0.012 * (place - 2)
-        axis.plot(means.index + shift, means, color=colour, marker="o", ms=3.5, lw=1.2, label=name)
+        axis.plot(means.index + shift, means, color=colour, marker="o", ms=4, ls="", label=name)  # not monotonic
         axis.plot(rows.p_graph + shift, rows.epoch, color=colour, ls="", marker=".", ms=3, alpha=0.4)
     if scale.comparable:
         from ebreplicate.experiments.gebt.arithmetic import figure6
@@ -265,10 +263,9 @@ def _emergence(axis: Any, scale: Scale, grid: Grid, table: Any, graph: str) -> N
 def tradeoff(scale: Scale, table: Any) -> Any:
     """Figure 6: accuracy against training cost above, against inference cost below."""
     grid, plt = grid_of(scale), style.use()
-    if not grid.cost_graphs:
-        return _nothing(scale)
-    figure, axes = plt.subplots(2, len(grid.cost_graphs), figsize=(4 * len(grid.cost_graphs), 7.4), squeeze=False)
-    for column, graph in zip(axes.T, grid.cost_graphs, strict=True):
+    graphs = _ran(grid.cost_graphs, table)
+    figure, axes = plt.subplots(2, len(graphs), figsize=(4 * len(graphs) + 1, 7.4), squeeze=False)
+    for column, graph in zip(axes.T, graphs, strict=True):
         for axis, cost, factor in zip(column, ("training_macs", "inference_macs"), (1e-9, 1e-6), strict=True):
             seen = []
             for name, rows, look in _methods(grid, table[table.graph == graph]):
@@ -285,13 +282,13 @@ def tradeoff(scale: Scale, table: Any) -> Any:
         column[1].set_xlabel("inference, 10$^6$ multiply-accumulates")
     for row in axes:
         row[0].set_ylabel("test accuracy (%)")
-    _shared_legend(figure, axes.flat, 3)
-    hollow = "; hollow: the paper, single runs" if scale.comparable else ""
+    _shared_legend(figure, axes.flat, 4, scale.comparable)
+    single = "; the paper: single runs" if scale.comparable else ""
     points_run = table[table.accuracy.notna()].groupby(["graph", "method", "p_graph", "p_weight", "arm"], dropna=False)
     counts = sorted({int(n) for n in points_run.seed.nunique()})
     seeds = f"{counts[0]} to {grid.seeds} seeds" if counts and counts[0] < grid.seeds else count(grid.seeds, "seed")
     style.stamp(
-        figure, f"scale {scale.name}, mean over {seeds}, last epoch; a point a fraction of edges removed{hollow}"
+        figure, f"scale {scale.name}, mean over {seeds}, last epoch; a point a fraction of edges removed{single}"
     )
     return figure
 

@@ -9,11 +9,12 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.judgement import tolerance
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
 from ebreplicate.experiments.lottery import levels, text
-from ebreplicate.experiments.lottery.claims import PAPER
-from ebreplicate.experiments.lottery.runs import DEEP, SMALL, grid_of
+from ebreplicate.experiments.lottery.claims import LENET, MNIST_MARGIN, PAPER
+from ebreplicate.experiments.lottery.runs import DEEP, SMALL, TRIALS, grid_of
 from ebreplicate.specs.scale import Scale
 
 KEY_ROUNDS = (0, 1, 3, 7, 11, 12, 15, 18)
@@ -98,9 +99,7 @@ def _cells(table: pd.DataFrame, model: str, setting: str, series: str, number: i
         row = curve(model, setting, series, metric).get(number)
         measured = t_interval([factor * v for v in by_seed(table, column, **where).values()])
         value = math.nan if row is None else float(row.value)
-        spread = 0.0 if row is None else max(row.max_of_trials - row.value, row.value - row.min_of_trials)
-        spread = 0.0 if math.isnan(spread) else spread
-        margin = accuracy_margin(100 * value, 10_000) / 100 if factor == 0.01 else EVALUATED
+        allowed = tolerance(measured, _margin(model, value, factor), TRIALS.get(model, 1))
         source = f"{PAPER}, not printed"
         if row is not None:
             source = f"{PAPER}, {row.figure}, {row.percent_weights_remaining:g} % of weights left"
@@ -112,12 +111,20 @@ def _cells(table: pd.DataFrame, model: str, setting: str, series: str, number: i
                 "",
                 source,
                 "last epoch" if model in DEEP else early_stop,
-                math.nan if row is None else spread + margin,
+                math.nan if row is None else allowed.value,
                 note="" if row is None else f"trials of the paper: {row.min_of_trials:g} to {row.max_of_trials:g}",
+                imprecise=allowed.imprecise,
             )
         )
     return out
 
 
-EVALUATED = 1000.0
-"""Iterations between two evaluations here, at most (one epoch at batch 60): early stopping is known to one epoch."""
+ITERATIONS_MARGIN = 0.1
+"""Of the published iteration (docs/statistics.md)."""
+
+
+def _margin(model: str, value: float, factor: float) -> float:
+    """Margin of a published point: a fraction of the test images (`factor` 0.01), or iterations."""
+    if factor == 1.0:
+        return ITERATIONS_MARGIN * value
+    return (MNIST_MARGIN if model == LENET else accuracy_margin(100 * value, 10_000)) / 100

@@ -63,6 +63,7 @@ def late(panel: Panel, number: int) -> bool:
 
 def _small(scale: Scale, table: pd.DataFrame, models: Collection[str]) -> list[Claim]:
     """Claims about small networks, pooled over those of `models`."""
+    source = f"{PAPER}, " + ("Figures 4a and 5" if LENET in models else "Figure 5")
     ticket = {"setting": "plain", "series": "ticket"}
     dense = {"setting": "plain", "series": "dense", "round": 0}
 
@@ -80,7 +81,7 @@ def _small(scale: Scale, table: pd.DataFrame, models: Collection[str]) -> list[C
         Claim(
             "tickets-beat-reinit",
             "Winning tickets reach a higher accuracy than the same masks with fresh weights.",
-            f"{PAPER}, Figures 4a and 5",
+            source,
             rule + "above zero",
             control("reinit"),
         ),
@@ -94,7 +95,7 @@ def _small(scale: Scale, table: pd.DataFrame, models: Collection[str]) -> list[C
         Claim(
             "tickets-match-dense",
             "Winning tickets that keep a fifth of the weights or more reach at least the dense network's accuracy.",
-            f"{PAPER}, Figures 4a and 5",
+            source,
             rule + "at least zero; rounds that leave a fifth or more",
             at_least(accuracy, 0.0, "ticket minus dense"),
         ),
@@ -102,7 +103,7 @@ def _small(scale: Scale, table: pd.DataFrame, models: Collection[str]) -> list[C
             "tickets-learn-faster",
             "Winning tickets that keep a fifth of the weights or more reach their minimum loss in fewer iterations "
             "than the dense network.",
-            f"{PAPER}, Figures 4a and 5",
+            source,
             "mean over networks and rounds of (dense minus ticket) iterations of minimum test loss, t-interval over "
             "seeds; supported if above zero; rounds that leave a fifth or more",
             greater(sooner, "dense minus ticket", "iterations"),
@@ -117,7 +118,7 @@ def _deep(scale: Scale, table: pd.DataFrame) -> list[Claim]:
         return _contrast(scale, table, "last_accuracy", a, b, DEEP, judged=late)
 
     high = gain("high")
-    lost = replace(high, mean=-high.mean)
+    lost = replace(high, mean=-high.mean, values=tuple(-v for v in high.values))
     rule = "mean over networks and the later half of the rounds of (rewound minus re-initialised), t-interval over "
     rule += "seeds; supported if "
     found = {

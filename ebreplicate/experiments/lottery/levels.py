@@ -8,10 +8,12 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.judgement import tolerance
 from ebreplicate.experiments.common.lineage import Traced, records_of
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import t_interval
 from ebreplicate.experiments.lottery.claims import PAPER
+from ebreplicate.experiments.lottery.runs import TRIALS
 
 ONE_ROUND = 0.25
 """Of a printed level: a round of 20 % more or less."""
@@ -104,16 +106,19 @@ def cells(table: pd.DataFrame) -> list[Cell]:
     out = []
     for level in LEVELS:
         value, found = printed(level), measured(table, level)
+        ours = t_interval([found[s] for s in sorted(found)])
+        allowed = tolerance(ours, ONE_ROUND * value, TRIALS.get(level.model, 1))
         out.append(
             Cell(
                 f"{TITLES[level.model]}: {level.what}",
                 value,
-                t_interval([found[s] for s in sorted(found)]),
+                ours,
                 "% of weights",
                 f"{PAPER}, text",
                 "early stopping" if level.column.startswith("early") else "last epoch",
-                ONE_ROUND * value,
+                allowed.value,
                 note=f"{level.metric} in lth_key_numbers.csv; blank while the last trained round still holds",
+                imprecise=allowed.imprecise,
             )
         )
     return out

@@ -10,6 +10,8 @@ from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket
 ITEM = "lottery_tickets"
 SMALL = ("lenet300", "conv2", "conv4", "conv6")
 DEEP = ("vgg19", "preresnet20")
+TRIALS = dict.fromkeys(SMALL, 5)
+"""Trainings behind a published number; of the deep networks it is not said, and one is assumed."""
 DATASET = {"lenet300": "mnist"} | dict.fromkeys((*SMALL[1:], *DEEP), "cifar10")
 
 

@@ -1,11 +1,10 @@
 """The figure of the RigL family: accuracy against sparsity and against training FLOPs."""
 
-import math
 from typing import Any
 
 from ebreplicate import published
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, count, interval
+from ebreplicate.experiments.common.rows import by_seed, has_run, interval
 from ebreplicate.experiments.rigl.runs import PRINTED, SERIES, grid_of
 from ebreplicate.specs.scale import Scale
 
@@ -28,9 +27,10 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate.experiments.common import style
 
     plt, grid = style.use(), grid_of(scale)
-    rows = len(grid.models)
+    models = [model for model in grid.models if has_run(table, model=model)]
+    rows = len(models)
     figure, axes = plt.subplots(rows, 2, figsize=(10.5, 1.1 + 3.4 * rows), squeeze=False, width_ratios=(5, 4))
-    for (left, right), model in zip(axes, grid.models, strict=True):
+    for (left, right), model in zip(axes, models, strict=True):
         _sparsity_panel(left, scale, grid, table, model)
         _flops_panel(right, scale, grid, table, model)
     line = plt.Line2D
@@ -39,12 +39,11 @@ def draw(scale: Scale, table: Any) -> Any:
     handles += [line([], [], c="0.3", marker=MARKERS[d], ls="", label=names[d]) for d in MARKERS]
     handles.append(line([], [], c="0.3", marker="o", ls="", ms=7.5, label=f"large: {grid.longer:g}x training"))
     handles.append(line([], [], label="dense", **DENSE))
-    where = "" if scale.comparable else " (right axis)"
-    handles.append(line([], [], c="0.3", marker="o", label=f"published{where}", **style.PUBLISHED))
+    if scale.comparable:
+        handles.append(line([], [], c="0.3", marker="o", label="reproducibility report", **style.PUBLISHED))
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize="small")
-    n = count(len(scale.chosen(grid.seeds)), "seed")
-    text = f"scale {scale.name}, {n}, last epoch on the test set, mean and 95 % t-interval (cut at "
-    style.stamp(figure, text + "the frame); FLOPs of the masked network, 3 x forward by RigL's formulas")
+    text = f"scale {scale.name}; last epoch on the test set, {style.SEEDS};\n"
+    style.stamp(figure, text + "FLOPs of the masked network, 3 x forward by RigL's formulas")
     return figure
 
 
@@ -66,27 +65,19 @@ def _sparsity_panel(axis: Any, scale: Scale, grid: Any, table: Any, model: str) 
     from ebreplicate.experiments.common import style
 
     seen = _dense_line(axis, table, model)
-    other = axis if scale.comparable else axis.twinx()
     shown = published.read("rigl_repro_and_quotes")
     shown = shown[shown.item == "RigL reproducibility report"].set_index("method")
     for i, series in enumerate(SERIES):
         shift = 0.8 * (i / (len(SERIES) - 1) - 0.5)
         for x, sparsity in enumerate(grid.sparsities):
             values = _values(table, model, sparsity, series, "last_accuracy")
-            ours, look = interval(values), _look(series)
-            if ours.n:
-                half = 0 if math.isnan(ours.half) else ours.half
-                axis.errorbar(x + shift, ours.mean, half, capsize=2, ls="", **look)
-                seen += values.values()
-            if model == "wideresnet22x2" and abs(sparsity - 0.8) < 1e-9 and series in PRINTED:
+            look = _look(series)
+            seen += style.series(axis, [(x + shift, values.values())], ls="", **look)
+            if scale.comparable and model == "wideresnet22x2" and abs(sparsity - 0.8) < 1e-9 and series in PRINTED:
                 printed = style.PUBLISHED | {"ls": ""}
-                other.plot(x + shift + 0.02, float(shown.loc[PRINTED[series]].value), **look, **printed)
-    if not scale.comparable:
-        other.grid(False)
-        other.tick_params(labelsize="x-small", colors="0.5")
-        style.frame(axis, seen)
-    if not scale.comparable and model != "wideresnet22x2":
-        other.set_yticks([])
+                seen.append(float(shown.loc[PRINTED[series]].value))
+                axis.plot(x + shift + 0.02, seen[-1], **look, **printed)
+    style.frame(axis, seen)
     axis.set_xticks(range(len(grid.sparsities)), [f"{s:.1%}".replace(".0%", "%") for s in grid.sparsities])
     axis.set(xlabel="weights that are zero", ylabel="test accuracy (%)", xlim=(-0.5, len(grid.sparsities) - 0.5))
     axis.set_title(title(scale, model, "cifar10"), fontsize="small")
@@ -109,6 +100,5 @@ def _flops_panel(axis: Any, scale: Scale, grid: Any, table: Any, model: str) -> 
     axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
     axis.set_xlim(0.04, 2.5)
-    if not scale.comparable:
-        style.frame(axis, seen)
+    style.frame(axis, seen)
     axis.set(xlabel="training FLOPs / dense training FLOPs", ylabel="test accuracy (%)")

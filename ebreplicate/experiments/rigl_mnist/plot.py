@@ -37,19 +37,18 @@ def _maps(axes: Any, table: Any, shape: tuple[int, int, int]) -> Any:
     top = max((m.max() for m in drawn.values() if m is not None), default=1.0)
     image = None
     for axis, (arm, when) in zip(axes, MAPS, strict=True):
+        if drawn[arm, when] is None:
+            axis.set_axis_off()
+            continue
         axis.set_title(f"{NAMES[arm]}, {'start' if when == 'start' else 'end of training'}", fontsize="small")
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
-        if drawn[arm, when] is None:
-            style.not_run(axis)
-        else:
-            image = axis.imshow(drawn[arm, when], cmap="viridis", vmin=0, vmax=top)
+        image = axis.imshow(drawn[arm, when], cmap="viridis", vmin=0, vmax=top)
     return image
 
 
 def _errors(axis: Any, legend: Any, scale: Scale, table: Any) -> None:
     """Test error against inference FLOPs: ours as dots, last epoch, and best; the paper's hollow."""
-    seen = []
     for arm in ARMS:
         error, cost = (interval(by_seed(table, c, arm=arm)) for c in ("last_error", "inference_kflop"))
         if error.n and cost.n:
@@ -57,26 +56,19 @@ def _errors(axis: Any, legend: Any, scale: Scale, table: Any) -> None:
             axis.errorbar(cost.mean, error.mean, half, fmt="o", c=COLOURS[arm], capsize=2, label=f"{NAMES[arm]}, ours")
             best = interval(by_seed(table, "best_error", arm=arm))
             axis.plot(cost.mean, best.mean, "_", c=COLOURS[arm], ms=9, mew=1.5)
-            seen.append(error.mean)
-    if not seen:
-        style.not_run(axis)
-    other = style.printed_axis(axis, scale.comparable)
-    for marker, method in zip("^svoD", (*RIVALS, *OURS), strict=True):
+    for marker, method in zip("^svoD", (*RIVALS, *OURS) if scale.comparable else (), strict=False):
         colour = COLOURS[OURS[method]] if method in OURS else "0.2"
         look = {"ls": "", "mfc": "white", "c": colour, "ms": 6}
         x, lowest = printed(method, "inference_flops"), printed(method, "test_error")
-        other.plot(x, lowest, marker=marker, **look, label=f"{method}, printed best")
+        axis.plot(x, lowest, marker=marker, **look, label=f"{method}, printed best")
         last = printed(method, "test_error_end_of_training")
         if not math.isnan(last):
-            other.plot([x, x], [lowest, last], c=colour, lw=0.8, ls=":")
-            other.plot(x, last, marker=marker, **(look | {"ms": 3}))
+            axis.plot([x, x], [lowest, last], c=colour, lw=0.8, ls=":")
+            axis.plot(x, last, marker=marker, **(look | {"ms": 3}))
     axis.set_xscale("log")
     axis.set(xlabel="inference FLOPs of one image (thousand)", ylabel="test error (%)")
-    handles = axis.get_legend_handles_labels()
-    more = other.get_legend_handles_labels() if other is not axis else ([], [])
-    both = [a + b for a, b in zip(handles, more, strict=True)]
     legend.axis("off")
-    legend.legend(*both, fontsize="small", loc="center")
+    legend.legend(*axis.get_legend_handles_labels(), fontsize="small", loc="center")
 
 
 def draw(scale: Scale, table: Any) -> Figure:
@@ -92,6 +84,6 @@ def draw(scale: Scale, table: Any) -> Figure:
     figure.suptitle(title(scale, MODEL, DATASET), fontsize="medium")
     seeds = count(len(grid_of(scale).seeds), "seed") if grid_of(scale).seeds else "not run"
     ours = "dot: last epoch, mean and 95 % t-interval (3 seeds or more); dash: best epoch on the test set"
-    theirs = "hollow: RigL's Table 2, one run each; large: best epoch, small: last"
-    style.stamp(figure, f"scale {scale.name}, {seeds}; {ours}\n{theirs}")
+    theirs = "\nhollow: RigL's Table 2, one run each; large: best epoch, small: last" if scale.comparable else ""
+    style.stamp(figure, f"scale {scale.name}, {seeds}; {ours}{theirs}")
     return figure

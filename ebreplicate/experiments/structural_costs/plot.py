@@ -5,36 +5,56 @@ from typing import Any
 
 from ebreplicate.specs.scale import Scale
 
+CLOSE = 0.08
+"""Percent: points nearer to each other share a label."""
+
 
 def draw(scale: Scale, table: Any) -> Any:
-    """Derived over printed, one dot a cell; what could not be derived is named."""
+    """Derived over printed: a row a method, a marker a ratio; what could not be derived is said at the right."""
     from ebreplicate.experiments.common import style
 
     plt = style.use()
     groups = list(dict.fromkeys(table.table))
-    sizes = [int((table.table == g).sum()) for g in groups]
-    figure, axes = plt.subplots(len(groups), 1, figsize=(8.5, 10.5), sharex=True, height_ratios=sizes)
-    for axis, group in zip(axes, groups, strict=True):
-        rows = table[table.table == group].reset_index(drop=True)
-        for y, row in rows.iterrows():
-            if math.isfinite(row.derived):
-                free = row.fitted.startswith("nothing")
-                fill = style.COLOURS[0] if free else "white"
-                axis.plot(100 * (row.derived / row.published - 1), y, "o", c=style.COLOURS[0], mfc=fill)
-            else:
-                box = {"fc": "white", "ec": "none", "pad": 1}  # the grid line must not strike the words out
-                look = {"va": "center", "fontsize": "x-small", "color": style.COLOURS[1], "bbox": box}
-                axis.text(0.1, y, "cannot be derived", **look)
-        ratio = [f"{r:.0%}" if r else "" for r in rows.ratio]
-        axis.set_yticks(range(len(rows)), [f"{m} {r}" for m, r in zip(rows.method, ratio, strict=True)])
-        axis.tick_params(axis="y", labelsize="x-small")
-        axis.set_ylim(len(rows) - 0.5, -0.5)
+    methods = {group: list(dict.fromkeys(table[table.table == group].method)) for group in groups}
+    sizes = [len(of) for of in methods.values()]
+    size = (8.5, 2.0 + 0.3 * sum(sizes))
+    figure, axes = plt.subplots(len(groups), 1, figsize=size, sharex=True, height_ratios=sizes, squeeze=False)
+    for axis, group in zip(axes[:, 0], groups, strict=True):
+        _panel(axis, table[table.table == group], methods[group])
         axis.set_title(group, fontsize="small")
-        axis.axvline(0, c="0.4", lw=1)
-    axes[-1].set_xlabel("derived training FLOPs against the printed cell (%)")
-    style.stamp(
-        figure,
-        "arithmetic, the same at every scale; filled: nothing fitted to the cell; hollow: draw epoch and pruned "
-        "FLOPs solved from the cells",
-    )
+    look = {"c": "0.3", "ls": ""}
+    handles = [plt.Line2D([], [], marker="o", label="nothing fitted to the cell", **look)]
+    fitted = "draw epoch and pruned FLOPs solved from the cells"
+    handles.append(plt.Line2D([], [], marker="o", mfc="white", label=fitted, **look))
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize="small")
+    axes[-1, 0].set_xlabel("derived training FLOPs against the printed cell (%)")
+    style.stamp(figure, "arithmetic, the same at every scale; the number at a point: percent of the channels removed")
     return figure
+
+
+def _panel(axis: Any, rows: Any, methods: list[str]) -> None:
+    from ebreplicate.experiments.common import style
+
+    colour = style.COLOURS[0]
+    for y, method in enumerate(methods):
+        missing, named = [], dict[float, list[str]]()
+        for row in rows[rows.method == method].itertuples():
+            if not math.isfinite(row.derived):
+                missing.append(f"{row.ratio:.0%}")
+                continue
+            fill = colour if row.fitted.startswith("nothing") else "white"
+            x = 100 * (row.derived / row.published - 1)
+            axis.plot(x, y, "o", c=colour, mfc=fill)
+            if row.ratio:
+                near = next((at for at in named if abs(at - x) < CLOSE), x)
+                named.setdefault(near, []).append(f"{100 * row.ratio:.0f}")
+        for x, ratios in named.items():
+            beside = {"textcoords": "offset points", "fontsize": "xx-small", "color": "0.3"}
+            axis.annotate(", ".join(ratios), (x, y), (3, 3), **beside)
+        if missing:
+            words = f"cannot be derived: {', '.join(missing)}"
+            where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": "x-small"}
+            axis.annotate(words, (1.01, y), annotation_clip=False, color=style.COLOURS[1], **where)
+    axis.set_yticks(range(len(methods)), methods, fontsize="x-small")
+    axis.set_ylim(len(methods) - 0.5, -0.5)
+    axis.axvline(0, c="0.4", lw=1)

@@ -1,87 +1,99 @@
-"""Table 2 as a figure: accuracies by method, one panel a block."""
+"""Table 2 as a figure: accuracy of every method minus the unpruned network's, one panel a block."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.fig1.runs import RATIOS
+from ebreplicate.experiments.common.rows import by_seed, has_run, interval
+from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.experiments.table2.cells import printed
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER, Place
 from ebreplicate.specs.scale import Scale
 
-ORDER = (DENSE, *PAPER, *CONTROLS)
-SHIFT = (-0.22, 0.0, 0.22)
+SHIFT = (-0.24, 0.0, 0.24)
 """Vertical offsets of a row's three ratios."""
+BESIDE = 0.09
+"""Further offset of a published point, so that it does not hide ours."""
 
 
 def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
-    """Dots with t-intervals, a row a method; the paper's numbers hollow, on their own axis at reduced scales."""
+    """A panel a block that has run: a row a method, cheapest above, controls below the line; the paper's hollow."""
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    across = min(len(blocks), 2)
-    down = -(-len(blocks) // across)
-    figure, axes = plt.subplots(down, across, figsize=(5.5 * across, 4.7 * down), sharey=True, squeeze=False)
-    for axis, (dataset, model) in zip(axes.flat, blocks, strict=True):
-        _panel(axis, scale, table, dataset, model)
-    handles = [plt.Line2D([], [], c="0.3", marker="o", ls="", label="ours: mean and 95 % t-interval, seeds as dots")]
-    where = "" if scale.comparable else ", upper axis"
-    handles.append(plt.Line2D([], [], c="0.3", marker="o", ls="", mfc="white", label=f"paper{where}"))
+    shown = [(d, m) for d, m in blocks if has_run(table, dataset=d, model=m)]
+    methods = [_methods(table[(table.dataset == d) & (table.model == m)]) for d, m in shown]
+    across = min(len(shown), 2)
+    down = -(-len(shown) // across)
+    rows = max(len(paper) + len(controls) for paper, controls in methods)
+    size = (5.9 * across + 1.5 * (across == 1), (0.31 * rows + 1.6) * down)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    for axis, (dataset, model), order in zip(axes.flat, shown, methods, strict=False):
+        _panel(axis, scale, table, dataset, model, *order, rows)
+    handles = [plt.Line2D([], [], c="0.3", marker="o", ls="", label="ours")]
+    if not scale.plumbing:
+        handles.append(plt.Line2D([], [], c="0.3", marker="o", ls="", mfc="white", label="paper"))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    compare = "" if scale.comparable else "; the paper's points are of full scale: compare orders, not values"
-    style.stamp(figure, f"scale {scale.name}, accuracy of the last epoch; controls below the line{compare}")
+    text = f"scale {scale.name}; last epoch, {style.SEEDS}; right: training FLOPs over the unpruned network's"
+    if not scale.plumbing:
+        text += "\nthe paper's points: minus the dense network of its Figure 1 (its Table 2 prints none)"
+    style.stamp(figure, text)
     return figure
 
 
-def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> None:
+def _methods(here: Any) -> tuple[list[str], list[str]]:
+    """The paper's methods of a block that have run, cheapest first, and the controls likewise."""
+    cost = here[here.last_accuracy.notna()].groupby("method").flops_ratio.mean()
+    known = sorted(cost.index, key=lambda name: (cost[name] if cost[name] == cost[name] else 0.0, name))
+    return [m for m in known if m in PAPER], [m for m in known if m in CONTROLS]
+
+
+def _panel(
+    axis: Any, scale: Scale, table: Any, dataset: str, model: str, paper: list[str], controls: list[str], rows: int
+) -> None:
     from ebreplicate.experiments.common import style
 
-    here = table[(table.dataset == dataset) & (table.model == model)]
-    ratios, seen = RATIOS[dataset, model], []
-    other = axis if scale.comparable else axis.twiny()
-    for ratio, colour, marker, shift in zip(ratios, style.COLOURS, style.MARKERS, SHIFT, strict=False):
-        axis.plot([], [], marker, c=colour, label=f"{ratio:.0%} removed")
-        for y, method in enumerate(ORDER):
-            if method == DENSE:
-                continue
-            values = by_seed(here, method=method, ratio=ratio)
-            seen += _dots(axis, values, y + shift, colour, marker)
-        _published(other, dataset, model, ratio, shift, colour, marker)
-    seen += _dots(axis, by_seed(here, method=DENSE), 0, "0.2", "o")
-    if dense := by_seed(here, method=DENSE):
-        axis.axvline(interval(dense).mean, c="0.3", ls="--", lw=1)
-    axis.axhline(len(PAPER) + 0.5, c="0.4", lw=0.8)
-    axis.set_yticks(range(len(ORDER)), ORDER, fontsize="x-small")
-    axis.set_ylim(len(ORDER) - 0.5, -0.5)
-    axis.set(title=title(scale, model, dataset), xlabel="accuracy (%)")
-    if not scale.comparable:
-        other.grid(False)
-        other.tick_params(labelsize="x-small", colors="0.5")
-        if not other.lines:
-            other.set_xticks([])
-    if seen:
-        pad = max(0.08 * (max(seen) - min(seen)), 0.5)
-        axis.set_xlim(min(seen) - pad, max(seen) + pad)
-        axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
-    elif not scale.comparable or model != "vgg16":
-        axis.set_xticks([])
-        axis.text(0.5, 0.5, "not run at this scale", ha="center", transform=axis.transAxes, color="0.4")
+    here, order = table[(table.dataset == dataset) & (table.model == model)], [*paper, *controls]
+    dense, seen = by_seed(here, method=DENSE), [0.0]
+    ratios = [r for r in fig1.RATIOS[dataset, model] if has_run(here[(here.ratio - r).abs() < 1e-9])]
+    theirs = {} if scale.plumbing else differences(dataset, model)
+    shifts = SHIFT if len(ratios) > 1 else SHIFT[1:2]
+    for ratio, colour, marker, shift in zip(ratios, style.COLOURS, style.MARKERS, shifts, strict=False):
+        ours = [minus(by_seed(here, method=m, ratio=ratio), dense).values() for m in order]
+        places = [(y + shift, values) for y, values in enumerate(ours)]
+        look = {"c": colour, "marker": marker, "ls": ""}
+        seen += style.series(axis, places, across=True, **look, label=f"{ratio:.0%} removed")
+        points = [(theirs[m, ratio], y + shift + BESIDE) for y, m in enumerate(order) if (m, ratio) in theirs]
+        axis.plot([x for x, _ in points], [y for _, y in points], **look, mfc="white", alpha=0.75)
+        seen += [x for x, _ in points]
+    style.zero(axis, across=True)
+    if paper and controls:
+        axis.axhline(len(paper) - 0.5, c="0.4", lw=0.8)
+    axis.set_yticks(range(len(order)), order, fontsize="x-small")
+    axis.set_ylim(len(order) - 0.5, -0.5)
+    pad = max(0.08 * (max(seen) - min(seen)), 0.5)
+    axis.set_xlim(min(seen) - pad, max(seen) + pad)
+    axis.set(title=title(scale, model, dataset), xlabel="accuracy minus that of the unpruned network (pp)")
+    _costs(axis, here, order, ratios)
+    drop = min(-0.16, -1.9 / rows)  # the label of the axis stands in between
+    axis.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, drop), ncols=3)
 
 
-def _dots(axis: Any, values: dict[int, float], y: float, colour: str, marker: str) -> list[float]:
-    mean = interval(values)
-    if mean.n:
-        half = mean.half if math.isfinite(mean.half) else 0
-        axis.errorbar(mean.mean, y, xerr=half, fmt=marker, c=colour, capsize=2, lw=1.2)
-        axis.plot(list(values.values()), [y] * mean.n, ".", c=colour, alpha=0.5, ms=4)
-    return list(values.values())
+def _costs(axis: Any, here: Any, order: list[str], ratios: list[float]) -> None:
+    """Beside every row, its training FLOPs over the unpruned network's, ratio by ratio."""
+    for y, method in enumerate(order):
+        found = [interval(by_seed(here, "flops_ratio", method=method, ratio=ratio)) for ratio in ratios]
+        text = " / ".join(f"{i.mean:.2f}" if i.n else "-" for i in found)
+        where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": "x-small", "color": "0.3"}
+        axis.annotate(text, (1.02, y), annotation_clip=False, **where)
 
 
-def _published(axis: Any, dataset: str, model: str, ratio: float, shift: float, colour: str, marker: str) -> None:
-    numbers = printed(dataset, model)
-    points = [(numbers.get((m, ratio, "retrain_top1")), y + shift) for y, m in enumerate(ORDER)]
-    known = [(x, y) for x, y in points if x is not None]
-    if known:
-        axis.plot([x for x, _ in known], [y for _, y in known], marker, c=colour, mfc="white", alpha=0.75)
+def differences(dataset: str, model: str) -> dict[tuple[str, float], float]:
+    """The paper's accuracies minus that of the dense network in its Figure 1, in points, by (method, ratio)."""
+    points = fig1.printed(dataset, model)
+    dense = points[points.draw == "dense"].value.iloc[0]
+    cells = printed(dataset, model).items()
+    return {(m, ratio): value - dense for (m, ratio, metric), value in cells if metric == "retrain_top1"}
