@@ -13,6 +13,7 @@ runs, which the same command continues where the time ended them.
 import argparse
 import csv
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -34,7 +35,7 @@ from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.interrupt import CONTINUE
 from ebreplicate.specs.scale import Scale, load_scale
 from ebreplicate.specs.spec import Retrain, Search, canonical, key
-from ebreplicate.store.store import Store
+from ebreplicate.store.store import CHECKPOINT, Store
 
 ROOT = Path(__file__).parents[1]
 DATASET, MODEL, EPOCH, RATIOS = "cifar10", "vgg16", 20, [0.3, 0.5]
@@ -75,7 +76,10 @@ class Trial:
             return subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT, env=os.environ | environment)
 
     def finish(self, process: "subprocess.Popen[bytes]", log: str, seconds: float) -> int:
-        """Exit code of a process of `begin`, which gets SIGTERM after `seconds`; raises Failed for any but 0 and 75."""
+        """Exit code of a process of `begin`, 0 or CONTINUE: that it was ended, by itself or by SIGTERM after `seconds`.
+
+        Raises Failed for any other.
+        """
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -85,6 +89,7 @@ class Trial:
             except subprocess.TimeoutExpired:
                 process.kill()
                 code = process.wait()
+            code = CONTINUE if code in (-signal.SIGTERM, -signal.SIGKILL) else code
         if code not in (0, CONTINUE):
             said = (self.output / "logs" / f"{log}.log").read_text(errors="replace").strip().splitlines()
             raise Failed(f"exit code {code}: {said[-1] if said else 'it said nothing'}")
@@ -123,8 +128,9 @@ def _searched(trial: Trial, spec: Search, name: str, graph: str) -> Path:
     store = Store(trial.output / "bits" / name)
     if not store.done(spec):
         environment = {"EBREPLICATE_CUDA_GRAPH": graph, "PYTHONWARNINGS": "error:EBREPLICATE_CUDA_GRAPH"}
-        process = trial.begin(trial.command(spec, store.root), f"{name}-{spec.model}", **environment)
-        trial.finish(process, f"{name}-{spec.model}", SHORT * trial.seconds)
+        log, limit = f"{name}-{spec.model}", SHORT * trial.seconds
+        if trial.finish(trial.begin(trial.command(spec, store.root), log, **environment), log, limit) == CONTINUE:
+            raise Failed(f"{log}: not done after {limit:.0f} s")
     return store.folder(spec)
 
 
@@ -252,7 +258,10 @@ def _trained(trial: Trial, runs: Sequence[Search | Retrain], *options: str) -> I
             yield _failure(name, "training", e)
             continue
         if stopped:
-            yield Row(name, "training", "stopped at the time limit; the same command continues it")
+            saved = (Store(results).folder(run) / CHECKPOINT).is_file()
+            yield Row(
+                name, "training", f"stopped at the time limit; the same command {'continues' if saved else 'begins'} it"
+            )
             continue
         record = Store(results).read(run)
         assert record is not None  # exit code 0
