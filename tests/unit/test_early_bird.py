@@ -8,7 +8,8 @@ from helpers import CPU, NOWHERE, TINY, digits, tiny_search
 
 from ebreplicate import stages
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.early_bird import runs
+from ebreplicate.experiments.early_bird import plot, runs
+from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.experiments.planner import requests
 from ebreplicate.pruning import global_mask, rescue_empty_layers, shrink
 from ebreplicate.specs.graph import Plan
@@ -90,3 +91,16 @@ def test_a_final_mask_on_early_weights_is_the_dense_network_of_that_epoch_cut_to
     dense.load_state_dict(weights)
     state = fit(shrink(dense, mask), digits(), recipe, seed=10_000)
     assert store.read(spec)["metrics"]["last_train_loss"] == state.history[0]["train_loss"]
+
+
+def test_the_figure_names_draws_by_their_share_and_sets_the_paper_beside():
+    """20 of 160 epochs are 9 of 72; Figure 1 has 93.36 % for dense VGG16, and Table 2 gives SNIP 92.71 % at 50 %."""
+    assert plot.label(QUICK, "draw 20") == "drawn at 12.5 % of the search"
+    assert plot.label(QUICK, "draw 40, low rate") == "drawn at 25 % of the search, low rate"
+    assert plot.label(QUICK, "EB Train") == "EB Train"
+    assert plot.published("vgg16", 0.5, "SNIP") == pytest.approx(92.71 - 93.36)
+    points = fig1.printed("cifar10", "vgg16")
+    (drawn,) = points[(points.draw == "20") & (points.prune_ratio == 0.5)].value
+    assert plot.published("vgg16", 0.5, "draw 20") == pytest.approx(drawn - 93.36)
+    assert plot.published("vgg16", 0.5, "draw 20, low rate") is None
+    assert plot.published("preresnet101", 0.5, "Random channels") is None

@@ -569,7 +569,7 @@ def test_table1_draws_the_difference_of_the_schedules(run):
     figure = EXPERIMENTS.load("table1_schedules").figure(TINY, table)
     ours, paper = figure.axes[3].containers  # VGG16, CIFAR-100
     assert ours.lines[0].get_ydata().tolist() == [-4, -5, -6, -4]
-    assert [t.get_text() for t in figure.axes[3].get_xticklabels()] == ["25", "38", "50", "100"]
+    assert [t.get_text() for t in figure.axes[3].get_xticklabels()] == ["25", "37.5", "50", "100"]
     assert paper.lines[0].get_ydata().tolist() == pytest.approx([71.11 - 66.7, 71.07 - 67.15, 69.74 - 69.72])
     assert len(figure.axes) == 4
     assert "misprint" in saved(figure)

@@ -77,8 +77,8 @@ def zero(axis: Any, across: bool = False, **look: Any) -> None:
 
 
 def percent(share: float) -> str:
-    """A share in percent for a tick: "0.6", "12"."""
-    return f"{share:.1f}" if share < 1 else f"{share:.0f}"
+    """A share in percent for a tick: "0.6", "12.5", "25"."""
+    return f"{share:.1f}".removesuffix(".0")
 
 
 def printed_line(axis: Any, x: Any, y: Any, bars: Any = None, **look: Any) -> None:
