@@ -81,16 +81,16 @@ def test_differences_and_words_follow_from_the_arms(tmp_path):
     criterion = (by_arm[EARLY_CROP] - by_arm["gamma at EarlyCroP's epoch"]) / 2
     criterion += (by_arm["CroP score at EB's epoch"] - by_arm[EB_TRAIN]) / 2
     claim = found["early-crop-criterion"]
-    assert claim.difference.mean == pytest.approx(criterion.mean())
-    assert claim.difference.half == pytest.approx(2.7764 * criterion.std() / 5**0.5, rel=1e-3)
-    assert (claim.n, claim.bound, claim.family) == (5, 0.0, "EarlyCroP")
+    assert claim.found.difference.mean == pytest.approx(criterion.mean())
+    assert claim.found.difference.half == pytest.approx(2.7764 * criterion.std() / 5**0.5, rel=1e-3)
+    assert (claim.n, claim.found.bound, claim.family) == (5, 0.0, "EarlyCroP")
     words = {name: c.verdict.partition(",")[0] for name, c in found.items()}
     assert words["early-crop-criterion"] == words["early-crop-not-before"] == "supported"
     assert words["early-crop-time"] == words["early-crop-matches-dense"] == "supported"
     assert words["early-crop-fires-earlier"] == "not run"  # nothing was recorded
-    assert found["early-crop-time"].bound == -1.0
+    assert found["early-crop-time"].found.bound == -1.0
     compared = (EARLY_CROP, "gamma at EarlyCroP's epoch", "CroP score at EB's epoch", EB_TRAIN)
-    assert claim.records == set(table[table.arm.isin(compared)].key)
+    assert claim.found.records == set(table[table.arm.isin(compared)].key)
 
 
 def test_two_seeds_are_too_few_and_a_diverged_run_decides_nothing(tmp_path):
@@ -141,7 +141,7 @@ def test_firing_epochs_are_those_of_the_recorded_rows(tmp_path):
     assert [fires["crop-code", seed] for seed in FIVE.seeds] == [4, 5, 4, 5, 4]
     assert displacement_epoch(displaced(4), 0.5, "crop-code") == 4
     claim = claims(ITEM, FIVE, table)["early-crop-fires-earlier"]
-    assert claim.difference.mean == pytest.approx(100 * (6 - 4.4) / 8)
+    assert claim.found.difference.mean == pytest.approx(100 * (6 - 4.4) / 8)
     assert claim.verdict == "supported"
     curve = table[table.arm == "curve"]
     assert len(curve) == 9
@@ -190,8 +190,8 @@ def test_mnist_is_judged_and_drawn(tmp_path):
     table = tabulated(MNIST, scale, tmp_path)
     found = claims(MNIST, scale, table)
     assert {c.verdict.partition(",")[0] for c in found.values()} == {"supported"}
-    assert found["early-crop-mnist-absolute"].difference.mean == pytest.approx(7.0)
-    assert found["early-crop-mnist-matches-dense"].bound == -0.1
+    assert found["early-crop-mnist-absolute"].found.difference.mean == pytest.approx(7.0)
+    assert found["early-crop-mnist-matches-dense"].found.bound == -0.1
     assert len(EXPERIMENTS.load(MNIST).figure(scale, table).axes) == 2
 
 

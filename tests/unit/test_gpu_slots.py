@@ -58,4 +58,5 @@ def test_jobs_share_no_gpu_beyond_its_slots(tmp_path, slots):
             finished.append(job)
         most[device] = max(most[device], len(holders[device]))
     assert sorted(finished) == list(range(JOBS))
-    assert most == dict.fromkeys(range(DEVICES), slots)
+    assert set(most) == set(range(DEVICES))
+    assert max(most.values()) == slots  # on a busy machine not every GPU fills up

@@ -258,5 +258,5 @@ def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
 def test_a_claim_points_where_all_of_its_seeds_lie(values, side):
     """At the bound -1, from five seeds on."""
     judged = at_least(t_interval(values), -1.0, "early minus late")
-    (claim,) = settled([Claim("gebt-early-edges", "As good.", "paper", "rule", *judged)], comparable=True)
+    (claim,) = settled([Claim("gebt-early-edges", "As good.", "paper", "rule", judged)], comparable=True)
     assert claim.points_to == side

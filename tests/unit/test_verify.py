@@ -296,7 +296,7 @@ def provenance(monkeypatch, spec, **more):
         (f"ebreplicate search {key(RETRAIN)} --device cpu --threads 1", "of another run"),
         ("ebreplicate search", "of another run"),
         ("something search", "of another run"),
-        ("ebreplicate search /home/somebody/spec.json", "tells a path"),
+        ("ebreplicate search /home/somebody/spec.json", "contains a path"),
     ],
 )
 def test_the_command_is_the_runs_own_and_tells_no_path(told, said):

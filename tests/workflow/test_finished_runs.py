@@ -21,6 +21,7 @@ RECORD = {
     "provenance": {},
 }
 FIGURE = f"figures/smoke/{ITEM}.svg"
+JOBS = dict.fromkeys(("train_smoke_fig1_existence_search", "train_smoke_fig3_mask_distance_search", "evaluate"), 1)
 
 
 def finished(results):
@@ -61,7 +62,10 @@ def test_forgetting_a_run_has_it_and_its_figure_made_again(tmp_path, monkeypatch
     assert not any(path.exists() for path in made)
     assert other.is_file()
     assert [Store("results").done(spec) for spec in specs] == [False] + [True] * (len(specs) - 1)
-    assert planned(read(linked(tmp_path), *target).stdout) == {"search": 1, "evaluate": 1}
+    assert planned(read(linked(tmp_path), *target).stdout) == {
+        "train_smoke_fig3_mask_distance_search": 1,
+        "evaluate": 1,
+    }
 
 
 def test_a_run_that_there_is_not_or_that_is_being_trained_is_not_forgotten(tmp_path, capsys):
@@ -80,7 +84,7 @@ def test_figures_of_another_results_folder_are_in_it(tmp_path):
     (tmp_path / "results").mkdir()
     project, arguments = linked(tmp_path), ["-n", "--cores", "1", "--quiet", "rules", "--config"]
     done = read(project, *arguments, "results=OUT/o", "seeds=[0]", "--", f"OUT/o/{FIGURE}")
-    assert planned(done.stdout) == {"search": 2, "evaluate": 1}
+    assert planned(done.stdout) == JOBS
     assert read(project, *arguments, "results=OUT/o", "seeds=[0]", "--", FIGURE).returncode != 0
     roots = [str(figures_root(tmp_path / r)) for r in ("results", "other", "OUT/results")]
     assert roots == [str(tmp_path / f) for f in ("figures", "other/figures", "OUT/figures")]
@@ -91,7 +95,7 @@ def test_a_home_folder_is_the_users(tmp_path):
     arguments = ["-n", "-p", "--cores", "1", "--config", "seeds=[0]", "results=~/r", "data=~/d"]
     target = f"{tmp_path}/home/r/{FIGURE}"
     done = snakemake(linked(tmp_path), *arguments, "--", target, HOME=str(tmp_path / "home"))
-    assert f"tee {tmp_path}/home/r/logs/search/" in done.stdout
+    assert f"tee {tmp_path}/home/r/logs/batches/" in done.stdout
     assert not (tmp_path / "~").exists()
 
 
@@ -109,4 +113,4 @@ def test_snakemake_works_in_another_directory(tmp_path):
     work.mkdir()
     arguments = ["-n", "--cores", "1", "--quiet", "rules", "--config", "seeds=[0]", "--", FIGURE]
     done = read(tmp_path, "--snakefile", os.path.join(ROOT, "Snakefile"), "--directory", str(work), *arguments)
-    assert planned(done.stdout) == {"search": 2, "evaluate": 1}
+    assert planned(done.stdout) == JOBS

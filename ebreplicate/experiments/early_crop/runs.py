@@ -74,7 +74,8 @@ def arms(search: Search, ratio: float, drawn: Mapping[str, tuple[str, str | int]
     """The dense search and, of each (method, draw), the pruned network that goes through the rest of its schedule."""
     found: dict[str, Search | Retrain] = {DENSE: search}
     for arm, (method, at) in drawn.items():
-        found[arm] = Retrain(Ticket(search, ratio, at, method), search.recipe, schedule="continue")
+        ticket = Ticket(search, ratio, at, method)
+        found[arm] = Retrain(ticket, search.recipe, schedule="continue", precision=search.precision)
     return found
 
 
