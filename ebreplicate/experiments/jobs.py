@@ -102,6 +102,11 @@ def batches(runs: Asked) -> dict[str, list[Spec]]:
     return {name: part for (batch, size), specs in found.items() for name, part in _parts(batch, specs, size)}
 
 
+def sharing(batches: dict[str, list[Spec]]) -> list[str]:
+    """Keys of the runs that share a job, but for those over a graph, which have no job of their own at any scale."""
+    return [key(spec) for specs in batches.values() for spec in specs if not isinstance(spec, GraphTickets)]
+
+
 def _parts(batch: str, specs: list[Spec], most: int) -> list[tuple[str, list[Spec]]]:
     """A batch by its name, or numbered parts of like size, with `most` runs each."""
     count = -(-len(specs) // most)

@@ -8,7 +8,7 @@ from snake import ROOT, linked, planned, read, snakemake
 
 from ebreplicate.cli import main
 from ebreplicate.experiments.gebt.runs import planned as graph_runs
-from ebreplicate.experiments.jobs import asked, batches
+from ebreplicate.experiments.jobs import asked, batches, sharing
 from ebreplicate.specs.graph import Plan, trainings_before
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import GraphTickets, Recipe, Search, Ticket, canonical, from_json, key
@@ -24,6 +24,7 @@ def test_a_run_is_in_one_batch_that_of_the_first_scale_that_asks_for_it():
     long = Search("vgg16", "cifar10")
     runs = {("smoke", "gebt"): [a], ("paper", "gebt"): [a, b, other], ("paper", "x"): [b, long]}
     assert batches(runs) == {"smoke_cora_s1": [a], "paper_cora_s1": [b], "paper_cora_s2": [other]}
+    assert sharing({"smoke_cora_s1": [a], "smoke_fig1": [long]}) == [key(long)]
 
 
 def test_every_training_of_smoke_is_in_one_batch_after_those_it_builds_on(tmp_path):

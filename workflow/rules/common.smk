@@ -42,7 +42,7 @@ shell.prefix("set -euo pipefail; trap '' TERM; ")
 
 wildcard_constraints:
     # A run that shares a job with others is made by that job alone.
-    run=f"(?!(?:{'|'.join(re.escape(key(run)) for runs in BATCHES.values() for run in runs)})/)[A-Za-z0-9.\\-]+",
+    run=f"(?!(?:{'|'.join(map(re.escape, jobs.sharing(BATCHES)))})/)[A-Za-z0-9.\\-]+",
     scale=r"[a-z0-9]+",
     item=r"\w+",
 
