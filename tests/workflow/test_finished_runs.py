@@ -45,7 +45,17 @@ def test_a_forced_job_leaves_the_finished_record_whether_it_ends_well_or_fails(s
     record = store.record_path(spec)
     before = record.read_bytes()
     target = str(record.relative_to(tmp_path))
-    done = snakemake(linked(tmp_path), "--cores", "1", "-R", "search", "--config", "seeds=[0]", "--", target)
+    done = snakemake(
+        linked(tmp_path),
+        "--cores",
+        "1",
+        "-R",
+        "train_smoke_fig3_mask_distance_search",
+        "--config",
+        "seeds=[0]",
+        "--",
+        target,
+    )
     assert (done.returncode == 0) == (status == "ok"), done.stdout
     assert ("already done (to train it again: ebreplicate forget" in done.stdout) == (status == "ok")
     assert record.read_bytes() == before
