@@ -89,7 +89,8 @@ def printed_line(axis: Any, x: Any, y: Any, bars: Any = None, **look: Any) -> No
 
 def legend_below(axis: Any, columns: int = 3, drop: float = -0.16) -> None:
     """The axis's legend under its x label, where it hides no data."""
-    axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, drop), ncols=columns)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, drop), ncols=columns)
 
 
 def groups_below(axis: Any, names: list[str], ticks: list[str]) -> None:

@@ -65,9 +65,11 @@ def draw(scale: Scale, table: pd.DataFrame) -> "Figure":
     paper's hollow."""
     plt = style.use()
     table = table[table.arm.notna()]
-    ran = table[table.status != NOT_RUN]
+    ran = table[(table.status != NOT_RUN) & (table.arm != DENSE)]
     models = [m for m in (MAIN, SECOND) if (ran.model == m).any()]
-    rows = {m: ran[(ran.model == m) & (ran.arm != DENSE)][["arm", "ratio"]].drop_duplicates() for m in models}
+    if not models:  # the dense networks alone may have run
+        return style.nothing(scale.name)
+    rows = {m: ran[ran.model == m][["arm", "ratio"]].drop_duplicates() for m in models}
     heights = [max(2, len(rows[m])) for m in models]
     size = (8.5, 2.2 + 0.32 * sum(heights))
     drawn, axes = plt.subplots(len(models), 1, figsize=size, height_ratios=heights, sharex=True, squeeze=False)

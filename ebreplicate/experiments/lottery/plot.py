@@ -85,7 +85,8 @@ def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> 
     _frame(axis, seen, lowest)
     if iteration:
         low, high = min(seen), max(seen)
-        axis.set_ylim(max(0, low - 0.12 * (high - low)), high + 0.12 * (high - low))
+        pad = 0.12 * (high - low) or 0.1 * high
+        axis.set_ylim(max(0, low - pad), high + pad)
 
 
 def _deep(axis: Any, scale: Scale, table: Any, model: str) -> None:

@@ -22,8 +22,11 @@ def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    shown = [(d, m) for d, m in blocks if has_run(table, dataset=d, model=m)]
-    methods = [_methods(table[(table.dataset == d) & (table.model == m)]) for d, m in shown]
+    found = {(d, m): _methods(table[(table.dataset == d) & (table.model == m)]) for d, m in blocks}
+    shown = [place for place in blocks if any(found[place])]
+    if not shown:  # of a block, the unpruned network alone may have run
+        return style.nothing(scale.name)
+    methods = [found[place] for place in shown]
     across = min(len(shown), 2)
     down = -(-len(shown) // across)
     rows = max(len(paper) + len(controls) for paper, controls in methods)
