@@ -32,7 +32,7 @@ from ebreplicate.stages.inputs import (
     network,
     shape,
 )
-from ebreplicate.stages.rebuild import have_displacement, have_taylor, load_weights
+from ebreplicate.stages.rebuild import have_rows, load_weights
 from ebreplicate.stages.record import save_array, save_record
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store
@@ -193,11 +193,12 @@ def draw(
     found = needed(spec.after or spec.search, store)
     scores = load_scores(spec.search, store)
     if spec.method == "taylor":
-        have_taylor(spec.search, store, root, device)
+        have_rows("taylor", spec.search, store, root, device, Keep(taylor=True))
     taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
     emergence = detections(spec, scores if taylor is None else taylor)
     if spec.at in DISPLACEMENT_DRAWS:
-        have_displacement(spec.search, store, root, device, Keep(crop={f"{spec.at}:{spec.method}:{spec.ratio}"}))
+        fired = Keep(crop={f"{spec.at}:{spec.method}:{spec.ratio}"})
+        have_rows("displacement", spec.search, store, root, device, fired)
         emergence |= displacement_detections(spec, load_displacement(spec.search, store))
     epoch = draw_epoch(spec, found, emergence)
     metrics: dict[str, Any] = {"epoch": epoch, "emergence": emergence}

@@ -137,24 +137,12 @@ def _take(beside: Path, folder: Path) -> None:
             file.replace(folder / file.name)
 
 
-def have_taylor(spec: specs.Search, store: Store, root: Path, device: torch.device | str) -> None:
-    """Make sure that the Taylor scores of a finished search are on disk, by retraining it if need be."""
-    path = store.folder(spec) / "taylor.npy"
-    if path.is_file():
-        return
-    with on(device) as there, _alone(spec, store):
-        if not path.is_file():
-            last = needed(spec, store)["metrics"]["epochs"]
-            with _trained_again(spec, last, Keep(taylor=True), store, root, there) as (_, rows):
-                save_array(path, rows["taylor"].numpy())
+def have_rows(name: str, spec: specs.Search, store: Store, root: Path, device: torch.device | str, keep: Keep) -> None:
+    """Make sure that what a finished search records of every epoch is on disk, by retraining it if need be.
 
-
-def have_displacement(spec: specs.Search, store: Store, root: Path, device: torch.device | str, keep: Keep) -> None:
-    """Make sure that the displacement of a finished search is on disk, by retraining it if need be.
-
-    The weights at the epochs where the rules of `keep.crop` fire are saved along the way.
+    `name`: "taylor" or "displacement", as `keep` asks for it; the weights that `keep` names are saved along the way.
     """
-    path = store.folder(spec) / "displacement.npy"
+    path = store.folder(spec) / f"{name}.npy"
     if path.is_file():
         return
     with on(device) as there, _alone(spec, store):
@@ -162,7 +150,7 @@ def have_displacement(spec: specs.Search, store: Store, root: Path, device: torc
             last = needed(spec, store)["metrics"]["epochs"]
             with _trained_again(spec, last, keep, store, root, there) as (beside, rows):
                 _take(beside, store.folder(spec) / "weights")
-                save_array(path, rows["displacement"].numpy())
+                save_array(path, rows[name].numpy())
 
 
 @contextlib.contextmanager
@@ -185,7 +173,7 @@ def _trained_again(
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
     moved = displacement_of(resume, keep)
     past = scores.rows if keep.crop else []
-    keeper = KeepWeights(beside, keep, past, best=False, displacement=moved.rows if moved else None)
+    keeper = KeepWeights(beside, keep, past, best=False, displacement=moved[0].rows if moved else None)
     try:
         with threads(threads_of(needed(spec, store))):
             fit(
@@ -199,7 +187,7 @@ def _trained_again(
                     _same_as_recorded(spec, store),
                     scores,
                     *recorded,
-                    *([moved] if moved else []),
+                    *moved,
                     keeper,
                     Progress(name),
                 ],
@@ -210,7 +198,7 @@ def _trained_again(
     except UserError:  # it cannot be resumed
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    yield beside, rows_of(scores, *recorded) | ({"displacement": moved.table()} if moved else {})
+    yield beside, rows_of(scores, *recorded) | ({"displacement": moved[0].table()} if moved else {})
     shutil.rmtree(beside, ignore_errors=True)
 
 

@@ -85,14 +85,19 @@ def check_sparse(model: nn.Module, hooks: list[MaskWeights]) -> dict[str, int]:
     return {"nonzero_weights": sum(int(w.count_nonzero()) for w in prunable(model))} if hooks else {}
 
 
+def other_names(spec: specs.Retrain, epoch: int) -> list[specs.Retrain]:
+    """The same training by every name that a draw at `epoch` can have: its number, "best", and where detectors fire."""
+    detected = DISPLACEMENT_DRAWS if spec.ticket.over_weights else ("eb", "epi", *DISPLACEMENT_DRAWS)
+    named = (dataclasses.replace(spec.ticket, at=at) for at in (epoch, *detected, "best"))
+    return [dataclasses.replace(spec, ticket=ticket) for ticket in named if ticket.at != spec.ticket.at]
+
+
 def equivalent_run(spec: specs.Retrain, store: Store, epoch: int) -> dict[str, Any] | None:
     """Record of the same training under another name ("best" or where a detector fires, against the number)."""
     if spec.ticket.after is not None:
         return None  # a later round has one name
-    detected = DISPLACEMENT_DRAWS if spec.ticket.over_weights else ("eb", "epi", *DISPLACEMENT_DRAWS)
-    for at in (epoch, *detected, "best"):
-        twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
-        if twin.ticket.at == spec.ticket.at or not store.done(twin) or not store.done(twin.ticket):
+    for twin in other_names(spec, epoch):
+        if not store.done(twin) or not store.done(twin.ticket):
             continue
         drawn = store.read(twin.ticket)
         if drawn and drawn["metrics"]["epoch"] == epoch:

@@ -1,5 +1,6 @@
 """The search: dense training in which tickets are looked for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ def rows_of(scores: Scores, taylor: Taylor | None = None) -> dict[str, Tensor]:
     return {"scores": torch.stack(scores.rows)} | ({"taylor": torch.stack(taylor.rows)} if taylor else {})
 
 
-def displacement_of(resume: dict[str, Any] | None, keep: Keep) -> Displacement | None:
-    """What records the displacement of the weights, from where the snapshot `resume` is; None if nobody asks for it."""
-    return Displacement(resume["displacement"] if resume else None) if keep.crop else None
+def displacement_of(resume: dict[str, Any] | None, keep: Keep) -> list[Displacement]:
+    """What records the displacement of the weights, from where the snapshot `resume` is; none if nobody asks for it."""
+    return [Displacement(resume["displacement"] if resume else None)] if keep.crop else []
 
 
-def state_of(moved: Displacement | None) -> dict[str, Any]:
+def state_of(moved: Sequence[Displacement]) -> dict[str, Any]:
     """What a snapshot holds of the displacement, where it is recorded."""
-    return {"displacement": moved.state_dict()} if moved else {}
+    return {"displacement": moved[0].state_dict()} if moved else {}
 
 
 def fitting(snapshot: dict[str, Any] | None, keep: Keep) -> dict[str, Any] | None:
@@ -74,7 +75,7 @@ def search(
         scores.rows,
         bn_widths(model),
         taylor.rows,
-        displacement=moved.rows if moved else None,
+        displacement=moved[0].rows if moved else None,
     )
     if resume:
         keeper.restore(resume["history"])
@@ -84,7 +85,7 @@ def search(
         spec.recipe,
         spec.seed,
         hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *run.validating, *recorded],
-        observers=[scores, *recorded, *([moved] if moved else []), keeper],
+        observers=[scores, *recorded, *moved, keeper],
         resume=resume,
         checkpoint=lambda s, now: keeper.settle(
             run.checkpoint.save(s | rows_of(scores, *recorded) | state_of(moved), now)
@@ -93,8 +94,8 @@ def search(
     keeper.finish()
     for name, rows in rows_of(scores, *recorded).items():
         save_array(run.folder / f"{name}.npy", rows.numpy())
-    if moved:
-        save_array(run.folder / "displacement.npy", moved.table().numpy())
+    for one in moved:
+        save_array(run.folder / "displacement.npy", one.table().numpy())
     metrics = {"bn_channels": len(scores.rows[0]), "bn_widths": bn_widths(model)}
     training = {c: cost.training_flops(f, spec.train_images, trained.epochs) for c, f in forward.items()}
     flops = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}

@@ -38,12 +38,11 @@ def write(plan: Plan, results: Path, processes: int = 1) -> None:
 def find(key: str, results: Path) -> Planned | None:
     """The run called `key`; None if the manifest has no such run, or there is none."""
     try:
-        text = regular_text(results / NAME, LARGEST)
+        text = "\n" + regular_text(results / NAME, LARGEST)
     except OSError:
         return None
-    start = f'{{"key":{json.dumps(key)},'
-    for line in text.splitlines():
-        if line.startswith(start):
-            entry = strict_json(line)
-            return Planned(json.dumps(entry["run"]), Keep.from_dict(entry["keep"]), entry["processes"])
-    return None
+    at = text.find(f'\n{{"key":{json.dumps(key)},')  # jobs ask for many keys, and the manifest of all scales is 11 MB
+    if at < 0:
+        return None
+    entry = strict_json(text[at + 1 :].partition("\n")[0])
+    return Planned(json.dumps(entry["run"]), Keep.from_dict(entry["keep"]), entry["processes"])

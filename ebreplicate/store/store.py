@@ -104,9 +104,17 @@ class Store:
         return record
 
     def part(self, spec: Spec, name: str, axes: int) -> Any:
-        """Array `name` that the run saved; raises UserError if it is unreadable or its digest is not the record's."""
-        path, record = self.folder(spec) / name, self.read(spec) or {}
+        """Array `name` that the run saved; raises UserError if it is unreadable or its digest is not the record's.
+
+        Of a training that is recorded under another name, what was saved under that one.
+        """
+        folder, record = self.folder(spec), self.read(spec) or {}
         try:
+            if "trained_as" in record:
+                trained = Path(record["trained_as"]).name
+                folder = folder.parent / trained
+                record = read_record(folder / "record.json", trained)
+            path = folder / name
             said = record.get("files", {}).get(name)
             if said is not None and digest(path) != said:
                 raise ValueError("its SHA-256 is not the record's")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ebreplicate.catalog import DISPLACEMENT_DRAWS
 from ebreplicate.specs.graph import search_of
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Training, key
 from ebreplicate.store.store import Store
@@ -70,11 +69,10 @@ def _displacement_problems(rows: Any, epochs: int, dense: Any) -> Iterator[str]:
 
 def _twin_problems(spec: Retrain, record: Record, store: Store) -> Iterator[str]:
     """A record that names another run as the one that was trained."""
-    for at in ("eb", "epi", *DISPLACEMENT_DRAWS, "best", (store.read(spec.ticket) or {})["metrics"]["epoch"]):
-        if spec.ticket.over_weights and at in ("eb", "epi"):
-            continue
-        twin = dataclasses.replace(spec, ticket=dataclasses.replace(spec.ticket, at=at))
-        if key(twin) != record["trained_as"] or key(twin) == key(spec):
+    from ebreplicate.stages.retrain import other_names
+
+    for twin in other_names(spec, (store.read(spec.ticket) or {})["metrics"]["epoch"]):
+        if key(twin) != record["trained_as"]:
             continue
         ours, drawn, trained = store.read(spec.ticket), store.read(twin.ticket), store.read(twin)
         if not (ours and drawn and trained):

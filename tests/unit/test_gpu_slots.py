@@ -31,7 +31,7 @@ for job in range(jobs):
     if os.fork() == 0:
         with slot() as device:
             note("enter", job, device.index)
-            time.sleep(0.2)
+            time.sleep(0.5)  # long enough that on a busy machine every GPU fills up
             if job % 5 == 4:
                 note("killed", job, device.index)
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -58,5 +58,4 @@ def test_jobs_share_no_gpu_beyond_its_slots(tmp_path, slots):
             finished.append(job)
         most[device] = max(most[device], len(holders[device]))
     assert sorted(finished) == list(range(JOBS))
-    assert set(most) == set(range(DEVICES))
-    assert max(most.values()) == slots  # on a busy machine not every GPU fills up
+    assert most == dict.fromkeys(range(DEVICES), slots)

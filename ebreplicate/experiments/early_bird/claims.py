@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 
 from ebreplicate.experiments.common import judgement as rules
+from ebreplicate.experiments.common import per_image
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
 from ebreplicate.experiments.common.finding import Finding, effect
 from ebreplicate.experiments.common.rows import count
-from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm, image_variance
+from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm
 from ebreplicate.experiments.early_bird.contrasts import (
     CLAIMS,
     CURVE,
@@ -47,15 +48,7 @@ def contrast(
 ) -> Contrast:
     """A contrast of the table, over the seeds that are there and not in `without`."""
     mine = (table.claim == claim) & (table.images == images) & (table.part == part)
-    rows = table[mine].sort_values("seed")
-    seeds = [int(seed) for seed in rows.seed]
-    used = [i for i, seed in enumerate(seeds) if seed not in without]
-    differences = {seeds[i]: float(rows.difference.iloc[i]) for i in used}
-    if len(used) < ENOUGH or rows.products.isna().any():
-        return Contrast(differences)
-    products = [[float(v) for v in str(row).split()] for row in rows.products]
-    chosen = [[products[i][j] for j in used] for i in used]
-    return Contrast(differences, image_variance(chosen, [*differences.values()], int(rows.image_count.iloc[0])))
+    return per_image.contrast(table[mine], without)
 
 
 def _verdicts(table: pd.DataFrame, scale: Scale, images: str) -> dict[str, tuple[Contrast, float, str]]:

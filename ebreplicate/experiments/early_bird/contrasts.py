@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ebreplicate.experiments.common import per_image
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
 from ebreplicate.experiments.early_bird import runs
 from ebreplicate.experiments.early_bird.runs import EARLY, EB_TRAIN, FINAL, FIRST, MAIN, SECOND, draw_name
@@ -186,7 +187,7 @@ def rows(scale: Scale, store: "Store", table: list[dict[str, Any]]) -> list[dict
 
     def unseen(row: dict[str, Any]) -> Any:
         if row["key"] not in bits:
-            bits[row["key"]] = _bits(row, store)
+            bits[row["key"]] = per_image.correct(row, store)
         return bits[row["key"]]
 
     def official(row: dict[str, Any]) -> Any:
@@ -207,14 +208,6 @@ def rows(scale: Scale, store: "Store", table: list[dict[str, Any]]) -> list[dict
 def _curve(row: dict[str, Any]) -> float | None:
     """Accuracy of the last epoch on the test images of the learning curve; none without a training."""
     return row.get("last_accuracy") if row["status"] == "ok" else None
-
-
-def _bits(row: dict[str, Any], store: "Store") -> Any:
-    """100 or 0 for each unseen image, uint8 (n,), of a run that was evaluated on them; None of any other."""
-    if row.get("unseen_accuracy") is None:
-        return None
-    packed = store.part(row["spec"], "correct.npy", axes=1)
-    return 100 * np.unpackbits(packed, count=row["unseen_images"])
 
 
 def _part(
@@ -242,13 +235,9 @@ def _part(
                     total = total + sign * np.asarray(value, np.float64) / len(arms) / len(ratios)
         if len(keys[seed]) == len(ratios) * (len(first) + len(claim.second)):
             differences[seed] = total
-    for seed, d in differences.items():
+    for seed, columns in per_image.columns(differences).items():
         more: dict[str, Any] = {"model": claim.model, "dataset": runs.DATASET, "seed": seed, "status": "contrast"}
-        more |= {"difference": float(np.mean(d)), "key": " ".join(dict.fromkeys(keys[seed]))}
-        if np.ndim(d):
-            products = (float(d @ other) / d.size for other in differences.values())
-            more |= {"image_count": d.size, "products": " ".join(f"{product:.10g}" for product in products)}
-        yield names | more
+        yield names | more | columns | {"key": " ".join(dict.fromkeys(keys[seed]))}
 
 
 def _emergence(claim: Compared, scale: Scale, found: dict[tuple[str, float, str, int], dict[str, Any]]) -> Any:

@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from ebreplicate import files
 from ebreplicate.experiments.common import judgement as rules
+from ebreplicate.experiments.common import per_image
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import count
-from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm, image_variance
+from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm
 
 if TYPE_CHECKING:
     from ebreplicate.store.store import Store
@@ -52,8 +51,7 @@ class Compared:
 def rows(claims: Sequence[Compared], trained: Sequence[dict[str, Any]], store: "Store") -> Iterator[dict[str, Any]]:
     """A row a claim and seed that has all arms of the claim.
 
-    `difference` in points; `products`: of differences compared image by image, the means over images of its difference
-    times that of each seed of the claim, in their order, from which the interval follows (docs/statistics.md).
+    Its difference as `per_image.columns` has it, image by image where the scale evaluates unseen images.
     """
     found = {(row["arm"], row["seed"]): row for row in trained if row["status"] == "ok"}
     images = UNSEEN if any(row.get("unseen_accuracy") is not None for row in found.values()) else CURVE
@@ -66,35 +64,19 @@ def rows(claims: Sequence[Compared], trained: Sequence[dict[str, Any]], store: "
             parts = [w * v for (_, w), v in zip(claim.terms, values, strict=True) if v is not None]
             if parts and len(parts) == len(claim.terms):
                 differences[seed] = sum(parts)
-        for seed, d in differences.items():
+        for seed, columns in per_image.columns(differences).items():
             keys = " ".join(found[arm, seed]["key"] for arm, _ in claim.terms)
-            row = {"claim": claim.name, "images": on, "seed": seed, "status": CONTRAST, "key": keys}
-            row["difference"] = float(np.mean(d))
-            if np.ndim(d):
-                products = (float(d @ other) / d.size for other in differences.values())
-                row |= {"image_count": d.size, "products": " ".join(f"{p:.10g}" for p in products)}
-            yield row
+            yield {"claim": claim.name, "images": on, "seed": seed, "status": CONTRAST, "key": keys, **columns}
 
 
 def _values(row: dict[str, Any], images: str, store: "Store") -> Any:
-    """100 or 0 for each unseen image, float64 (n,), or the accuracy on the learning curve's; None if there is none."""
-    if images == CURVE:
-        return row["last_accuracy"]
-    if row.get("unseen_accuracy") is None:
-        return None
-    folder = store.folder(row["spec"]).parent / (row.get("trained_as") or row["key"])
-    packed = files.array(folder / "correct.npy", 1)
-    return 100.0 * np.unpackbits(packed, count=row["unseen_images"])
+    """100 or 0 for each unseen image, or the accuracy on the learning curve's; None if there is none."""
+    return row["last_accuracy"] if images == CURVE else per_image.correct(row, store)
 
 
 def contrast(table: pd.DataFrame, claim: str) -> Contrast:
     """The contrast of a claim, over the seeds that are there."""
-    here = table[(table.claim == claim) & (table.status == CONTRAST)].sort_values("seed")
-    differences = {int(s): float(d) for s, d in zip(here.seed, here.difference, strict=True)}
-    if len(here) < ENOUGH or here.products.isna().any():
-        return Contrast(differences)
-    products = [[float(v) for v in str(row).split()] for row in here.products]
-    return Contrast(differences, image_variance(products, [*differences.values()], int(here.image_count.iloc[0])))
+    return per_image.contrast(table[(table.claim == claim) & (table.status == CONTRAST)])
 
 
 def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str) -> list[Claim]:

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ebreplicate.experiments.common import style
+from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, count, interval
-from ebreplicate.experiments.common.stats import ENOUGH
+from ebreplicate.experiments.common.rows import by_seed, count
 from ebreplicate.experiments.early_crop.runs import DATASET, DENSE, MODEL, RULES, grid_of, seeds_of
 from ebreplicate.experiments.early_crop.table import CURVE, FIRES
 from ebreplicate.specs.scale import Scale
@@ -62,20 +62,15 @@ def _firing_panel(axis: Any, scale: Scale, table: pd.DataFrame) -> None:
 def accuracy_panel(axis: Any, table: pd.DataFrame, arms: Sequence[str]) -> None:
     """Accuracy of every arm minus that of the dense network of its seed, in points, with its interval."""
     column = "unseen_accuracy" if table.unseen_accuracy.notna().any() else "last_accuracy"
-    dense, drawn = by_seed(table, column, arm=DENSE), False
-    for y, arm in enumerate(arms):
-        ours = by_seed(table, column, arm=arm)
-        off = {s: ours[s] - dense[s] for s in sorted(set(ours) & set(dense))}
-        if off:
-            i, drawn = interval(off), True
-            axis.plot(list(off.values()), [y] * len(off), ".", c=style.COLOURS[0], alpha=0.5)
-            axis.errorbar(i.mean, y, xerr=i.half if i.n >= ENOUGH else 0, fmt="o", c=style.COLOURS[0], capsize=2)
-    axis.axvline(0, c="0.3", ls="--", lw=1)
+    dense = by_seed(table, column, arm=DENSE)
+    points = [(y, minus(by_seed(table, column, arm=arm), dense).values()) for y, arm in enumerate(arms)]
+    drawn = style.series(axis, points, across=True, marker="o", ls="", c=style.COLOURS[0])
+    style.zero(axis, across=True)
     axis.set_yticks(range(len(arms)), arms, fontsize="x-small")
     axis.set_ylim(len(arms) - 0.5, -0.5)
     axis.set_xlabel("accuracy minus dense (percentage points)")
     if not drawn:
-        axis.text(0.5, 0.5, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
+        style.not_run(axis)
 
 
 def draw(scale: Scale, table: pd.DataFrame) -> Figure:
