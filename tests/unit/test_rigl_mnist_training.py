@@ -21,7 +21,8 @@ from ebreplicate.stages import sparse
 from ebreplicate.stages.sparse import sparse_network
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer, make_optimizer
-from ebreplicate.training.sparse import as_bits, sparse_layers, target_counts
+from ebreplicate.training.masking import as_bits
+from ebreplicate.training.sparse import sparse_layers, target_counts
 from ebreplicate.verify.trainings import training_problems
 
 RECIPE = Recipe(2, 20, 0.05, (1,), 1 / 3, 0.9, 1e-4, 0.0, "none", nesterov=True, weight_decay_on="weights")
