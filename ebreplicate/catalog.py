@@ -210,6 +210,33 @@ SPARSIFIERS = Registry(
         "gmp": "ebreplicate.training.dynamic:GradualMagnitude",
     },
 )
+
+
+@dataclass(frozen=True)
+class OwnStage:
+    """A stage that a room of its own brings: `room` has the class of its specs (spec:SPEC), what runs one
+    (stage:run) and what is wrong with a record (checks:problems).
+
+    `title`, `help`: of the site and the command line. `metrics`: what every record of it has.
+    """
+
+    room: str
+    title: str
+    help: str
+    metrics: tuple[str, ...]
+
+    def load(self, target: str) -> Any:
+        """An object of the room, as module:name."""
+        module, name = target.split(":")
+        return getattr(import_module(f"{self.room}.{module}"), name)
+
+
+OWN_STAGES = {
+    "wann": OwnStage(
+        "ebreplicate.wann", "Weight agnostic network", "search a network for one shared weight", ("score",)
+    ),
+}
+"""By the name of stage and command. Without a line here, its room can be deleted."""
 TITLES = {
     "vgg16": "VGG16",
     "preresnet101": "PreResNet101",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate import __version__, interrupt, machine
+from ebreplicate.catalog import OWN_STAGES
 from ebreplicate.errors import UserError, shown
 from ebreplicate.interrupt import CONTINUE, Interrupted
 from ebreplicate.store.locks import BUSY, Busy
@@ -81,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
     _training_options(sub.add_parser("graph", help="search, draw and retrain tickets of a graph"))
+    for name, stage in OWN_STAGES.items():
+        _training_options(sub.add_parser(name, help=stage.help))
     for command in (search, retrain, sparse):
         command.add_argument(
             "--processes", type=int, help="processes of this training, one GPU each (default: 1, or as planned)"
@@ -237,6 +240,9 @@ def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
     """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
     interrupt.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
+    if args.command in OWN_STAGES:
+        OWN_STAGES[args.command].load("stage:run")(spec, store)
+        return
     import torch
 
     from ebreplicate import stages
@@ -444,6 +450,7 @@ COMMANDS = {
     "retrain": _stage,
     "sparse": _stage,
     "graph": _stage,
+    **dict.fromkeys(OWN_STAGES, _stage),
     "evaluate": _evaluate,
     "tabulate": _evaluate,
     "plot": _evaluate,

@@ -14,7 +14,7 @@ from ebreplicate.machine import gpus, has_gpu
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.scale import SCALES, load_scale
-from ebreplicate.specs.spec import GraphTickets, Ticket, key
+from ebreplicate.specs.spec import Alone, Ticket, key
 from ebreplicate.store.store import Store
 
 SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads": int, "processes": int}
@@ -84,8 +84,9 @@ def check_target(scale: str, item: str, runs: Asked) -> None:
 def batches(runs: Asked) -> dict[str, list[Spec]]:
     """Trainings that take seconds each, by the name of the job that runs them one after another.
 
-    Those over a graph by scale, graph and seed; those of a scale with several runs a job by item and stage. A run is in
-    the batch of the scale and item that come first, after the runs that it builds on.
+    Those that stand alone by scale and the batch they name (of a graph: graph and seed); those of a scale with several
+    runs a job by item and stage. A run is in the batch of the scale and item that come first, after the runs that it
+    builds on.
     """
     most = {name: load_scale(name).runs_per_job for name in {scale for scale, _ in runs}}
     found: dict[tuple[str, int], list[Spec]] = {}  # by name, and how many a part has at most
@@ -95,16 +96,16 @@ def batches(runs: Asked) -> dict[str, list[Spec]]:
             if key(spec) in known or isinstance(spec, Ticket):
                 continue
             known.add(key(spec))
-            if isinstance(spec, GraphTickets):
-                found.setdefault((f"{scale}_{spec.dataset}_s{spec.seed}", sys.maxsize), []).append(spec)
+            if isinstance(spec, Alone):
+                found.setdefault((f"{scale}_{spec.batch}", sys.maxsize), []).append(spec)
             elif most[scale] > 1:
                 found.setdefault((f"{scale}_{item}_{spec.stage}", most[scale]), []).append(spec)
     return {name: part for (batch, size), specs in found.items() for name, part in _parts(batch, specs, size)}
 
 
 def sharing(batches: dict[str, list[Spec]]) -> list[str]:
-    """Keys of the runs that share a job, but for those over a graph, which have no job of their own at any scale."""
-    return [key(spec) for specs in batches.values() for spec in specs if not isinstance(spec, GraphTickets)]
+    """Keys of the runs that share a job, but for those that stand alone, which have no other job at any scale."""
+    return [key(spec) for specs in batches.values() for spec in specs if not isinstance(spec, Alone)]
 
 
 def _parts(batch: str, specs: list[Spec], most: int) -> list[tuple[str, list[Spec]]]:

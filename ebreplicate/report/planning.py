@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ebreplicate.catalog import OWN_STAGES
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
 from ebreplicate.report import estimate
@@ -11,7 +12,7 @@ from ebreplicate.report.estimate import Network, network_of
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, epochs_of, lineage, search_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import STAGES, GraphTickets, Retrain, Ticket, canonical, key
+from ebreplicate.specs.spec import STAGES, Alone, Retrain, Ticket, canonical, key
 from ebreplicate.store.store import Store
 
 
@@ -37,7 +38,7 @@ def flops_of(spec: Spec) -> float:
 def planned_flops(plan: Plan, store: Store) -> dict[Network, tuple[float, float]]:
     """Training FLOPs (authors' convention) per network: of all runs, and of those not done."""
     total: dict[Network, tuple[float, float]] = {}
-    for spec in (s for s in plan.runs.values() if not isinstance(s, GraphTickets)):
+    for spec in (s for s in plan.runs.values() if not isinstance(s, Alone)):
         flops = flops_of(spec)
         planned, left = total.get(network_of(spec), (0.0, 0.0))
         total[network_of(spec)] = planned + flops, left + (0.0 if store.done(spec) else flops)
@@ -76,7 +77,11 @@ def _counts(scale: Scale, items: Sequence[str], plan: Plan, store: Store) -> Ite
         counts[spec.stage][1] += store.done(spec)
     shared, alone = sum(map(epochs_of, plan.runs.values())), epochs_unshared(scale, items)
     yield from (f"scale {scale.name}: {scale.note.strip()}", "")
-    yield from (f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done" for stage in STAGES if stage in counts)
+    yield from (
+        f"{stage:8} {counts[stage][0]:6} runs, {counts[stage][1]} done"
+        for stage in (*STAGES, *OWN_STAGES)
+        if stage in counts
+    )
     saved = f" ({alone / shared:.1f}x)" if shared else ""
     yield from ("", f"training epochs: {shared:,} with shared searches, {alone:,} without{saved}")
 
@@ -98,7 +103,7 @@ def _speeds(
 
 def _seconds(spec: Spec, speed: dict[Network, float]) -> float:
     """Of a run, its start included; a draw takes a fraction of a second."""
-    if isinstance(spec, (Ticket, GraphTickets)) or network_of(spec) not in speed:
+    if isinstance(spec, (Ticket, Alone)) or network_of(spec) not in speed:
         return 0.0
     return estimate.START_SECONDS + flops_of(spec) * speed[network_of(spec)]
 
@@ -137,7 +142,7 @@ def _per_item(scale: Scale, items: Sequence[str], store: Store, speed: dict[Netw
 
 
 def _without_estimate(plan: Plan, store: Store, speed: dict[Network, float]) -> Iterator[str]:
-    trained = [s for s in plan.runs.values() if not isinstance(s, (Ticket, GraphTickets))]
+    trained = [s for s in plan.runs.values() if not isinstance(s, (Ticket, Alone))]
     left = [s for s in trained if not store.done(s) and network_of(s) not in speed]
     if left:
         names = " and ".join(sorted({search_of(spec).dataset for spec in left}))

@@ -12,7 +12,7 @@ from ebreplicate.report.markdown import markdown_table
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, search_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import GraphTickets, Retrain, Ticket, Training
+from ebreplicate.specs.spec import Alone, Retrain, Ticket, Training
 from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"
@@ -58,7 +58,7 @@ def effects(scale: Scale, store: Store) -> list[Effect]:
     gains: dict[tuple[str, str], dict[Spec, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
     for spec in Plan(requests(scale)).runs.values():
-        record = None if isinstance(spec, (Ticket, GraphTickets)) else store.read(spec)
+        record = None if isinstance(spec, (Ticket, Alone)) else store.read(spec)
         if record is None or record["status"] != "ok" or "trained_as" in record:
             continue
         root, metrics = search_of(spec), record["metrics"]

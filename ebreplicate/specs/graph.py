@@ -6,7 +6,7 @@ from typing import TypeVar
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, NEEDS_WEIGHTS
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
-from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Sparse, Ticket, Training, key
+from ebreplicate.specs.spec import Alone, Retrain, Search, Sparse, Ticket, Training, key
 
 Run = TypeVar("Run", bound=Spec)
 
@@ -28,10 +28,10 @@ def lineage(spec: Spec) -> list[Spec]:
     return line
 
 
-def root_of(spec: Spec) -> Training | GraphTickets:
-    """What a run begins with: a training from scratch, or a run over a graph, which is its own root."""
+def root_of(spec: Spec) -> Training | Alone:
+    """What a run begins with: a training from scratch, or a run that stands alone, which is its own root."""
     root = lineage(spec)[-1]
-    assert isinstance(root, (Training, GraphTickets))  # where a lineage ends
+    assert isinstance(root, (Training, Alone))  # where a lineage ends
     return root
 
 
@@ -93,7 +93,7 @@ class Plan:
 def epochs_of(spec: Spec) -> int:
     """Training epochs of a run, as far as planning can know them ("continue" from "eb", and "budget", as in full).
 
-    Those of a run over a graph, which takes seconds, are not counted.
+    Those of a run that stands alone (over a graph, say) are not counted.
     """
     if isinstance(spec, Training):
         return spec.recipe.scaled(getattr(spec, "multiplier", 1.0)).epochs

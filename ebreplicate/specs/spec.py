@@ -21,6 +21,7 @@ from ebreplicate.catalog import (
     INFO,
     METHODS,
     MODELS,
+    OWN_STAGES,
     SPARSIFIERS,
     WEIGHT_METHODS,
     check_images,
@@ -402,8 +403,41 @@ class Sparse(Training):
         return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}{compact}"
 
 
+class Alone(Spec):
+    """Base of runs that train no network of `models`, build on no other run and use the CPU.
+
+    No estimate of FLOPs counts them. What pages and the workflow ask of any run they have as well.
+    """
+
+    model: ClassVar[str]
+    width: ClassVar[float] = 1.0
+    precision: ClassVar[str] = "fp32"
+    train_size: ClassVar[int | None] = None
+    stand_in: ClassVar[Any] = False
+    """Whether it says nothing about a paper, whatever its dataset is called."""
+    if TYPE_CHECKING:  # at run time a property would be the default of a field of that name
+
+        @property
+        def dataset(self) -> str:
+            """Name of the data or the task."""
+
+        @property
+        def seed(self) -> int:
+            """Of all its random numbers."""
+
+    @property
+    def batch(self) -> str:
+        """Name of the job that it shares, at one scale."""
+        raise NotImplementedError
+
+    @property
+    def detail(self) -> str:
+        """What sets it apart from others of its dataset and seed, in words."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class GraphTickets(Spec):
+class GraphTickets(Alone):
     """Tickets of a graph at one pair of ratios: a search, its draws and every retraining of them, in one run (GEBT).
 
     `p_graph`, `p_weight`: fractions of the edges and of the weights that are removed; both 0: the unpruned graph is
@@ -422,10 +456,6 @@ class GraphTickets(Spec):
 
     stage = "graph"
     model: ClassVar[str] = "gcn"
-    width: ClassVar[float] = 1.0
-    precision: ClassVar[str] = "fp32"
-    train_size: ClassVar[int | None] = None
-    """What every training has; here always the same."""
 
     def _validate(self) -> None:
         if self.dataset not in GRAPHS:
@@ -446,6 +476,17 @@ class GraphTickets(Spec):
     def slug(self) -> str:
         """Human-readable part of the key."""
         return f"gcn-{self.dataset}-s{self.seed}-g{self.p_graph:g}-w{self.p_weight:g}"
+
+    @property
+    def batch(self) -> str:
+        """Runs over a graph take seconds: those of one graph and seed share a job."""
+        return f"{self.dataset}_s{self.seed}"
+
+    @property
+    def detail(self) -> str:
+        """What is removed, in words."""
+        weights = f" and {self.p_weight:g} of the weights" if self.p_weight else ""
+        return f"{self.p_graph:g} of the edges{weights} removed" if self.p_graph else "unpruned graph"
 
     @property
     def rule(self) -> str:
@@ -497,10 +538,17 @@ def from_json(text: str) -> Any:
 def _from_body(body: Any) -> Any:
     if not isinstance(body, dict) or set(body) != {"stage", "numerics", "spec"}:
         raise UserError("spec: expected an object with the fields stage, numerics and spec")
-    if body["stage"] not in list(STAGES):  # a list: any JSON value may stand here, hashable or not
-        raise unknown("spec.stage", body["stage"], STAGES)
+    known = [*STAGES, *OWN_STAGES]  # a list: any JSON value may stand here, hashable or not
+    if body["stage"] not in known:
+        raise unknown("spec.stage", body["stage"], known)
     if body["numerics"] != NUMERICS:
         raise UserError(
             f"spec.numerics: this version computes numerics {NUMERICS}, the spec asks {shown(body['numerics'])}"
         )
-    return from_dict(STAGES[body["stage"]], body["spec"])
+    return from_dict(spec_class(body["stage"]), body["spec"])
+
+
+def spec_class(stage: str) -> type[Spec]:
+    """Class of the specs of a stage; that of a room of its own is imported at first use."""
+    found: type[Spec] = OWN_STAGES[stage].load("spec:SPEC") if stage in OWN_STAGES else STAGES[stage]
+    return found

@@ -7,6 +7,7 @@ command 0.24 s of CPU, and its messages ("Input should be less than or equal to 
 from collections.abc import Callable
 from typing import Any
 
+from ebreplicate.catalog import OWN_STAGES
 from ebreplicate.errors import shown
 
 STATUSES = ("ok", "diverged", "no-ticket")
@@ -99,8 +100,9 @@ def _missing(record: dict[str, Any]) -> str | None:
         if "epoch" not in metrics or (metrics["epoch"] is None) == (record["status"] == "ok"):
             return "metrics.epoch: a draw has one exactly where its status is ok"
         return None if "authors" in metrics.get("emergence", {}) else "metrics.emergence: lacks authors"
-    if record["stage"] == "graph":
-        lacking = [n for n in ("epoch", "epochs", "test_nodes", "accuracy") if n not in metrics]
+    own = {"graph": ("epoch", "epochs", "test_nodes", "accuracy"), **{n: s.metrics for n, s in OWN_STAGES.items()}}
+    if record["stage"] in own:
+        lacking = [n for n in own[record["stage"]] if n not in metrics]
         return f"metrics.{lacking[0]}: missing" if lacking else _missing_cost(cost)
     if record["status"] == "no-ticket":
         return None if "epochs" in metrics else "metrics.epochs: missing"

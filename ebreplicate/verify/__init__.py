@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ebreplicate.catalog import OWN_STAGES
 from ebreplicate.errors import UserError
 from ebreplicate.files import digest
 from ebreplicate.report.progress import steps
@@ -46,6 +47,8 @@ def run_problems(folder: Path, store: Store) -> Iterator[str]:
             yield from training_problems(spec, record, folder, store)
         elif isinstance(spec, GraphTickets):
             yield from graph_problems(spec, record, store)
+        elif spec.stage in OWN_STAGES:
+            yield from OWN_STAGES[spec.stage].load("checks:problems")(spec, record, folder)
     except UserError as e:
         yield str(e)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RuntimeError, OSError) as e:

@@ -94,7 +94,7 @@ def _live(genome: Genome) -> Array:
     reaches = np.zeros(genome.nodes, bool)
     reaches[genome.inputs : genome.inputs + genome.outputs] = True
     while True:
-        live = genome.enabled & reaches[genome.destinations]
+        live: Array = genome.enabled & reaches[genome.destinations]
         if reaches[genome.sources[live]].all():
             return live
         reaches[genome.sources[live]] = True

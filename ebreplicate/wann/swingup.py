@@ -36,13 +36,15 @@ def moved(state: Sequence[Array], action: Array) -> tuple[Array, Array, Array, A
     return x + SECONDS * dx, dx + SECONDS * ddx, theta + SECONDS * dtheta, dtheta + SECONDS * ddtheta
 
 
-def rollouts(networks: Networks, start: Array, shared: Array | float = 1.0, steps: int = STEPS) -> tuple[Array, int]:
+def rollouts(
+    networks: Networks, start: Array, shared: Array | float = 1.0, steps: int | None = None
+) -> tuple[Array, int]:
     """Total reward of every network and case (networks, cases), and steps until all had ended.
 
-    `start` (4, cases), or (4, networks, cases); `shared`: weight of each case (cases,). Reward of a step:
-    (cos theta + 1)/2 cos(pi x / 4.8).
+    `start` (4, cases), or (4, networks, cases); `shared`: weight of each case (cases,); `steps`: default STEPS. Reward
+    of a step: (cos theta + 1)/2 cos(pi x / 4.8).
     """
-    seen = networks.bias_and_inputs
+    seen, steps = networks.bias_and_inputs, STEPS if steps is None else steps
     shape = (networks.count, seen.shape[-1])
     state = tuple(np.broadcast_to(row, shape) for row in start)
     total, running = np.zeros(shape), np.ones(shape, bool)
@@ -71,13 +73,11 @@ class SwingUp:
     tuning = tuple(round(-2 + 0.02 * i, 2) for i in range(201))
     """Shared weights among which the best one is chosen."""
 
-    def mean_rewards(
-        self, genomes: Sequence[Genome], start: Array, weights: Sequence[float], steps: int = STEPS
-    ) -> Array:
+    def mean_rewards(self, genomes: Sequence[Genome], start: Array, weights: Sequence[float]) -> Array:
         """Reward of every network with each shared weight, mean over the starts (networks, weights)."""
         shared = np.repeat(weights, start.shape[1])
         networks = Networks(genomes, len(shared))
-        total, ran = rollouts(networks, np.tile(start, len(weights)), shared, steps)
+        total, ran = rollouts(networks, np.tile(start, len(weights)), shared)
         self.macs += networks.links * len(shared) * ran
         means: Array = total.reshape(len(genomes), len(weights), -1).mean(-1)
         return means

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS, jobs, targets
 from ebreplicate.specs.graph import Plan, trainings_before
-from ebreplicate.specs.spec import Ticket, key
+from ebreplicate.specs.spec import Alone, Ticket, key
 from ebreplicate.store import manifest
 from ebreplicate.store.store import figures_root
 

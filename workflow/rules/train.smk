@@ -66,7 +66,7 @@ for batch, runs in BATCHES.items():
         threads: config["threads"]
         resources:
             tmpdir=tempfile.gettempdir(),
-            gpu=jobs.gpus_of_a_training(config) * (runs[0].stage != "graph"),  # graphs are trained on the CPU
+            gpu=jobs.gpus_of_a_training(config) * (not isinstance(runs[0], Alone)),  # these use the CPU
         params:
             stage=runs[0].stage,
             runs=[key(run) for run in runs],

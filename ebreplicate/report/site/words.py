@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ebreplicate.catalog import TITLES
+from ebreplicate.catalog import OWN_STAGES, TITLES
 from ebreplicate.specs.graph import root_of
+from ebreplicate.specs.spec import Alone
 
 STAGES = {
     "search": "Search",
@@ -14,6 +15,7 @@ STAGES = {
     "retrain": "Retrain",
     "sparse": "Sparse training",
     "graph": "Graph tickets",
+    **{name: stage.title for name, stage in OWN_STAGES.items()},
 }
 DRAWS = {
     "eb": "where the mask distance settles",
@@ -59,9 +61,8 @@ def detail(spec: Any) -> str:
         schedule = {"full": "", "continue": ", rest of the schedule", "budget": ", dense budget"}[spec.schedule]
         precision = "" if spec.precision == "fp32" else f", {spec.precision}"
         return f"{ticket(spec.ticket)}; {spec.init}{schedule}{precision}"
-    if spec.stage == "graph":
-        weights = f" and {spec.p_weight:g} of the weights" if spec.p_weight else ""
-        return f"{spec.p_graph:g} of the edges{weights} removed" if spec.p_graph else "unpruned graph"
+    if isinstance(spec, Alone):
+        return spec.detail
     if spec.stage == "sparse":
         return f"{spec.method}, {spec.sparsity:.0%} of the weights zero, {spec.distribution}"
     soft = f", soft pruning {spec.soft_ratio:g}" if spec.soft_ratio else ""
