@@ -232,9 +232,7 @@ class OwnStage:
 
 
 OWN_STAGES = {
-    "wann": OwnStage(
-        "ebreplicate.wann", "Weight agnostic network", "search a network for one shared weight", ("score",)
-    ),
+    "wann": OwnStage("ebreplicate.wann", "Weight agnostic network", "search networks of one weight", ("score",)),
 }
 """By the name of stage and command. Without a line here, its room can be deleted."""
 TITLES = {

@@ -26,6 +26,7 @@ EXPERIMENTS = Registry(
         "gebt_joint": "ebreplicate.experiments.gebt:JOINT",
         "gebt_detector": "ebreplicate.experiments.gebt:DETECTOR",
         "gebt_costs": "ebreplicate.experiments.gebt:COSTS",
+        "wann": "ebreplicate.experiments.wann:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery:LENET300",

@@ -40,11 +40,11 @@ CLAIM_COLUMNS += ["n", "p", "p_holm", "family", "evidence", "rule", "source", "r
 def cell_row(item: str, cell: Cell, scale: Scale) -> dict[str, Any]:
     """One row of the comparison, with the columns `CELL_COLUMNS`.
 
-    `model` to `method`: the paper's names; `trained`: what ran in their place. The difference is blank where the scale
+    `model` to `method`: the paper's names; `trained`: what ran in their place. The difference is blank where the cell
     is not comparable with the paper's, and the half-width below three seeds.
     """
     m = cell.measured
-    compared = scale.comparable or cell.exact
+    compared = scale.comparable or cell.exact or cell.everywhere
     enough = cell.exact or m.n >= ENOUGH
     return {
         "item": item,

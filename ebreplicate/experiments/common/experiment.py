@@ -28,8 +28,9 @@ class Cell:
 
     `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale. `context`
     marks a number of another network or dataset, given for orientation and never judged. `imprecise` marks a
-    measurement that scatters too much to agree with anything: it can only differ. `model` to `method`: where
-    it stands, by the paper's names, as far as the item has them.
+    measurement that scatters too much to agree with anything: it can only differ. `everywhere` marks a measurement of
+    the very thing that was published, comparable at every scale. `model` to `method`: where it stands, by the paper's
+    names, as far as the item has them.
     """
 
     cell: str
@@ -43,6 +44,7 @@ class Cell:
     note: str = ""
     context: bool = False
     imprecise: bool = False
+    everywhere: bool = False
     model: str = ""
     dataset: str = ""
     ratio: float = math.nan

@@ -43,7 +43,7 @@ def cell_verdict(cell: Cell, comparable: bool) -> str:
         return "no published value"
     if cell.context:
         return "context, not comparable"
-    if not comparable and not cell.exact:
+    if not (comparable or cell.exact or cell.everywhere):
         return "not comparable at this scale"
     difference = abs(m.mean - cell.published)
     if difference <= cell.tolerance:
