@@ -11,7 +11,7 @@ from torch import nn
 
 from ebreplicate.data import arrays
 from ebreplicate.models import build
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import Recipe, Search
 from ebreplicate.stages.retrain import starting_weights, ticket_mask_of, ticket_network
 

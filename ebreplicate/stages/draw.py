@@ -9,8 +9,8 @@ import torch
 
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, NEEDS_WEIGHTS
 from ebreplicate.errors import UserError
+from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.surgery import bn_widths
 from ebreplicate.pruning.weights import pack, weight_counts
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import Network
-from ebreplicate.pruning.surgery import bn_widths, prunable_scores
+from ebreplicate.pruning.channels import bn_widths, prunable_scores
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.checkpoint import Checkpoint

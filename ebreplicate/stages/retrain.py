@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ebreplicate import cost
 from ebreplicate.models.common import Network
-from ebreplicate.pruning.surgery import bn_widths, kept_channels, shrink
+from ebreplicate.pruning.channels import bn_widths, kept_channels
+from ebreplicate.pruning.surgery import shrink
 from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ebreplicate import cost
-from ebreplicate.pruning.surgery import bn_widths
+from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.inputs import network, shape

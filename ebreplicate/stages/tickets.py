@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from ebreplicate import cost
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, GRADIENT_FLOW_METHODS, METHODS
+from ebreplicate.pruning.channels import bn_widths, kept_channels, split_mask
 from ebreplicate.pruning.displacement import displacement_epoch
 from ebreplicate.pruning.earlybird import RULES, emergence_epoch
 from ebreplicate.pruning.indicator import epi_epoch, threshold_of
 from ebreplicate.pruning.masks import rescue_empty_layers, tied
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.crop import BATCH_SIZE, BATCHES, PASSES, sparsities
-from ebreplicate.pruning.surgery import bn_widths, kept_channels, split_mask
 from ebreplicate.pruning.weights import density, split_weights
 from ebreplicate.specs import spec as specs
 from ebreplicate.stages.inputs import Rows, network, shape
@@ -94,8 +94,9 @@ def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[di
         "empty_layers": sum(not m.any() for m in pieces),
         "parameters": sum(p.numel() for p in dense.parameters()) - int((~mask).sum()),
     }
-    sparse = cost.sparse_forward_flops(dense, size, [int(m.sum()) for m in pieces])
-    return metrics, {"forward_flops": cost.forward_flops(dense, size), "sparse_forward_flops": sparse}
+    full = cost.forward_flops(dense, size)
+    sparse = cost.sparse_forward_flops(dense, size, [int(m.sum()) for m in pieces], full)
+    return metrics, {"forward_flops": full, "sparse_forward_flops": sparse}
 
 
 def facts(

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ebreplicate.catalog import METHODS, WEIGHT_METHODS
 from ebreplicate.errors import UserError
+from ebreplicate.pruning.channels import prunable_scores
 from ebreplicate.pruning.displacement import EarlyCroP
 from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
-from ebreplicate.pruning.surgery import prunable_scores
 from ebreplicate.specs.keep import Keep
 from ebreplicate.store import snapshots
 from ebreplicate.training import distributed

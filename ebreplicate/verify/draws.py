@@ -15,7 +15,7 @@ NOWHERE = Path("nowhere")
 
 def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterator[str]:
     """Draw again as far as that needs no weights, which are never committed; the rest follows from the mask."""
-    from ebreplicate.pruning.surgery import bn_widths
+    from ebreplicate.pruning.channels import bn_widths
     from ebreplicate.pruning.weights import weight_counts
     from ebreplicate.stages.draw import context_of
     from ebreplicate.stages.inputs import load_mask, load_rows, network

@@ -34,7 +34,7 @@ MEASURED = ("seconds", "peak_memory_mb", "energy_j", "energy_source")
 def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
     """Network, FLOPs and scores of a search."""
     from ebreplicate import cost
-    from ebreplicate.pruning.surgery import bn_widths, prunable_scores
+    from ebreplicate.pruning.channels import bn_widths, prunable_scores
     from ebreplicate.stages.inputs import load_displacement, load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)

@@ -33,4 +33,6 @@ def test_the_page_and_the_stages_train_alike(tmp_path, capsys):
     for row, said in zip(names["state"].history, recorded, strict=True):
         for name in ("epoch", "lr", "train_loss", "test_loss", "test_accuracy"):
             assert f"{float(row[name]):.6g}" == f"{float(said[name]):.6g}"
-    assert capsys.readouterr().out == f"ticket of epoch {names['epoch']}: {float(recorded[-1]['test_accuracy']):.2f} %\n"
+    assert (
+        capsys.readouterr().out == f"ticket of epoch {names['epoch']}: {float(recorded[-1]['test_accuracy']):.2f} %\n"
+    )

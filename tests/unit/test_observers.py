@@ -7,7 +7,7 @@ import torch
 from helpers import digits, random_network
 
 from ebreplicate.pruning import EarlyBird, prunable_scores
-from ebreplicate.pruning.surgery import batch_norms, bn_widths
+from ebreplicate.pruning.channels import batch_norms, bn_widths
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import State, fit
