@@ -80,6 +80,7 @@ class Networks:
         The result is overwritten by the next pass.
         """
         values = self.values
+        shared = np.asarray(shared, values.dtype)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # of unbounded activations in a chain
             for begin, end, matrix, parts in self.steps:
                 np.multiply(matrix @ values[:begin], shared, out=values[begin:end])

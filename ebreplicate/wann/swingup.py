@@ -73,10 +73,12 @@ class SwingUp:
     tuning = tuple(round(-2 + 0.02 * i, 2) for i in range(201))
     """Shared weights among which the best one is chosen."""
 
-    def mean_rewards(self, genomes: Sequence[Genome], start: Array, weights: Sequence[float]) -> Array:
+    def mean_rewards(
+        self, genomes: Sequence[Genome], start: Array, weights: Sequence[float], dtype: type = np.float64
+    ) -> Array:
         """Reward of every network with each shared weight, mean over the starts (networks, weights)."""
         shared = np.repeat(weights, start.shape[1])
-        networks = Networks(genomes, len(shared))
+        networks = Networks(genomes, len(shared), dtype=dtype)
         total, ran = rollouts(networks, np.tile(start, len(weights)), shared)
         self.macs += networks.links * len(shared) * ran
         means: Array = total.reshape(len(genomes), len(weights), -1).mean(-1)
@@ -84,11 +86,11 @@ class SwingUp:
 
     def evaluate(self, genomes: Sequence[Genome], randomness: np.random.Generator) -> Array:
         """Reward with each search weight, all networks from the same starts (networks, weights)."""
-        return self.mean_rewards(genomes, starts(self.trials, randomness), self.weights)
+        return self.mean_rewards(genomes, starts(self.trials, randomness), self.weights, np.float32)
 
     def again(self, genome: Genome, randomness: np.random.Generator) -> float:
         """Fitness of one network on fresh starts."""
-        return float(self.mean_rewards([genome], starts(RETESTS, randomness), self.weights).mean())
+        return float(self.mean_rewards([genome], starts(RETESTS, randomness), self.weights, np.float32).mean())
 
     def test(
         self, genome: Genome, tests: int, randomness: np.random.Generator

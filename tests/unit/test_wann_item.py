@@ -75,6 +75,7 @@ def test_the_claims_are_what_another_test_of_the_same_numbers_says(tmp_path):
     assert claim.found.p == pytest.approx(ttest_1samp(d, 0).pvalue)
     assert claim.verdict == "supported"
     assert claim.points_to == "for"
+    assert (claim.printed, found["wann-tuned-beats-shared"].printed) == (515 - 57, 723 - 515)
     assert claim.p_holm >= claim.found.p
     assert found["wann-digits-above-chance"].found.difference.mean == pytest.approx(35)
     against = found["wann-tuned-beats-shared"]  # 60 minus what each has

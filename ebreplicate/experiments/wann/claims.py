@@ -102,6 +102,12 @@ class Judged(NamedTuple):
     differences: BySeed
     rule: rules.Rule
     unit: str
+    printed: float = math.nan
+
+
+def _printed_difference(a: str, b: str) -> float:
+    """The same difference between two printed scores of the paper's network, which is the released one's."""
+    return printed("CartPoleSwingUp", PRINTED[a]) - printed("CartPoleSwingUp", PRINTED[b])
 
 
 def judged(table: pd.DataFrame) -> list[Judged]:
@@ -118,6 +124,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
             minus(shared, individual),
             reward,
             "reward",
+            _printed_difference("shared", "individual"),
         ),
         Judged(
             "wann-tuned-beats-shared",
@@ -126,6 +133,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
             minus(tuned, shared),
             reward,
             "reward",
+            _printed_difference("tuned", "shared"),
         ),
         Judged(
             "wann-search-improves",
@@ -181,6 +189,7 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
                 p_holm=adjusted,
                 family=FAMILY,
                 points_to=rules.points_to(i.values, bound),
+                printed=claim.printed,
             )
         )
     return out
