@@ -16,9 +16,9 @@ from ebreplicate.specs.fields import Made, from_dict, need
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
-PLUMBING = "smoke"
+SMOKE = "smoke"
 """The scale whose numbers mean nothing."""
-SCALES = (PLUMBING, "quick", "paper")
+SCALES = (SMOKE, "quick", "paper")
 Seeds = int | tuple[int, ...]
 """Of an item's settings: how many of the scale's seeds, the first of them; or the seeds themselves."""
 
@@ -69,9 +69,9 @@ class Scale:
     """Specs and settings made so far: planning asks for the same searches over and over."""
 
     @property
-    def plumbing(self) -> bool:
+    def is_smoke(self) -> bool:
         """Whether its numbers mean nothing about the paper: no published number is shown beside them."""
-        return self.name == PLUMBING
+        return self.name == SMOKE
 
     def runs_panel(self, model: str, dataset: str) -> bool:
         """Whether the panel of the paper's `model` on `dataset` is run."""

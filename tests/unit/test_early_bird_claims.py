@@ -193,6 +193,6 @@ def test_the_comparison_has_the_numbers_of_the_claims(made):
 
 def test_smokes_page_says_that_its_numbers_mean_nothing(made):
     scale = replace(SCALE, name="smoke")
-    page = compare.plumbing(scale, {"early_bird": made[1]})
+    page = compare.smoke_page(scale, {"early_bird": made[1]})
     assert "No number of this scale means anything about the paper" in page
     assert "supported" not in page

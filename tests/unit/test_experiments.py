@@ -32,7 +32,7 @@ from ebreplicate.experiments.common.judgement import settled
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.report import pipeline
-from ebreplicate.specs.scale import PLUMBING
+from ebreplicate.specs.scale import SMOKE
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, key
 from ebreplicate.store.store import Store
 
@@ -549,7 +549,7 @@ def test_fig1_draws_our_means_and_the_papers_points(run):
 
 def test_a_figure_of_smoke_has_no_published_points(run):
     outcomes = by_draw(e1=40.0, e3=50.0, e8=45.0, best=48.0, dense=60.0)
-    smoke = replace(TINY, name=PLUMBING)
+    smoke = replace(TINY, name=SMOKE)
     figure = EXPERIMENTS.load("fig1_existence").figure(smoke, run("fig1_existence", TINY, outcomes))
     assert [len(axis.containers) for axis in figure.axes] == [3] * 4
     assert "paper" not in saved(figure)

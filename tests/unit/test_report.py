@@ -17,7 +17,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
 from ebreplicate.models import build
 from ebreplicate.report import compare, estimate, pipeline, planning, readme
-from ebreplicate.specs.scale import PLUMBING
+from ebreplicate.specs.scale import SMOKE
 from ebreplicate.specs.spec import Search
 from ebreplicate.store.store import Store
 
@@ -307,12 +307,12 @@ def test_readme_without_markers_is_refused(tmp_path):
 
 
 def test_smokes_comparison_says_what_was_made_and_no_number(tables, tmp_path):
-    smoke = replace(TINY, name=PLUMBING)
+    smoke = replace(TINY, name=SMOKE)
     for item in EXPERIMENTS:
-        path = pipeline.table_path(tmp_path, PLUMBING, item)
+        path = pipeline.table_path(tmp_path, SMOKE, item)
         path.parent.mkdir(parents=True, exist_ok=True)
         tables[item].to_csv(path, index=False)
-    path = pipeline.table_path(tmp_path, PLUMBING, "fig1_existence")
+    path = pipeline.table_path(tmp_path, SMOKE, "fig1_existence")
     table = tables["fig1_existence"].copy()
     table.loc[[0, 1], "status"] = "ok", "diverged"
     table.to_csv(path, index=False)
