@@ -168,7 +168,7 @@ def test_what_the_findings_page_says_is_printed_is_printed():
     rows = points("Fig4a")
     rows = rows[(rows.dataset == "Cora") & (rows.metric == "retrain_acc_%")]
     means = rows.groupby(["p_graph", "p_weight"]).value.mean()
-    page = (Path(__file__).parents[2] / "docs" / "findings.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "findings.md").read_text()
     for p in (0.1, 0.3, 0.5, 0.7, 0.9):
         line = " | ".join([f"{p:.0%}".replace("%", " %"), *(f"{means[p, q]:.2f}" for q in (0.5, 0.7, 0.9))])
         assert f"| {line} |" in page
