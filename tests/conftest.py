@@ -3,8 +3,7 @@
 import pytest
 import torch
 from hypothesis import settings
-
-from ebreplicate.experiments import EXPERIMENTS
+from synthetic import items_alone
 
 torch.set_num_threads(1)
 settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=40)
@@ -25,7 +24,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def counted_items(monkeypatch):
     """Only the items whose runs are counted by hand in more than one test; further ones count their own."""
-    monkeypatch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in COUNTED})
+    items_alone(monkeypatch, *COUNTED)
 
 
 @pytest.fixture(scope="session")

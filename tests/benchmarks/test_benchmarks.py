@@ -168,7 +168,9 @@ def test_a_row_without_a_number_is_written_blank(tmp_path):
 def test_several_trainings_at_once_are_counted_together(monkeypatch):
     fork = torch.multiprocessing.get_context("fork")
     monkeypatch.setattr(gpu.multiprocessing, "get_context", lambda _: fork)
-    monkeypatch.setattr(gpu, "_train", lambda rank, name, setting, barrier, ends: ends.__setitem__(rank, 0.5 + rank))
+    monkeypatch.setattr(
+        gpu, "train_once", lambda rank, name, setting, barrier, ends: ends.__setitem__(rank, 0.5 + rank)
+    )
     assert gpu.together("vgg16", SMALL, 2) == pytest.approx(2 * 16 / 1.5)
 
 

@@ -10,6 +10,7 @@ import torch
 from helpers import TINY, tiny_search
 
 from ebreplicate import __version__, cli
+from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
 from ebreplicate.specs import scale
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket, canonical, key
@@ -96,7 +97,7 @@ def test_missing_data_is_bad_input(results, tmp_path, capsys, monkeypatch):
     def no_network(name, root):
         raise UserError(f"data: could not download {name}; put its files under {root}")
 
-    monkeypatch.setattr("ebreplicate.data.arrays._fetch", no_network)
+    monkeypatch.setattr(arrays, "fetch", no_network)
     spec = json.loads(canonical(SEARCH))
     spec["spec"]["dataset"] = "cifar10"
     assert run(results, "search", json.dumps(spec), "--data", str(tmp_path)) == 2
@@ -137,11 +138,9 @@ def test_a_package_that_is_not_installed_is_named_with_the_extra_that_has_it(mon
 
 @pytest.mark.parametrize("command", [["plan"], ["redraw", "--scale", "quick"], ["site"]])
 def test_an_installation_without_the_workflow_says_so(command, tmp_path, monkeypatch, capsys):
-    scale._read.cache_clear()
     monkeypatch.setattr(scale, "CONFIG", tmp_path / "site-packages" / "workflow" / "config")
     monkeypatch.chdir(tmp_path)
     assert cli.main(command) == 2
-    scale._read.cache_clear()
     out, err = capsys.readouterr()
     assert err.startswith("error: scale: workflow/config is not beside this package")
     assert err.count("\n") == 1

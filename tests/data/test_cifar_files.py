@@ -134,5 +134,5 @@ class Harmful:
 def test_the_unpickler_refuses_foreign_classes(payload, capsys):
     content = pickle.dumps({"data": payload}, protocol=4)
     with pytest.raises(pickle.UnpicklingError, match="unexpected"):
-        arrays._ArraysOnly(io.BytesIO(content)).load()
+        arrays.ArraysOnly(io.BytesIO(content)).load()
     assert capsys.readouterr().out == ""

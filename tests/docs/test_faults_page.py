@@ -17,14 +17,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def arguments(monkeypatch):
-    return lambda *a: monkeypatch.setattr("sys.argv", ["faults.py", *a])
-
-
-def test_the_page_is_up_to_date(arguments):
-    arguments("--check")
-    assert script.main() == 0
+def test_the_page_is_up_to_date():
+    assert script.main(["--check"]) == 0
 
 
 def test_at_least_fifty_kills_were_recorded_and_all_went_well():
@@ -34,13 +28,12 @@ def test_at_least_fifty_kills_were_recorded_and_all_went_well():
     assert {e["outcome"] for e in tests.values()} <= {"passed", "skipped"}
 
 
-def test_a_test_that_was_not_recorded_or_failed_stops_the_page(arguments, tmp_path, capsys):
+def test_a_test_that_was_not_recorded_or_failed_stops_the_page(tmp_path, capsys):
     run = json.loads(script.RECORD.read_text())
     run["tests"].pop("test_killed_at_random_moments")
     run["tests"]["test_a_small_disk"]["outcome"] = "failed"
     (tmp_path / "run.json").write_text(json.dumps(run))
-    arguments(str(tmp_path / "run.json"))
-    assert script.main() == 1
+    assert script.main([str(tmp_path / "run.json")]) == 1
     err = capsys.readouterr().err
     assert "test_killed_at_random_moments: not in the recorded run" in err
     assert "test_a_small_disk: failed in the recorded run" in err

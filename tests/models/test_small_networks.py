@@ -103,7 +103,7 @@ def test_mnist_that_is_missing_or_damaged_is_one_error(mnist, monkeypatch):
     def no_network(name, root):
         raise UserError(f"data: could not download {name}; put its files under {root}")
 
-    monkeypatch.setattr(arrays, "_fetch", no_network)
+    monkeypatch.setattr(arrays, "fetch", no_network)
     root, _ = mnist
     file = next(iter(arrays.FILES["mnist"]))
     (root / file).write_bytes(b"other")

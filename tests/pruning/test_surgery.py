@@ -7,7 +7,7 @@ import torch
 from helpers import images, random_network
 
 from ebreplicate.errors import UserError
-from ebreplicate.models.common import ChannelSelection, _gathered, _scattered
+from ebreplicate.models.common import ChannelSelection, gathered, scattered
 from ebreplicate.pruning import bn_widths, masked, shrink
 from ebreplicate.pruning.surgery import batch_norms, kept_channels, split_mask
 
@@ -144,5 +144,5 @@ def test_a_gradient_is_put_back_on_a_gpu_as_on_a_cpu(kept):
     pixels[0, 0], pixels[1, 0] = torch.nan, torch.inf
     expected = torch.zeros(6, 5)
     expected[:, kept] = pixels
-    for put_back in (_gathered, _scattered):
+    for put_back in (gathered, scattered):
         assert torch.equal(put_back(pixels, torch.tensor(kept), 5).nan_to_num(7.0), expected.nan_to_num(7.0))

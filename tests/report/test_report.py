@@ -8,10 +8,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, write
+from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, items_alone, write
 
 from ebreplicate import cost
-from ebreplicate.catalog import Registry
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
@@ -130,13 +129,11 @@ ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 @pytest.fixture
 def counted(monkeypatch):
     """A plan of the items counted above alone: a further item changes no count."""
-    items = Registry("experiment", {i: EXPERIMENTS._targets[i] for i in COUNTED})
-    for module in ("ebreplicate.report.planning", "ebreplicate.experiments.planner"):
-        monkeypatch.setattr(f"{module}.EXPERIMENTS", items)
+    items_alone(monkeypatch, *COUNTED)
 
 
 def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate, "_trial_speed", lambda *_: 0.0)
+    monkeypatch.setattr(estimate, "trial_speed", lambda *_: 0.0)
     text = "\n".join(planning.describe(TINY, tmp_path))
     assert text.startswith("scale tiny: A scale for tests.")
     assert re.findall(r"^(\w+) +(\d+) runs, (\d+) done$", text, re.M) == [
@@ -149,7 +146,7 @@ def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
 
 
 def test_describe_tells_widths_of_one_network_apart(counted, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate, "_trial_speed", lambda *_: 1.0)
+    monkeypatch.setattr(estimate, "trial_speed", lambda *_: 1.0)
     narrow = TINY.models | {"vgg16": {"name": "vgg16", "width": 0.25}, "preresnet101": {"name": "vgg16"}}
     most = re.search(r"^most of it: .*$", "\n".join(planning.describe(replace(TINY, models=narrow), tmp_path)), re.M)[0]
     found = re.findall(r"(\S+) on (\S+) \(fp32\) [\d,.]+ (?:h|min)", most)
@@ -159,7 +156,7 @@ def test_describe_tells_widths_of_one_network_apart(counted, tmp_path, monkeypat
 
 def test_networks_whose_steps_are_alike_share_a_trial(monkeypatch):
     tried = []
-    monkeypatch.setattr(estimate, "_trial_speed", lambda name, *_: tried.append(name) or float(len(tried)))
+    monkeypatch.setattr(estimate, "trial_speed", lambda name, *_: tried.append(name) or float(len(tried)))
     networks = [("vgg16", "cifar10", 1.0, 256, "fp32"), ("vgg16", "cifar100", 1.0, 256, "fp32")]
     networks += [("vgg16", "cifar10", 0.5, 256, "fp32"), ("vgg16", "cifar10", 1.0, 256, "bfp8")]
     speeds = estimate.trial_speeds(networks, gpu=False, threads=1)
@@ -231,7 +228,7 @@ def test_imagenet_has_no_estimate_without_a_gpu_and_is_timed_in_small_batches_wi
 
 def test_a_trial_runs_on_the_threads_of_a_run(monkeypatch):
     seen = []
-    monkeypatch.setattr(estimate, "_timed", lambda *_: seen.append(torch.get_num_threads()) or 1.0)
+    monkeypatch.setattr(estimate, "time_steps", lambda *_: seen.append(torch.get_num_threads()) or 1.0)
     estimate.trial_speeds([("vgg16", "cifar10", 0.0625, 32, "fp32")], gpu=False, threads=3)
     assert seen == [3]
 

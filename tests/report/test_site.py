@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 import pytest
 import sites
 from sites import HOSTILE, ITEMS, SCALE, Page, victim
+from synthetic import items_alone
 
 from ebreplicate.cli import main
 from ebreplicate.errors import UserError
@@ -179,7 +180,7 @@ def test_the_front_page_answers_the_title_question(tmp_path):
 
 def test_the_comparison_says_what_the_comparison_table_says(parsed, store):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in ITEMS})
+        items_alone(patch, *ITEMS)
         cells, claims = collect(SCALE, {item: fresh_table(item, SCALE, store.root) for item in ITEMS})
     rows = parsed["comparison.html"].rows[1:]
     assert [(r[1]["text"], r[7]["text"]) for r in rows] == list(zip(cells.cell, cells.verdict, strict=True))
@@ -283,7 +284,7 @@ def test_a_failure_leaves_the_old_site_and_no_rest(tmp_path, monkeypatch):
 
 
 def test_the_command_makes_a_site_of_the_committed_records(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(EXPERIMENTS, "_targets", {"lottery_tickets": EXPERIMENTS._targets["lottery_tickets"]})
+    items_alone(monkeypatch, "lottery_tickets")
     root, results, out = Path(__file__).parents[2], tmp_path / "results", tmp_path / "out"
     for folder in (root / "results" / "runs").glob("*/*"):
         if "-digits" not in folder.name:  # not what somebody's smoke scale left here

@@ -9,6 +9,7 @@ import yaml
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
+from ebreplicate.specs import scale as scales
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import CONFIG, SCALES, load_scale, parse_overrides
@@ -113,7 +114,7 @@ def item(tmp_path, monkeypatch):
     """Write an item's file; its name is the test's own, because files are read once."""
     (tmp_path / "items").mkdir()
     shutil.copy(CONFIG / "schema.json", tmp_path)
-    monkeypatch.setattr("ebreplicate.specs.scale.CONFIG", tmp_path)
+    monkeypatch.setattr(scales, "CONFIG", tmp_path)
     made = []
 
     def write(text):

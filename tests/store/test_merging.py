@@ -267,7 +267,7 @@ def test_a_merge_killed_while_folders_change_places_loses_no_unfinished_run(stor
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", once)
-        patch.setattr(merging, "_clear", lambda _: None)  # a killed process clears nothing
+        patch.setattr(merging, "clear_staging", lambda _: None)  # a killed process clears nothing
         with pytest.raises(Killed):
             merge(theirs.root, ours.root)
     assert renamed == [ours.folder(SECOND)]

@@ -98,14 +98,14 @@ def commands_of(block: Block) -> list[Command]:
     return found
 
 
-def page_blocks(page: str) -> list[Block]:
-    """Every fenced block of a page of this project."""
-    return blocks(page, (ROOT / page).read_text())
+def page_blocks(page: str, root: Path = ROOT) -> list[Block]:
+    """Every fenced block of a page of the project at `root`."""
+    return blocks(page, (root / page).read_text())
 
 
-def page_commands(page: str) -> list[Command]:
-    """Every command of a page of this project, in order."""
-    return [c for b in page_blocks(page) if b.language in SHELLS for c in commands_of(b)]
+def page_commands(page: str, root: Path = ROOT) -> list[Command]:
+    """Every command of a page of the project at `root`, in order."""
+    return [c for b in page_blocks(page, root) if b.language in SHELLS for c in commands_of(b)]
 
 
 def stray(text: str) -> list[str]:

@@ -5,9 +5,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from synthetic import FULL, Outcome, write
+from synthetic import FULL, Outcome, items_alone, write
 
-from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.fig1.runs import retrains
 from ebreplicate.experiments.planner import requests
 from ebreplicate.files import atomic_write
@@ -63,7 +62,7 @@ def make(root: Path) -> Path:
 def build(root: Path) -> int:
     """Write `root`/site from `root`/results, of the items alone that are counted here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in ITEMS})
+        items_alone(patch, *ITEMS)
         return site.write([SCALE], root / "results", root / "site", root / "figures")
 
 

@@ -1,6 +1,7 @@
 """Records as finished runs would leave them, with outcomes that a test chooses; and a scale small enough to count."""
 
 import io
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, FULLY_CONNECTED, GRAPH_ARMS, GRAPHS
@@ -18,6 +20,7 @@ from ebreplicate.experiments.rigl_mnist.table import full_sizes
 from ebreplicate.files import atomic_write
 from ebreplicate.graphs.costs import of_run
 from ebreplicate.report import pipeline
+from ebreplicate.specs.fields import to_json
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import GraphTickets, Recipe, Retrain, Search, Sparse, Spec, Ticket, Training
@@ -57,6 +60,16 @@ TINY = Scale(
 FULL = replace(TINY, retrain_recipe=SEARCH)
 """Retrains as long as searches, so that claims about draw epochs are judged."""
 COMPARABLE = replace(FULL, comparable=True)
+
+
+def with_settings(scale: Scale, item: str, settings: Spec) -> Scale:
+    """The scale with these settings of one item."""
+    return replace(scale, items=scale.items | {item: json.loads(to_json(settings))})
+
+
+def items_alone(patch: pytest.MonkeyPatch, *names: str) -> None:
+    """Leave the items `names` alone registered, while `patch` lasts: a further item then changes no count or page."""
+    patch.setattr(EXPERIMENTS, "targets", {name: EXPERIMENTS.targets[name] for name in names})
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def test_emulated_bf16_rounds_operands_and_result_and_nothing_between():
 def test_bf16_is_emulated_only_where_the_processor_lacks_it(monkeypatch, native):
     monkeypatch.setattr(arithmetic, "has_bf16", lambda: native)
     used = []
-    function = arithmetic._Convolution.apply
-    monkeypatch.setattr(arithmetic._Convolution, "apply", lambda *a: (used.append(a), function(*a))[1])
+    function = arithmetic.Convolution.apply
+    monkeypatch.setattr(arithmetic.Convolution, "apply", lambda *a: (used.append(a), function(*a))[1])
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False))
     with arithmetic.arithmetic("bf16", CPU):
         assert model(images(2)).dtype == torch.bfloat16

@@ -45,7 +45,7 @@ def captured(trainer, log, kind=StandIn):
         for _ in range(3):
             compute()
 
-    return graphs.Captured(trainer._forward_backward, trainer.model, capture, warm_up)
+    return graphs.Captured(trainer.forward_backward, trainer.model, capture, warm_up)
 
 
 def trained(model, compute=None):
@@ -112,7 +112,7 @@ def test_a_step_that_cannot_be_captured_is_told_once_and_runs_without():
     losses, weights = trained(model)
 
     def compute(trainer):
-        return graphs.Captured(trainer._forward_backward, trainer.model, refuse, lambda step: tries.append(step()))
+        return graphs.Captured(trainer.forward_backward, trainer.model, refuse, lambda step: tries.append(step()))
 
     with pytest.warns(UserWarning, match="could not be captured") as told:
         same_losses, same_weights = trained(model, compute)

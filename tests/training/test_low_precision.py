@@ -160,7 +160,7 @@ def test_a_step_is_the_authors_order_written_out():
 @each_precision
 def test_rounding_many_tensors_is_rounding_each(precision, monkeypatch):
     # Stochastic rounding with u always just above 1/2 is to nearest, so it cannot depend on the order of the draws.
-    monkeypatch.setattr(formats, "_uniform16", lambda like, _: torch.zeros_like(like, dtype=torch.int16))
+    monkeypatch.setattr(formats, "uniform16", lambda like, _: torch.zeros_like(like, dtype=torch.int16))
     tensors = [torch.randn(s) * 10.0**i for i, s in enumerate([(4, 3, 3, 3), (4,), (6, 27), (2, 1, 1, 1), (5,)])]
     tensors[0] = tensors[0].to(memory_format=torch.channels_last)
     generator = torch.Generator()

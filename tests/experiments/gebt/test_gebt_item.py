@@ -1,9 +1,10 @@
 """The item on graph tickets: its grid, its claims on made-up records, and the arithmetic of the paper's costs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import TINY, claims, graph_run, tabulated
+from synthetic import TINY, claims, graph_run, tabulated, with_settings
 
 from ebreplicate.catalog import GRAPHS
 from ebreplicate.experiments import EXPERIMENTS
@@ -19,23 +20,17 @@ from ebreplicate.store.store import Store
 ITEMS = ("gebt", "gebt_joint", "gebt_detector", "gebt_costs")
 
 
-def three_seeds(monkeypatch):
-    """The smoke grid with three seeds."""
-    from dataclasses import replace
-
-    grid = replace(grid_of(TINY), seeds=3)
-    for module in ("runs", "claims", "cells", "table", "plot"):
-        monkeypatch.setattr(f"ebreplicate.experiments.gebt.{module}.grid_of", lambda scale: grid)
+THREE_SEEDS = with_settings(TINY, "gebt", replace(grid_of(TINY), seeds=3))
+"""With the smoke grid."""
 
 
-def judged(monkeypatch, root, accuracy, emerged=7):
+def judged(root, accuracy, emerged=7):
     """The claims on records in which arm, draw and seed decide the accuracy."""
-    three_seeds(monkeypatch)
     store = Store(root)
-    for spec in planned(TINY):
+    for spec in planned(THREE_SEEDS):
         made = graph_run(spec, lambda arm, draw, spec=spec: accuracy(spec, arm, draw), emerged)
         store.write(spec, *made)
-    return claims("gebt", TINY, tabulated("gebt", TINY, root))
+    return claims("gebt", THREE_SEEDS, tabulated("gebt", THREE_SEEDS, root))
 
 
 def test_the_paper_grid_is_that_of_the_protocol():
@@ -54,19 +49,19 @@ def test_a_grid_without_the_draws_it_compares_is_refused():
         Grid(1, ("cora",), (), (), draws=(0, 100))
 
 
-def test_claims_that_hold(monkeypatch, tmp_path):
-    found = judged(monkeypatch, tmp_path, lambda spec, arm, draw: {"random-edges": 60.0}.get(arm, 70.0) + spec.seed)
+def test_claims_that_hold(tmp_path):
+    found = judged(tmp_path, lambda spec, arm, draw: {"random-edges": 60.0}.get(arm, 70.0) + spec.seed)
     assert {c.verdict for c in found.values()} == {SUPPORTED}
     assert all(c.n == 3 for c in found.values())
 
 
-def test_claims_that_fail(monkeypatch, tmp_path):
+def test_claims_that_fail(tmp_path):
     def accuracy(spec, arm, draw):
         masked = arm == "inherit-masked"
         late = draw == 40
         return 70 + spec.seed - 8 * masked + 6 * (masked and late) + 5 * (arm == "random-edges")
 
-    found = judged(monkeypatch, tmp_path, accuracy, emerged=30)
+    found = judged(tmp_path, accuracy, emerged=30)
     wrong = {name for name, c in found.items() if c.verdict == NOT_SUPPORTED}
     assert wrong == {"gebt-beats-random-edges", "gebt-joint-early", "gebt-90-percent", "gebt-fires-by-26"}
     assert "-6.00" in found["gebt-joint-early"].evidence
@@ -74,24 +69,23 @@ def test_claims_that_fail(monkeypatch, tmp_path):
     assert found["gebt-90-percent-as-shipped"].verdict == SUPPORTED
 
 
-def test_a_difference_within_the_scatter_is_inconclusive(monkeypatch, tmp_path):
-    found = judged(monkeypatch, tmp_path, lambda spec, arm, draw: 70 + (spec.seed - 1) * 3 * (draw == 40))
+def test_a_difference_within_the_scatter_is_inconclusive(tmp_path):
+    found = judged(tmp_path, lambda spec, arm, draw: 70 + (spec.seed - 1) * 3 * (draw == 40))
     assert found["gebt-early-edges"].verdict == INCONCLUSIVE
 
 
-def test_a_detector_that_never_fires_counts_with_the_last_epoch(monkeypatch, tmp_path):
-    found = judged(monkeypatch, tmp_path, lambda spec, arm, draw: 70.0, emerged=None)
+def test_a_detector_that_never_fires_counts_with_the_last_epoch(tmp_path):
+    found = judged(tmp_path, lambda spec, arm, draw: 70.0, emerged=None)
     assert found["gebt-fires-by-26"].verdict == NOT_SUPPORTED
     assert "-14.00" in found["gebt-fires-by-26"].evidence  # 26 - 40 epochs
 
 
-def test_a_seed_that_lacks_a_cell_is_left_out(monkeypatch, tmp_path):
-    three_seeds(monkeypatch)
+def test_a_seed_that_lacks_a_cell_is_left_out(tmp_path):
     store = Store(tmp_path)
-    for spec in planned(TINY):
+    for spec in planned(THREE_SEEDS):
         if not (spec.seed == 2 and spec.p_weight):
             store.write(spec, *graph_run(spec, lambda arm, draw: 70.0))
-    found = claims("gebt", TINY, tabulated("gebt", TINY, tmp_path))
+    found = claims("gebt", THREE_SEEDS, tabulated("gebt", THREE_SEEDS, tmp_path))
     assert found["gebt-early-edges"].n == 3
     assert found["gebt-90-percent"].n == 2
 
@@ -108,18 +102,16 @@ def test_figures_are_drawn_with_and_without_runs(item, tmp_path):
 
 
 @pytest.mark.parametrize("item", ITEMS)
-def test_a_cell_names_the_records_behind_it(item, monkeypatch, tmp_path):
+def test_a_cell_names_the_records_behind_it(item, tmp_path):
     """On Cora with one seed: every run that is planned stands behind some cell or claim."""
     grid = Grid(1, ("cora",), ("cora",), ("cora",), ratios=(0.1, 0.5, 0.9), cost_ratios=(0.1, 0.5, 0.9))
-    for module in ("runs", "claims", "cells", "table", "plot"):
-        monkeypatch.setattr(f"ebreplicate.experiments.gebt.{module}.grid_of", lambda scale: grid)
-    store = Store(tmp_path)
-    for spec in planned(TINY):
+    store, scale = Store(tmp_path), with_settings(TINY, "gebt", grid)
+    for spec in planned(scale):
         store.write(spec, *graph_run(spec, lambda arm, draw: 70.0))
-    experiment, table = EXPERIMENTS.load(item), tabulated(item, TINY, tmp_path)
-    named = set().union(*(c.measured.records for c in experiment.cells(TINY, table)))
+    experiment, table = EXPERIMENTS.load(item), tabulated(item, scale, tmp_path)
+    named = set().union(*(c.measured.records for c in experiment.cells(scale, table)))
     kinds = {"gebt": (0.0, 0.5, 0.7, 0.9), "gebt_joint": (0.5, 0.7, 0.9)}.get(item, (0.0, 0.6, 0.9))
-    wanted = [s for s in planned(TINY) if s.p_weight in kinds and (s.p_graph or item == "gebt")]
+    wanted = [s for s in planned(scale) if s.p_weight in kinds and (s.p_graph or item == "gebt")]
     assert named == {key(s) for s in wanted}
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
+from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, with_settings, write
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
@@ -13,7 +13,7 @@ from ebreplicate.experiments.common.judgement import EQUIVALENT, settled
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.experiments.lottery import claims as rules
 from ebreplicate.experiments.lottery import runs
-from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, _cells, curve
+from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, curve, point_cells
 from ebreplicate.report.planning import planned_flops
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
@@ -24,12 +24,8 @@ ITEM = "lottery_tickets"
 RECIPE = Recipe(epochs=4, milestones=())
 PANEL = runs.Panel(RECIPE, rounds=3, ratio=0.2, rewind=2)
 TWO_SEEDS = runs.Grid(2, 2, lenet300=PANEL, vgg19=PANEL)
-
-
-@pytest.fixture
-def grid(monkeypatch):
-    """One small and one deep network, three rounds, two seeds."""
-    monkeypatch.setattr("ebreplicate.specs.scale.Scale.grid", lambda *_: TWO_SEEDS)
+"""One small and one deep network, three rounds, two seeds."""
+FEW = with_settings(TINY, ITEM, TWO_SEEDS)
 
 
 def is_ticket(spec):
@@ -68,8 +64,9 @@ def test_quick_and_paper_run_every_control_and_every_rate(scale):
     assert rates["warmup"].warmup > rates["high"].warmup == 0
 
 
-def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_path, grid):
-    specs = [r.spec for r in runs.planned(load_scale("paper")) if r.model == "lenet300"]
+def test_the_plan_estimates_images_of_any_shape_and_masked_weights_as_dense(tmp_path):
+    paper = with_settings(load_scale("paper"), ITEM, TWO_SEEDS)
+    specs = [r.spec for r in runs.planned(paper) if r.model == "lenet300"]
     ((name, (total, left)),) = planned_flops(Plan(specs), Store(tmp_path)).items()
     assert name == ("lenet300", "mnist", 1.0, RECIPE.batch_size, "fp32")
     multiply_adds = 784 * 300 + 300 * 100 + 100 * 10
@@ -158,18 +155,18 @@ def outcomes(ticket, reinit, random=40.0, high=0.0):
     return of
 
 
-def judged(tmp_path, given):
+def judged(tmp_path, given, scale=FEW):
     store = Store(tmp_path)
-    write(store, [r.spec for r in runs.planned(TINY)], given)
-    table = tabulated(ITEM, TINY, tmp_path)
-    return table, {name: c.verdict for name, c in claims(ITEM, TINY, table).items()}
+    write(store, [r.spec for r in runs.planned(scale)], given)
+    table = tabulated(ITEM, scale, tmp_path)
+    return table, {name: c.verdict for name, c in claims(ITEM, scale, table).items()}
 
 
 ALL = ("tickets-beat-reinit", "tickets-beat-random-sparsity", "tickets-match-dense", "tickets-learn-faster")
 RATES = ("low-rate-finds-tickets", "high-rate-loses-tickets", "warmup-finds-tickets", "early-rewinding-finds-tickets")
 
 
-def test_the_papers_outcome_supports_its_claims(tmp_path, grid):
+def test_the_papers_outcome_supports_its_claims(tmp_path):
     table, verdicts = judged(tmp_path, outcomes(ticket=55.0, reinit=45.0))
     assert verdicts == dict.fromkeys((*ALL, *RATES), SUPPORTED)
     row = table[
@@ -180,24 +177,24 @@ def test_the_papers_outcome_supports_its_claims(tmp_path, grid):
     assert row.early_stop_accuracy == row.last_accuracy == 56.0
 
 
-def test_the_opposite_outcome_refutes_them(tmp_path, grid):
+def test_the_opposite_outcome_refutes_them(tmp_path):
     _, verdicts = judged(tmp_path, outcomes(ticket=42.0, reinit=45.0, random=60.0, high=5.0))
     assert verdicts == {**dict.fromkeys((*ALL, *RATES), NOT_SUPPORTED), "tickets-learn-faster": SUPPORTED}
 
 
-def test_a_single_seed_judges_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("ebreplicate.specs.scale.Scale.grid", lambda *_: replace(TWO_SEEDS, seeds=1, deep_seeds=1))
-    _, verdicts = judged(tmp_path, outcomes(ticket=55.0, reinit=45.0))
+def test_a_single_seed_judges_nothing(tmp_path):
+    one = with_settings(TINY, ITEM, replace(TWO_SEEDS, seeds=1, deep_seeds=1))
+    _, verdicts = judged(tmp_path, outcomes(ticket=55.0, reinit=45.0), one)
     assert set(verdicts.values()) == {INCONCLUSIVE}
 
 
-def test_nothing_run_is_not_run(tmp_path, grid):
+def test_nothing_run_is_not_run(tmp_path):
     _, verdicts = judged(tmp_path, lambda _: None)
     assert set(verdicts.values()) == {NOT_RUN}
 
 
 PROTOCOL = runs.Grid(5, 1, lenet300=replace(PANEL, rounds=9, control_rounds=(3, 7), validation=10))
-FIVE = replace(COMPARABLE, seeds=(0, 1, 2, 3, 4))
+FIVE = with_settings(replace(COMPARABLE, seeds=(0, 1, 2, 3, 4)), ITEM, PROTOCOL)
 SCATTER = (-0.02, -0.01, 0.0, 0.01, 0.02)
 """By seed: mean 0, standard deviation 0.01581, so the t-interval of five is +-0.01963 (t(4) = 2.776)."""
 
@@ -214,16 +211,15 @@ def at_paper_scale(spec):
     return Outcome(ticket if is_ticket(spec) else ticket - 0.3, early_stop=2 if is_ticket(spec) else 3)
 
 
-def protocol_claims(tmp_path, monkeypatch, given):
-    monkeypatch.setattr("ebreplicate.specs.scale.Scale.grid", lambda *_: PROTOCOL)
+def protocol_claims(tmp_path, given):
     store = Store(tmp_path)
     write(store, [r.spec for r in runs.planned(FIVE)], given)
     found = EXPERIMENTS.load("lottery_lenet300").claims(FIVE, tabulated("lottery_lenet300", FIVE, tmp_path))
     return {c.name: c for c in settled(found, comparable=True)}
 
 
-def test_lenet_is_judged_by_its_protocol(tmp_path, monkeypatch):
-    found = protocol_claims(tmp_path, monkeypatch, at_paper_scale)
+def test_lenet_is_judged_by_its_protocol(tmp_path):
+    found = protocol_claims(tmp_path, at_paper_scale)
     assert tuple(found) == ALL
     reinit, random, dense, faster = found.values()
     assert [c.verdict for c in found.values()] == [SUPPORTED, EQUIVALENT, f"{SUPPORTED}, {EQUIVALENT}", SUPPORTED]
@@ -238,7 +234,7 @@ def test_lenet_is_judged_by_its_protocol(tmp_path, monkeypatch):
     assert [c.points_to for c in found.values()] == ["for", "mixed", "for", "for"]
 
 
-def test_a_seed_without_all_its_rounds_is_left_out_and_a_diverged_run_decides_nothing(tmp_path, monkeypatch):
+def test_a_seed_without_all_its_rounds_is_left_out_and_a_diverged_run_decides_nothing(tmp_path):
     def missing(spec):
         gone = is_ticket(spec) and spec.ticket.round == 7 and spec.ticket.search.seed == 4
         return None if gone else at_paper_scale(spec)
@@ -246,30 +242,29 @@ def test_a_seed_without_all_its_rounds_is_left_out_and_a_diverged_run_decides_no
     def diverged(spec):
         return Outcome(None, "diverged") if missing(spec) is None else at_paper_scale(spec)
 
-    lost, broken = (protocol_claims(tmp_path / f.__name__, monkeypatch, f) for f in (missing, diverged))
+    lost, broken = (protocol_claims(tmp_path / f.__name__, f) for f in (missing, diverged))
     assert {c.n for c in (*lost.values(), *broken.values())} == {4}
     assert lost["tickets-beat-reinit"].verdict == SUPPORTED
     assert {c.verdict for c in broken.values()} == {INCONCLUSIVE}
     assert all(c.evidence.endswith("1 training diverged") for c in broken.values())
 
 
-def test_other_networks_keep_their_claims_beside_the_protocol(monkeypatch, tmp_path):
-    grid = replace(PROTOCOL, conv2=PANEL, vgg19=PANEL)
-    monkeypatch.setattr("ebreplicate.specs.scale.Scale.grid", lambda *_: grid)
-    found = claims(ITEM, FIVE, tabulated(ITEM, FIVE, tmp_path))
+def test_other_networks_keep_their_claims_beside_the_protocol(tmp_path):
+    scale = with_settings(FIVE, ITEM, replace(PROTOCOL, conv2=PANEL, vgg19=PANEL))
+    found = claims(ITEM, scale, tabulated(ITEM, scale, tmp_path))
     assert tuple(found) == (*ALL, *(f"conv-{name}" for name in ALL), *RATES)
     assert {c.verdict for c in found.values()} == {NOT_RUN}
 
 
-def test_moderate_and_late_rounds(grid):
+def test_moderate_and_late_rounds():
     assert [rules.moderate(PANEL, k) for k in (1, 7, 8)] == [True, True, False]  # 0.8^7 = 0.21
     assert [rules.late(PANEL, k) for k in (1, 2, 3)] == [False, True, True]
 
 
-def test_cells_compare_fractions_at_the_papers_levels(tmp_path, grid):
-    store = Store(tmp_path)
-    write(store, [r.spec for r in runs.planned(COMPARABLE)], outcomes(ticket=97.16, reinit=96.0))
-    found = EXPERIMENTS.load(ITEM).cells(COMPARABLE, tabulated(ITEM, COMPARABLE, tmp_path))
+def test_cells_compare_fractions_at_the_papers_levels(tmp_path):
+    store, scale = Store(tmp_path), with_settings(COMPARABLE, ITEM, TWO_SEEDS)
+    write(store, [r.spec for r in runs.planned(scale)], outcomes(ticket=97.16, reinit=96.0))
+    found = EXPERIMENTS.load(ITEM).cells(scale, tabulated(ITEM, scale, tmp_path))
     cells = {c.cell: c for c in found}
     cell = cells["LeNet-300-100: ticket, round 3: accuracy"]
     assert cell.published == 0.9816
@@ -280,11 +275,11 @@ def test_cells_compare_fractions_at_the_papers_levels(tmp_path, grid):
     assert "VGG-19, high: reinit, round 0: accuracy" not in cells
 
 
-def test_a_figure_is_drawn_from_what_there_is(tmp_path, grid):
+def test_a_figure_is_drawn_from_what_there_is(tmp_path):
     from matplotlib import pyplot as plt
 
     table, _ = judged(tmp_path, outcomes(55.0, 45.0))
-    figure = EXPERIMENTS.load(ITEM).figure(TINY, table)
+    figure = EXPERIMENTS.load(ITEM).figure(FEW, table)
     drawn = figure.axes[0].containers
     assert len(drawn) == 3
     assert drawn[0][0].get_xdata() == pytest.approx([80, 64, 51.2])
@@ -303,7 +298,7 @@ def test_lenets_points_agree_by_the_plans_rule():
         | {"early_stop_accuracy": accuracy, "early_stop_iteration": 1000.0}
         for s, accuracy in enumerate((98.1, 98.2, 98.3))
     ]
-    accuracy, iteration = _cells(pd.DataFrame(rows), "lenet300", "plain", "ticket", 3, "")
+    accuracy, iteration = point_cells(pd.DataFrame(rows), "lenet300", "plain", "ticket", 3, "")
     assert accuracy.tolerance == pytest.approx(4.302653 * 0.001 * math.sqrt(1 / 3 + 1 / 5))
     assert accuracy.imprecise  # more than twice the margin
     assert iteration.tolerance == pytest.approx(0.1 * iteration.published)

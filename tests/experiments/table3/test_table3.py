@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, write
+from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, with_settings, write
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
@@ -18,12 +18,9 @@ ITEM = "table3_imagenet"
 DENSE, EB_GAIN, SLIMMING_GAIN = 70.0, 0.5, -1.0
 
 
-@pytest.fixture
-def two_seeds(monkeypatch):
-    """Intervals need two seeds; the smoke section has one."""
-    grid = Grid(Recipe(epochs=8, batch_size=20, milestones=(5,), augment="imagenet"), 2)
-    for module in ("runs", "table"):
-        monkeypatch.setattr(f"ebreplicate.experiments.table3.{module}.grid_of", lambda _: grid)
+GRID = Grid(Recipe(epochs=8, batch_size=20, milestones=(5,), augment="imagenet"), 2)
+TWO_SEEDS = with_settings(TINY, ITEM, GRID)
+"""Intervals need two seeds; the smoke section has one."""
 
 
 def outcome(spec, gain=EB_GAIN):
@@ -66,9 +63,8 @@ def test_reduced_scales_need_no_imagenet(name):
     assert {s.dataset for s in runs if isinstance(s, Search)} == {"folders"}
 
 
-@pytest.mark.usefixtures("two_seeds")
 def test_rows_are_against_the_unpruned_network_of_their_seed(tmp_path):
-    table = made(tmp_path)
+    table = made(tmp_path, TWO_SEEDS)
     assert len(table) == 2 * 2 * 8
     rows = table[(table.model == "resnet18") & (table.seed == 1)].set_index(["method", "ratio"])
     assert rows.last_accuracy["Unpruned", 0.0] == pytest.approx(70.1)
@@ -90,24 +86,22 @@ def test_rows_are_against_the_unpruned_network_of_their_seed(tmp_path):
     assert rows.epoch["SFP", 0.3] == rows.epoch["Network Slimming", 0.3] == 8
 
 
-@pytest.mark.usefixtures("two_seeds")
 def test_a_ticket_that_never_emerges_is_a_row_without_numbers(tmp_path):
-    table = made(tmp_path, emergence=lambda _: None)
+    table = made(tmp_path, TWO_SEEDS, emergence=lambda _: None)
     rows = table[table.method == "EB Train"]
     assert set(rows.status) == {"no-ticket"}
     assert rows[["last_accuracy", "training_flops", "last_delta"]].isna().all(axis=None)
-    verdicts = {name: claim.verdict for name, claim in claims(ITEM, TINY, table).items()}
+    verdicts = {name: claim.verdict for name, claim in claims(ITEM, TWO_SEEDS, table).items()}
     assert set(verdicts.values()) == {NOT_RUN}
 
 
-@pytest.mark.usefixtures("two_seeds")
 @pytest.mark.parametrize(
     ("gain", "matches", "beats"),
     # 200 test images: two standard errors of 70 % are 6.5 points.
     [(0.5, SUPPORTED, SUPPORTED), (-2.0, SUPPORTED, NOT_SUPPORTED), (-9.0, NOT_SUPPORTED, NOT_SUPPORTED)],
 )
 def test_accuracy_claims_follow_the_outcomes(tmp_path, gain, matches, beats):
-    scale = replace(TINY, datasets=TINY.datasets | {"imagenet": {"name": "folders", "test_size": 200}})
+    scale = replace(TWO_SEEDS, datasets=TINY.datasets | {"imagenet": {"name": "folders", "test_size": 200}})
     table = made(tmp_path, scale, lambda spec: outcome(spec, gain))
     found = claims(ITEM, scale, table)
     assert found["imagenet-eb-train-matches-dense"].verdict == matches
@@ -122,19 +116,21 @@ def test_one_seed_judges_no_accuracy(tmp_path):
     assert found["imagenet-eb-train-beats-slimming"].verdict == INCONCLUSIVE
 
 
-@pytest.mark.usefixtures("two_seeds")
 def test_one_dearer_run_refutes_the_cost_claim(tmp_path):
     def dear(spec):
         found = outcome(spec)
         early = isinstance(spec, Retrain) and spec.schedule == "continue"
         return replace(found, flops=181.0) if early and spec.ticket.ratio == 0.7 else found
 
-    assert claims(ITEM, TINY, made(tmp_path, outcomes=dear))["imagenet-eb-train-costs-less"].verdict == NOT_SUPPORTED
+    assert (
+        claims(ITEM, TWO_SEEDS, made(tmp_path, TWO_SEEDS, outcomes=dear))["imagenet-eb-train-costs-less"].verdict
+        == NOT_SUPPORTED
+    )
 
 
-@pytest.mark.usefixtures("two_seeds")
 def test_cells_print_the_table_and_leave_what_was_not_found_blank(tmp_path):
-    cells = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(COMPARABLE, made(tmp_path, COMPARABLE))}
+    scale = with_settings(COMPARABLE, ITEM, GRID)
+    cells = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(scale, made(tmp_path, scale))}
     eb = cells["ResNet18 ImageNet: EB Train, ratio 0.3, top-1"]
     assert (eb.published, eb.measured.n) == (68.28, 2)
     assert eb.measured.mean == pytest.approx(DENSE + 0.05 + EB_GAIN + 1)  # best is one above last
