@@ -16,7 +16,8 @@ from ebreplicate.specs import scale
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket, canonical, key
 from ebreplicate.store.store import Store
 
-SEARCH = tiny_search(Recipe(epochs=1, batch_size=20, milestones=(), augment="none"))
+SHORT = Recipe(epochs=1, batch_size=20, milestones=(), augment="none")
+SEARCH = tiny_search(SHORT)
 TICKET = Ticket(SEARCH, 0.5, 1)
 
 
@@ -54,14 +55,14 @@ def test_a_retrain_draws_its_ticket_unless_that_was_done(results, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(results, other)
     assert run(other, "draw", canonical(TICKET)) == 0
-    assert run(results, "retrain", canonical(Retrain(TICKET, TINY)), "--threads", "2") == 0
+    assert run(results, "retrain", canonical(Retrain(TICKET, SHORT)), "--threads", "2") == 0
     assert torch.get_num_threads() == 2
     store = Store(results)
     drawn = store.read(TICKET)
     assert drawn["metrics"] == Store(other).read(TICKET)["metrics"]
     masks = [(s.folder(TICKET) / "mask.npy").read_bytes() for s in (store, Store(other))]
     assert masks[0] == masks[1]
-    assert run(results, "retrain", canonical(Retrain(TICKET, TINY, init="reinit")), "--threads", "1") == 0
+    assert run(results, "retrain", canonical(Retrain(TICKET, SHORT, init="reinit")), "--threads", "1") == 0
     assert store.read(TICKET) == drawn  # with the time it was made at
 
 

@@ -1,5 +1,7 @@
 """What the workflow asks the package: settings, which trainings come first, and what a machine leaves out."""
 
+import re
+
 import pytest
 
 from ebreplicate.errors import UserError
@@ -79,10 +81,21 @@ def test_seeds_from_a_command_line_are_numbers_and_other_text_is_left_for_the_sc
     [
         ({"device": "tpu"}, "--config device: unknown name 'tpu'"),
         ({"threads": 0}, "--config threads: must be at least 1, got 0"),
+        ({"threads": "abc"}, "--config threads: expected int, got 'abc'"),
         ({"results": "a b"}, "--config results: a folder's name here takes no space"),
+        ({"results": "{{run}}"}, "--config results: a folder's name here takes no space"),
+        ({"results": '""'}, "--config results: a folder's name here takes no space"),
         ({"seed": 1}, "--config: unknown name 'seed'; did you mean 'seeds'"),
+        ({"seeds": ["x"]}, "paper.yaml: seeds.0: 'x' is not of type 'integer'"),
+        (
+            {"draw_epochs": ["7"]},
+            "paper.yaml: draw_epochs: 7 is unscheduled; add it to epochs, or use one of [1, 3, 5,",
+        ),
+        ({"compiled": 2}, "paper.yaml: compiled: 2 is not of type 'boolean'"),
     ],
 )
-def test_a_bad_setting_is_refused_by_its_name(given, said):
-    with pytest.raises(UserError, match=f"^{said}"):
-        jobs.check(CONFIG | given)
+def test_a_bad_setting_is_refused_by_its_name(given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{re.escape(said)}"):
+        jobs.asked(CONFIG | given)
+    assert list(tmp_path.iterdir()) == []

@@ -53,8 +53,14 @@ def tables():
     return {item: empty_table(item, COMPARABLE) for item in EXPERIMENTS}
 
 
-def test_collect_has_a_row_a_cell_and_a_row_a_claim(tables):
-    cells, claims = compare.collect(COMPARABLE, tables)
+@pytest.fixture(scope="module")
+def collected(tables):
+    """Cells and claims of these tables, by whether the scale is comparable; do not modify."""
+    return {scale.comparable: compare.collect(scale, tables) for scale in (COMPARABLE, TINY)}
+
+
+def test_collect_has_a_row_a_cell_and_a_row_a_claim(collected):
+    cells, claims = collected[True]
     assert list(cells.columns) == compare.CELL_COLUMNS
     assert list(claims.columns) == compare.CLAIM_COLUMNS
     assert set(cells["item"]) | set(claims["item"]) == set(EXPERIMENTS)
@@ -67,9 +73,9 @@ def test_collect_has_a_row_a_cell_and_a_row_a_claim(tables):
     assert (snip.tolerance, snip.verdict, snip.unit) == (1.0, "agrees", "0.05 PFLOP")
 
 
-def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_against(tables):
+def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_against(collected):
     for scale in (COMPARABLE, TINY):
-        cells, claims = compare.collect(scale, tables)
+        cells, claims = collected[scale.comparable]
         text = compare.page(scale, cells, claims, "what choosing adds")
         ledger = text.split("## Claims")[1].split("\n## ")[0]
         above, below = ledger.split("### Not run at this scale")
@@ -89,7 +95,7 @@ def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_a
         assert {c for c in cells.cell if c not in shown} == set()
 
 
-def test_compare_writes_three_files_and_needs_every_table(tables, tmp_path):
+def test_compare_writes_three_files_and_needs_every_table(tables, collected, tmp_path):
     for item in EXPERIMENTS:
         path = pipeline.table_path(tmp_path, TINY.name, item)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +103,7 @@ def test_compare_writes_three_files_and_needs_every_table(tables, tmp_path):
     pipeline.compare(TINY, tmp_path)
     folder = tmp_path / "comparison"
     assert sorted(p.name for p in folder.iterdir()) == ["tiny.csv", "tiny.md", "tiny_claims.csv"]
-    cells, claims = compare.collect(TINY, tables)
+    cells, claims = collected[False]
     with (folder / "tiny.csv").open(newline="") as f:
         written = list(csv.DictReader(f))
     assert [(r["cell"], r["verdict"]) for r in written] == list(zip(cells.cell, cells.verdict, strict=True))

@@ -113,7 +113,8 @@ class Settings(Spec):
 def item(tmp_path, monkeypatch):
     """Write an item's file; its name is the test's own, because files are read once."""
     (tmp_path / "items").mkdir()
-    shutil.copy(CONFIG / "schema.json", tmp_path)
+    for file in ("schema.json", "smoke.yaml"):
+        shutil.copy(CONFIG / file, tmp_path)
     monkeypatch.setattr(scales, "CONFIG", tmp_path)
     made = []
 

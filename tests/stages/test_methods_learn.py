@@ -143,9 +143,13 @@ def sparse_accuracy(method):
     return fit(Net(0), digits(300, 360), SPARSE, seed=0, hooks=[SPARSIFIERS.load(method)(spec)]).test_accuracy
 
 
+SLOW = ("gmp", "set", "snfs")
+"""Trained in the slow suite only; that each moves its mask by its rule is held by test_sparse_training.py."""
+
+
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(m, marks=[pytest.mark.slow] * (m == "gmp")) for m in sorted(set(SPARSIFIERS) - set(SPECIAL))],
+    [pytest.param(m, marks=[pytest.mark.slow] * (m in SLOW)) for m in sorted(set(SPARSIFIERS) - set(SPECIAL))],
 )
 def test_moving_masks_learn_and_beat_a_static_one(method):
     assert sparse_accuracy("static") > 25  # far above chance, yet far from what moving weights finds
@@ -153,6 +157,7 @@ def test_moving_masks_learn_and_beat_a_static_one(method):
     assert sparse_accuracy(method) > 40
 
 
+@pytest.mark.slow
 def test_rigl_beats_set():
     """The paper's order: growing by gradient over growing at random over not moving at all."""
     assert sparse_accuracy("rigl") > sparse_accuracy("set")
