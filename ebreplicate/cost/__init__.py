@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +111,18 @@ def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
     return [uses[layer] for layer in layers]
 
 
-def sparse_forward_flops(model: nn.Module, input_shape: Iterable[int], kept: list[int]) -> dict[str, float]:
+def sparse_forward_flops(
+    model: nn.Module, input_shape: Iterable[int], kept: list[int], dense: Mapping[str, float] | None = None
+) -> dict[str, float]:
     """Forward FLOPs for one image if only multiplications by kept weights counted: `kept` weights of every convolution
-    and linear layer, in module order. What unstructured sparsity could save; on dense hardware it saves nothing."""
+    and linear layer, in module order. What unstructured sparsity could save; on dense hardware it saves nothing.
+
+    `dense`: `forward_flops` of the model, where they have been counted already."""
     shape = tuple(input_shape)
+    full = forward_flops(model, shape) if dense is None else dense
     sizes = [layer.weight.numel() for layer in weight_layers(model).values()]
     spared = sum(u * (n - k) for u, n, k in zip(uses_per_weight(model, shape), sizes, kept, strict=True))
-    return {c: f - PER_MULTIPLY_ADD[c] * spared for c, f in forward_flops(model, shape).items()}
+    return {c: f - PER_MULTIPLY_ADD[c] * spared for c, f in full.items()}
 
 
 def training_flops(forward: float, images: int, epochs: float) -> float:

@@ -1,11 +1,12 @@
 """What is alive of a sparse fully connected network: input pixels and hidden neurons that take part in its output."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ebreplicate.models.lenet import PixelSelection
 from ebreplicate.pruning.sizes import size_bytes
 
 
@@ -57,3 +58,32 @@ def compact(masks: Sequence[Tensor], until_stable: bool = False) -> Compact:
             break
         network = smaller
     return network
+
+
+def input_connections(mask: Tensor, trained: nn.Module, inputs: int) -> list[int]:
+    """Non-zero weights at each of the `inputs` pixels, from the first layer's mask, bool (out, in).
+
+    A pixel that a compact network does not see has none.
+    """
+    counts = torch.zeros(inputs, dtype=torch.int64)
+    selection = next((m for m in trained.modules() if isinstance(m, PixelSelection)), None)
+    pixels = torch.arange(inputs) if selection is None else selection.indexes.cpu()
+    counts[pixels] = mask.sum(0)
+    return counts.tolist()
+
+
+def alive_facts(masks: list[Tensor], start: Tensor, trained: nn.Module, inputs: int) -> dict[str, Any]:
+    """Sizes of a fully connected network without dead neurons, and its connections at each of `inputs` pixels.
+
+    `masks`: of every layer at the end, bool (out, in), on the CPU; `start`: of the first layer before training.
+    """
+    once, stable = compact(masks), compact(masks, until_stable=True)
+    connections = {when: input_connections(m, trained, inputs) for when, m in (("start", start), ("end", masks[0]))}
+    return {
+        "input_connections": connections,
+        "architecture": once.sizes,
+        "compact_nnz": once.nonzero,
+        "compact_bytes": once.size_bytes,
+        "stable_architecture": stable.sizes,
+        "stable_nnz": stable.nonzero,
+    }

@@ -7,7 +7,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.models.preresnet import PreResNet
 from ebreplicate.models.resnet import ResNet
 from ebreplicate.models.vgg import VGG
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 
 Layer = tuple[nn.Conv2d, nn.BatchNorm2d]
 

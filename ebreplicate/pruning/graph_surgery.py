@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
-from ebreplicate.pruning.surgery import batch_norms, masked, split_mask
+from ebreplicate.pruning.channels import batch_norms, masked, split_mask
 
 Model = TypeVar("Model", bound=nn.Module)
 TOLERANCE = 1e-3

@@ -4,7 +4,6 @@ The mask is over all batch-norm channels in forward order. A shrunk network comp
 (gamma and beta of dropped channels at zero) computes, in training and in evaluation mode.
 """
 
-import copy
 from typing import TypeVar, cast
 
 import torch
@@ -16,50 +15,10 @@ from ebreplicate.models.common import ChannelSelection, Layer, Network
 from ebreplicate.models.preresnet import PreResNet
 from ebreplicate.models.resnet import ResNet
 from ebreplicate.models.vgg import VGG
+from ebreplicate.pruning.channels import kept_channels, masked, split_mask
+from ebreplicate.pruning.graph_surgery import shrink_by_graph
 
 Model = TypeVar("Model", bound=nn.Module)
-
-
-def batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    """Every batch norm of `model` that has a scale, in order of registration, which is forward order here."""
-    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.affine]
-
-
-def bn_widths(model: nn.Module) -> list[int]:
-    """Channel count of every batch norm, in forward order."""
-    return [bn.num_features for bn in batch_norms(model)]
-
-
-def prunable_scores(model: nn.Module) -> Tensor:
-    """|gamma| of every batch norm in forward order, concatenated: shape (N,), detached, on the model's device.
-
-    N is 0 for a network without batch norms.
-    """
-    scales = [bn.weight.detach().abs() for bn in batch_norms(model)]
-    return torch.cat(scales) if scales else torch.zeros(0, device=next(model.parameters()).device)
-
-
-def split_mask(model: nn.Module, mask: Tensor) -> list[Tensor]:
-    """Cut `mask` (N,) into one piece per batch norm; raises UserError if its length or type does not fit."""
-    widths = bn_widths(model)
-    if mask.dtype != torch.bool or mask.shape != (sum(widths),):
-        raise UserError(f"mask: expected bool of shape ({sum(widths)},), got {mask.dtype} of shape {tuple(mask.shape)}")
-    return list(mask.split(widths))
-
-
-@torch.no_grad()
-def masked(model: Model, mask: Tensor) -> Model:
-    """Deep copy of `model` with gamma and beta of the channels that `mask` (bool, (N,)) drops set to zero."""
-    model = copy.deepcopy(model)
-    for bn, keep in zip(batch_norms(model), split_mask(model, mask), strict=True):
-        bn.weight.mul_(keep)
-        bn.bias.mul_(keep)
-    return model
-
-
-def kept_channels(model: nn.Module, mask: Tensor) -> list[int]:
-    """Channel configuration of the network shrunk by `mask` (bool, (N,)): kept channels per batch norm, at least 1."""
-    return [max(1, int(m.sum())) for m in split_mask(model, mask)]
 
 
 def _indices(keep: Tensor) -> Tensor:
@@ -102,8 +61,6 @@ def shrink(model: Model, mask: Tensor, example: Tensor | None = None) -> Model:
             f"model: no channel surgery for {type(model).__name__} alone; give a batch of its inputs as well, "
             "shrink(model, mask, example), to cut it along its graph, or train masked(model, mask)"
         )
-    from ebreplicate.pruning.graph_surgery import shrink_by_graph
-
     return shrink_by_graph(model, mask, example)
 
 

@@ -31,10 +31,11 @@ CLAIM_COLUMNS = [
     "points_to",
     "difference",
     "ci95_half",
+    "printed",
     "bound",
     "unit",
 ]
-CLAIM_COLUMNS += ["n", "p", "p_holm", "family", "evidence", "rule", "source", "records"]
+CLAIM_COLUMNS += ["n", "p", "p_holm", "family", "by_seed", "evidence", "rule", "source", "records"]
 
 
 def cell_row(item: str, cell: Cell, scale: Scale) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _trained(scale: Scale, cell: Cell) -> str:
 
 
 def claim_row(item: str, claim: Claim) -> dict[str, Any]:
-    """One row of the claims, with the columns `CLAIM_COLUMNS`."""
+    """One row of the claims, with the columns `CLAIM_COLUMNS`. `by_seed`: the difference of every seed."""
     found, i = claim.found, claim.found.difference
     return {
         "item": item,
@@ -92,12 +93,14 @@ def claim_row(item: str, claim: Claim) -> dict[str, Any]:
         "points_to": claim.points_to,
         "difference": math.nan if i is None else round(i.mean, 4),
         "ci95_half": math.nan if i is None or i.n < ENOUGH else round(i.half, 4),
+        "printed": round(claim.printed, 4),
         "bound": round(found.bound, 4),
         "unit": "" if i is None else found.unit,
         "n": claim.n,
         "p": found.p,
         "p_holm": claim.p_holm,
         "family": claim.family,
+        "by_seed": "" if i is None else " ".join(f"{value:.4f}" for value in i.values),
         "evidence": claim.evidence,
         "rule": claim.rule,
         "source": claim.source,
@@ -128,6 +131,11 @@ def measured_text(row: Any, decimals: int = 2) -> str:
         return "-"
     half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.{decimals}f}"
     return f"{row.measured:.{decimals}f}{half}"
+
+
+def signed(value: float) -> str:
+    """A difference for the page, with its sign; a dash for nan."""
+    return "-" if math.isnan(value) else f"{value:+.2f}"
 
 
 def p_text(p: float) -> str:
@@ -203,12 +211,13 @@ def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
     return "\n".join(parts)
 
 
-HEAD = ["item", "claim", "kind", "verdict", "effect (95 % CI)", "bound", "n", "p", "p Holm", "points to", "evidence"]
+HEAD = ["item", "claim", "kind", "verdict", "effect (95 % CI)", "printed", "bound", "n", "p", "p Holm", "points to"]
+HEAD += ["evidence"]
 
 
 def claim_cells(row: Any) -> list[str]:
     """A claim's cells after its item and statement, in the order of `HEAD`, without the evidence."""
-    numbers = [effect_text(row), number(row.bound), str(row.n), p_text(row.p), p_text(row.p_holm)]
+    numbers = [effect_text(row), signed(row.printed), number(row.bound), str(row.n), p_text(row.p), p_text(row.p_holm)]
     return [row.kind, f"**{row.verdict}**", *numbers, row.points_to or "-"]
 
 
@@ -250,6 +259,7 @@ READING = (
     "nobody has. The words of a verdict are those of [statistics](../../docs/statistics.md#words-of-a-verdict). Cells: "
     "*agrees*, within the tolerance; *differs*, beyond it by more than our interval; *inconclusive*, in between. "
     "`selection` says which epoch's accuracy a number is; claims compare last epochs unless their rule says otherwise. "
+    "*printed*: the same difference between the numbers that the paper prints. "
     "*points to*: the side of the bound that all seeds lie on, from five seeds on; a hint, no verdict.\n"
 )
 REDUCED = (
@@ -264,7 +274,7 @@ def _reading(scale: Scale) -> str:
 
 SCALES = ("paper", "quick")
 """Scales that a first page may quote, the larger first; smoke says nothing about the paper."""
-NUMBERS = ("difference", "ci95_half", "bound", "n", "p", "p_holm")
+NUMBERS = ("difference", "ci95_half", "printed", "bound", "n", "p", "p_holm")
 
 
 def read_claims(results: Path) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.stats import ENOUGH
+from ebreplicate.report.compare import signed
 from ebreplicate.report.markdown import markdown_table
 
 CLAIMS = {
@@ -27,7 +28,11 @@ QUESTION = "Do early-bird tickets replicate?"
 TITLE_CLAIM = "p2-early-as-good-as-final"
 FAMILIES = (("gebt", "graph tickets"), ("lottery_tickets", "lottery tickets"), ("rigl_mnist", "RigL on MNIST"))
 """Items whose claims are counted in the second sentence, with what they are called there."""
-HEAD = ["claim", "scale", "effect (95 % CI)", "bound", "n", "verdict"]
+READING = (
+    "filled: mean over seeds and its 95 % confidence interval; small dots: seeds; hollow: the paper's printed numbers; "
+    "dashed: bound"
+)
+HEAD = ["claim", "scale", "effect (95 % CI)", "printed", "bound", "n", "verdict"]
 
 
 def chosen(claims: Any) -> Any:
@@ -54,7 +59,8 @@ def table(claims: Any) -> str:
         ran = row.verdict != NOT_RUN
         bound = f"{row.bound:g}" if ran and row.bound == row.bound else "-"
         scale = row.scale if ran else "-"
-        rows.append([CLAIMS[row.name], scale, effect_of(row), bound, str(row.n or "-"), f"**{row.verdict}**"])
+        numbers = [effect_of(row), signed(row.printed), bound, str(row.n or "-")]
+        rows.append([CLAIMS[row.name], scale, *numbers, f"**{row.verdict}**"])
     return markdown_table(HEAD, rows)
 
 
@@ -101,7 +107,10 @@ def figure(claims: Any) -> bytes:
     colours = {SUPPORTED: style.COLOURS[2], NOT_SUPPORTED: style.COLOURS[1]}
     for y, row in enumerate(reversed(rows)):
         colour = next((c for word, c in reversed(colours.items()) if row.verdict.startswith(word)), "0.35")
+        seeds = [float(value) for value in str(row.by_seed).split()]
+        axis.plot(seeds, [y - 0.16] * len(seeds), "o", color=colour, alpha=0.35, ms=3.5, mew=0)
         axis.errorbar(row.difference, y, xerr=row.ci95_half, fmt="o", color=colour, capsize=3)
+        axis.plot(row.printed, y + 0.16, "o", mfc="none", color="0.2")  # nan is not drawn
         axis.plot([row.bound] * 2, [y - 0.3, y + 0.3], color="0.2", lw=1.2, ls="--")
         note = f"{row.verdict}, n = {row.n}"
         axis.annotate(
@@ -111,9 +120,7 @@ def figure(claims: Any) -> bytes:
     axis.set_ylim(-0.6, max(1, len(rows)) - 0.4)
     axis.axvline(0, color="0.6", lw=0.8)
     axis.set_xlabel("difference in test accuracy (percentage points)", fontsize="small")
-    style.stamp(
-        figure, "mean over seeds and 95 % confidence interval; dashed: the bound that the interval is held against"
-    )
+    style.stamp(figure, READING)
     if not rows:
         style.not_run(axis)
     buffer = io.BytesIO()

@@ -1,6 +1,7 @@
 """The runs that are asked for, closed over what they depend on, each once."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, NEEDS_WEIGHTS
@@ -45,6 +46,18 @@ def search_of(spec: Spec) -> Training:
 def trainings_before(spec: Spec) -> list[Spec]:
     """The trainings that `spec` needs finished; tickets in between are drawn by who needs them."""
     return [t for p in parents(spec) for t in (parents(p) if isinstance(p, Ticket) else [p])]
+
+
+def other_names(spec: Retrain, epoch: int) -> list[Retrain]:
+    """The same training by every name that a draw at `epoch` can have: its number, "best", and where detectors fire.
+
+    A later round of iterative pruning has one name.
+    """
+    if spec.ticket.after is not None:
+        return []
+    detected = DISPLACEMENT_DRAWS if spec.ticket.over_weights else ("eb", "epi", *DISPLACEMENT_DRAWS)
+    named = (replace(spec.ticket, at=at) for at in (epoch, *detected, "best"))
+    return [replace(spec, ticket=ticket) for ticket in named if ticket.at != spec.ticket.at]
 
 
 class Plan:

@@ -1,5 +1,6 @@
 """What a stage loads before it computes: the network, the images, and what earlier runs saved."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ebreplicate.catalog import INFO
+from ebreplicate.catalog import DISPLACEMENT_DRAWS, INFO
 from ebreplicate.data import arrays as datasets
 from ebreplicate.data.folders import FolderData
 from ebreplicate.errors import UserError
@@ -16,6 +17,21 @@ from ebreplicate.models.common import Network, initialised
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import Spec
 from ebreplicate.store.store import Store
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a search recorded of every epoch, the untrained network first: |gamma|, (epochs + 1, N); and, for a ticket
+    that needs them, Taylor scores, (epochs + 1, N), and the displacement of the weights, (epochs + 1, 3)."""
+
+    scores: Tensor
+    taylor: Tensor | None = None
+    displacement: Tensor | None = None
+
+    @property
+    def importance(self) -> Tensor:
+        """What channels are ranked by."""
+        return self.scores if self.taylor is None else self.taylor
 
 
 def network(search: specs.Training, seed: int | None = None, channels: list[int] | None = None) -> Network:
@@ -47,6 +63,13 @@ def _scores(search_spec: specs.Search, store: Store, name: str) -> Tensor:
     if found.dtype != np.float32:
         raise UserError(f"{name} of search {specs.key(search_spec)}: not float32; delete its folder to run it again")
     return torch.from_numpy(found)
+
+
+def load_rows(spec: specs.Ticket, store: Store) -> Rows:
+    """The rows that a ticket is drawn by, which must be on disk. Raises UserError where they cannot be read."""
+    taylor = load_taylor(spec.search, store) if spec.method == "taylor" else None
+    displacement = load_displacement(spec.search, store) if spec.at in DISPLACEMENT_DRAWS else None
+    return Rows(load_scores(spec.search, store), taylor, displacement)
 
 
 def load_taylor(search_spec: specs.Search, store: Store) -> Tensor:

@@ -12,23 +12,21 @@ from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import Network
-from ebreplicate.pruning.surgery import prunable_scores
+from ebreplicate.pruning.channels import bn_widths, prunable_scores
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.stages.inputs import load_data, load_scores, needed, network
 from ebreplicate.stages.record import save_array
-from ebreplicate.stages.search import displacement_of, fitting, rows_of, state_of
-from ebreplicate.stages.training import hooks_of
+from ebreplicate.stages.recorder import Recorder, usable
+from ebreplicate.stages.search import search_hooks
 from ebreplicate.store import locks, snapshots
 from ebreplicate.store.merging import checked_run
 from ebreplicate.store.store import Store
 from ebreplicate.training import distributed
 from ebreplicate.training.device import on, threads
 from ebreplicate.training.loop import Observer, State, fit
-from ebreplicate.training.observers import KeepWeights, Progress, Scores, weights_name
-from ebreplicate.training.soft import SoftFilters
-from ebreplicate.training.taylor import Taylor
+from ebreplicate.training.observers import Progress, weights_name
 
 AGAIN = ".again"
 """Folder, inside a search's, for the files of its retraining."""
@@ -164,16 +162,11 @@ def _trained_again(
     """
     model, beside, name = network(spec).to(device), store.folder(spec) / AGAIN, f"{specs.key(spec)} again"
     checkpoint = Checkpoint(beside, name)
-    resume = _usable(fitting(checkpoint.load(), keep), keep, beside)
+    resume = _complete(usable(checkpoint.load(), keep), keep, beside)
     if resume is None:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir()
-    scores = Scores(list(resume["scores"]) if resume else None)
-    recorded = [Taylor(list(resume["taylor"]) if resume else None)] if keep.taylor else []
-    soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    moved = displacement_of(resume, keep)
-    past = scores.rows if keep.crop else []
-    keeper = KeepWeights(beside, keep, past, best=False, displacement=moved[0].rows if moved else None)
+    recorder = Recorder(keep, beside, bn_widths(model), resume, best=False)
     try:
         with threads(threads_of(needed(spec, store))):
             fit(
@@ -182,23 +175,16 @@ def _trained_again(
                 spec.recipe,
                 seed=spec.seed,
                 precision=spec.precision,
-                hooks=[*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *recorded],
-                observers=[
-                    _same_as_recorded(spec, store),
-                    scores,
-                    *recorded,
-                    *moved,
-                    keeper,
-                    Progress(name),
-                ],
+                hooks=[*search_hooks(spec), *recorder.hooks],
+                observers=[_same_as_recorded(spec, store), *recorder.observers, Progress(name)],
                 resume=resume,
-                checkpoint=lambda s, now: checkpoint.save(s | rows_of(scores, *recorded) | state_of(moved), now),
+                checkpoint=recorder.checkpoint(checkpoint),
                 until=until,
             )
     except UserError:  # it cannot be resumed
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    yield beside, rows_of(scores, *recorded) | ({"displacement": moved[0].table()} if moved else {})
+    yield beside, recorder.arrays()
     shutil.rmtree(beside, ignore_errors=True)
 
 
@@ -225,7 +211,7 @@ def threads_of(record: dict[str, Any]) -> int:
     return then if type(then) is int and 1 <= then <= MOST_THREADS else torch.get_num_threads()
 
 
-def _usable(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:
+def _complete(snapshot: dict[str, Any] | None, keep: Keep, folder: Path) -> dict[str, Any] | None:
     """The snapshot, if the checkpoints wanted from the epochs before it were saved."""
     past = [] if snapshot is None else [e for e in keep.epochs if e <= snapshot["epoch"]]
     return snapshot if all((folder / weights_name(e)).is_file() for e in past) else None

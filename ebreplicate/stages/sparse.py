@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ebreplicate import cost
 from ebreplicate.catalog import FULLY_CONNECTED, INFO, SPARSIFIERS
 from ebreplicate.cost.sparse import layer_costs, sparse_forward
 from ebreplicate.models.common import Network, initialised
-from ebreplicate.models.lenet import PixelSelection, compact_lenet300
-from ebreplicate.pruning.compaction import compact
+from ebreplicate.models.lenet import compact_lenet300
+from ebreplicate.pruning.compaction import alive_facts
 from ebreplicate.pruning.weights import pack
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import need
@@ -37,35 +36,6 @@ def sparse_network(spec: specs.Sparse, store: Store) -> Network:
     torch.manual_seed(spec.seed)
     small = compact_lenet300(pixels, hidden, INFO[spec.dataset].classes, shape(spec))
     return initialised(small, spec.weight_init)
-
-
-def input_connections(mask: Tensor, trained: Network, inputs: int) -> list[int]:
-    """Non-zero weights at each of the `inputs` pixels, from the first layer's mask, bool (out, in).
-
-    A pixel that a compact network does not see has none.
-    """
-    counts = torch.zeros(inputs, dtype=torch.int64)
-    selection = next((m for m in trained.modules() if isinstance(m, PixelSelection)), None)
-    pixels = torch.arange(inputs) if selection is None else selection.indexes.cpu()
-    counts[pixels] = mask.sum(0)
-    return counts.tolist()
-
-
-def alive_facts(masks: list[Tensor], start: Tensor, trained: Network, inputs: int) -> dict[str, Any]:
-    """Sizes of a fully connected network without dead neurons, and its connections at each of `inputs` pixels.
-
-    `masks`: of every layer at the end, bool (out, in), on the CPU; `start`: of the first layer before training.
-    """
-    once, stable = compact(masks), compact(masks, until_stable=True)
-    connections = {when: input_connections(m, trained, inputs) for when, m in (("start", start), ("end", masks[0]))}
-    return {
-        "input_connections": connections,
-        "architecture": once.sizes,
-        "compact_nnz": once.nonzero,
-        "compact_bytes": once.size_bytes,
-        "stable_architecture": stable.sizes,
-        "stable_nnz": stable.nonzero,
-    }
 
 
 def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -> dict[str, Any]:

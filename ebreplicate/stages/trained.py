@@ -6,7 +6,8 @@ from pathlib import Path
 from ebreplicate.errors import UserError, shown
 from ebreplicate.files import regular_text
 from ebreplicate.models.common import Network
-from ebreplicate.pruning.surgery import bn_widths, shrink
+from ebreplicate.pruning.channels import bn_widths
+from ebreplicate.pruning.surgery import shrink
 from ebreplicate.pruning.weights import apply_mask, weight_counts
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import Spec

@@ -16,12 +16,13 @@ from ebreplicate.data import arrays as datasets
 from ebreplicate.specs import spec as specs
 from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.stages.inputs import load_data
-from ebreplicate.stages.record import metrics_of, save_array, save_record, status_of
+from ebreplicate.stages.record import save_array, save_record
 from ebreplicate.store.store import Store
 from ebreplicate.training import distributed, lowprecision
 from ebreplicate.training.averaging import WeightAverage
 from ebreplicate.training.loop import Observer, State, StepHook, fit
 from ebreplicate.training.observers import Progress
+from ebreplicate.training.outcome import metrics_of, status_of
 from ebreplicate.training.unseen import CORRECT, accuracies, correct_images
 from ebreplicate.training.validation import Validation
 

@@ -17,6 +17,7 @@ from ebreplicate.errors import UserError, shown
 from ebreplicate.files import CHECKPOINT, TEMPORARY, atomic_write, digest
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.graph import other_names
 from ebreplicate.store import locks
 from ebreplicate.store.schema import STATUSES, field_problem
 
@@ -102,6 +103,14 @@ class Store:
         if record["stage"] != spec.stage:
             raise UserError(f"{path}: record of a {record['stage']!r}; delete the folder to run it again")
         return record
+
+    def read_same(self, spec: specs.Retrain, epoch: int) -> dict[str, Any] | None:
+        """Record of the same training, of a ticket drawn at `epoch`, under another name; None if there is none."""
+        for other in other_names(spec, epoch):
+            drawn = self.read(other.ticket) if self.done(other) else None
+            if drawn and drawn["metrics"]["epoch"] == epoch:
+                return self.read(other)
+        return None
 
     def part(self, spec: Spec, name: str, axes: int) -> Any:
         """Array `name` that the run saved; raises UserError if it is unreadable or its digest is not the record's.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.data.arrays import ImageData
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import StepHook, evaluate
 

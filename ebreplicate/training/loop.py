@@ -13,7 +13,7 @@ from ebreplicate import interrupt
 from ebreplicate.data.arrays import BatchSource, ImageData
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import NARROW, StridedPointwise, weights_and_rest
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import LOW_PRECISIONS, Recipe
 from ebreplicate.training import compiling, distributed, graphs
 from ebreplicate.training.arithmetic import arithmetic

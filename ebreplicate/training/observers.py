@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -9,10 +10,10 @@ from torch import Tensor
 
 from ebreplicate.catalog import METHODS, WEIGHT_METHODS
 from ebreplicate.errors import UserError
+from ebreplicate.pruning.channels import prunable_scores
 from ebreplicate.pruning.displacement import EarlyCroP
 from ebreplicate.pruning.earlybird import EarlyBird
 from ebreplicate.pruning.indicator import EarlyPruning, threshold_of
-from ebreplicate.pruning.surgery import prunable_scores
 from ebreplicate.specs.keep import Keep
 from ebreplicate.store import snapshots
 from ebreplicate.training import distributed
@@ -68,30 +69,30 @@ class Scores:
 class KeepWeights:
     """Writes the weights that later draws will ask for: given epochs, the best epoch, and emergence at given ratios.
 
-    `folder` receives epoch_0012.pt and, while the search runs, best_0012.pt; `finish` names it like the others. `past`
-    are the scores of an interrupted search, `widths` its channels per batch norm, and `taylor` and `displacement` the
-    lists that those rows are added to, before this observer is called. With `best` false only what is asked is written.
+    `folder` receives epoch_0012.pt and, while the search runs, best_0012.pt; `finish` names it like the others.
+    `scores`, `taylor` and `displacement`: the lists that a search's rows are added to before this observer is called,
+    with those of an interrupted search in them; `widths`: its channels per batch norm. With `best` false only what is
+    asked is written.
     """
 
     def __init__(
         self,
         folder: Path,
         keep: Keep,
-        past: list[Tensor],
-        widths: list[int] | None = None,
-        taylor: list[Tensor] | None = None,
+        scores: Sequence[Tensor] = (),
+        taylor: Sequence[Tensor] = (),
+        displacement: Sequence[Tensor] = (),
+        widths: Sequence[int] = (),
         best: bool = True,
-        displacement: list[Tensor] | None = None,
     ):
         self.folder, self.epochs, self.keep_best = folder, keep.epochs, best
-        self.detectors = detectors(keep, widths or [])
+        self.detectors = detectors(keep, list(widths))
         self.moving = displacement_detectors(keep)
-        self.taylor = taylor if taylor is not None else []
-        self.displacement = displacement if displacement is not None else []
+        self.taylor, self.displacement = taylor, displacement
         self.best, self.best_epoch, self.settled = -1.0, 0, 0
         if best or keep.epochs:
             folder.mkdir(parents=True, exist_ok=True)
-        for epoch, row in enumerate(past):
+        for epoch, row in enumerate(scores):
             self._emerging(row, epoch)
 
     def _emerging(self, scores: Tensor, epoch: int) -> bool:

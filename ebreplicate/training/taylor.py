@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import State, StepHook

@@ -15,35 +15,25 @@ NOWHERE = Path("nowhere")
 
 def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterator[str]:
     """Draw again as far as that needs no weights, which are never committed; the rest follows from the mask."""
-    from ebreplicate.pruning.surgery import bn_widths
+    from ebreplicate.pruning.channels import bn_widths
     from ebreplicate.pruning.weights import weight_counts
-    from ebreplicate.stages.draw import (
-        channel_mask,
-        context_of,
-        detections,
-        displacement_detections,
-        draw_epoch,
-        facts,
-    )
-    from ebreplicate.stages.inputs import load_displacement, load_mask, load_scores, load_taylor, network
+    from ebreplicate.stages.draw import context_of
+    from ebreplicate.stages.inputs import load_mask, load_rows, network
+    from ebreplicate.stages.tickets import draw_epoch, emergence, facts, ticket_mask
 
-    found = store.read(spec.after or spec.search)
+    found, folder = store.read(spec.after or spec.search), store.folder(spec.search)
     if found is None or not store.done(spec.search):
         yield f"what it was drawn from, {key(spec.after or spec.search)}, is not here"
         return
-    metrics, scores = record["metrics"], load_scores(spec.search, store)
-    taylor = spec.method == "taylor"
-    if taylor and not (store.folder(spec.search) / "taylor.npy").is_file():
+    if spec.method == "taylor" and not (folder / "taylor.npy").is_file():
         return
-    importance = load_taylor(spec.search, store) if taylor else scores
-    emergence = detections(spec, importance)
-    if spec.at in DISPLACEMENT_DRAWS:
-        if not (store.folder(spec.search) / "displacement.npy").is_file():
-            return
-        emergence |= displacement_detections(spec, load_displacement(spec.search, store))
-    for line in differences(metrics["emergence"], emergence, ", which is what the scores give"):
+    if spec.at in DISPLACEMENT_DRAWS and not (folder / "displacement.npy").is_file():
+        return
+    metrics, rows = record["metrics"], load_rows(spec, store)
+    fired = emergence(spec, rows)
+    for line in differences(metrics["emergence"], fired, ", which is what the scores give"):
         yield f"emergence under {line}"
-    epoch = draw_epoch(spec, found, emergence)
+    epoch = draw_epoch(spec, found, fired)
     if metrics["epoch"] != epoch:
         yield f"epoch {metrics['epoch']} against {epoch}, which {spec.at!r} is"
         return
@@ -53,11 +43,10 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
     length = sum(weight_counts(dense)) if spec.over_weights else sum(bn_widths(dense))
     mask = load_mask(spec, store, length)
     if spec.method not in NEEDS_WEIGHTS:
-        context = context_of(spec, store, NOWHERE, scores[epoch], importance[epoch] if taylor else None, epoch)
-        again, rescued = channel_mask(spec, context)
+        again, counts = ticket_mask(spec, context_of(spec, rows, epoch, store, NOWHERE))
         if not again.equal(mask):
             yield f"mask.npy is not the mask of the scores at its epoch (method {spec.method})"
-        yield from differences(metrics, rescued, " of the scores")
+        yield from differences(metrics, counts, " of the scores")
     expected, ledger = facts(spec, dense, mask, found, epoch)
     yield from differences(metrics, expected, " of the mask")
     yield from differences(record["cost"], ledger, " of its network")

@@ -110,7 +110,7 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
 
     metrics = record["metrics"]
     state = State(nn.Identity(), recipe, int(rows[-1]["epoch"]), 0, rows)  # only its history is looked at
-    from ebreplicate.stages.record import metrics_of, status_of
+    from ebreplicate.training.outcome import metrics_of, status_of
 
     expected, status = metrics_of(state), status_of(state)
     if record["status"] != status:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ebreplicate.specs.graph import search_of
+from ebreplicate.specs.graph import other_names, search_of
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Training, key
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import (
@@ -34,7 +34,7 @@ MEASURED = ("seconds", "peak_memory_mb", "energy_j", "energy_source")
 def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
     """Network, FLOPs and scores of a search."""
     from ebreplicate import cost
-    from ebreplicate.pruning.surgery import bn_widths, prunable_scores
+    from ebreplicate.pruning.channels import bn_widths, prunable_scores
     from ebreplicate.stages.inputs import load_displacement, load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)
@@ -69,8 +69,6 @@ def _displacement_problems(rows: Any, epochs: int, dense: Any) -> Iterator[str]:
 
 def _twin_problems(spec: Retrain, record: Record, store: Store) -> Iterator[str]:
     """A record that names another run as the one that was trained."""
-    from ebreplicate.stages.retrain import other_names
-
     for twin in other_names(spec, (store.read(spec.ticket) or {})["metrics"]["epoch"]):
         if key(twin) != record["trained_as"]:
             continue
@@ -121,9 +119,9 @@ def retrain_problems(spec: Retrain, record: Record, store: Store) -> Iterator[st
 def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) -> Iterator[str]:
     """Neurons and weights without dead ones of a fully connected network, against its mask."""
     from ebreplicate.catalog import SPARSIFIERS
+    from ebreplicate.pruning.compaction import alive_facts
     from ebreplicate.pruning.weights import split_weights, weight_counts
     from ebreplicate.stages.inputs import load_mask, shape
-    from ebreplicate.stages.sparse import alive_facts
 
     masks = split_weights(trained, load_mask(spec, store, sum(weight_counts(trained))))
     hook = SPARSIFIERS.load(spec.method)(spec)

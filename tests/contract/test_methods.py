@@ -10,9 +10,9 @@ from helpers import digits, images, random_network
 
 from ebreplicate.catalog import METHODS, WEIGHT_METHODS
 from ebreplicate.data.arrays import normalised
+from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.pruning.filters import prune_softly
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.surgery import bn_widths
 from ebreplicate.pruning.weights import weight_counts
 
 pytestmark = pytest.mark.parametrize("name", sorted(METHODS))

@@ -9,7 +9,7 @@ from ebreplicate.cost import flops
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
-from ebreplicate.pruning.surgery import batch_norms, kept_channels
+from ebreplicate.pruning.channels import batch_norms, kept_channels
 
 CLASSES, WIDTH = 7, 0.0625
 DENSE_ONLY = {"wideresnet22x2", "mobilenet", "lenet300", "conv2", "conv4", "conv6"}  # no channel surgery

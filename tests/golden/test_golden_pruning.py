@@ -10,7 +10,7 @@ import torch
 from ebreplicate.cost import flops
 from ebreplicate.models import build
 from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
-from ebreplicate.pruning.surgery import batch_norms, kept_channels
+from ebreplicate.pruning.channels import batch_norms, kept_channels
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = json.loads((DATA / "pruning.json").read_text())

@@ -7,7 +7,7 @@ import pytest
 
 from ebreplicate.cost import flops
 from ebreplicate.models import build
-from ebreplicate.pruning.surgery import bn_widths
+from ebreplicate.pruning.channels import bn_widths
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "structures.json").read_text())
 

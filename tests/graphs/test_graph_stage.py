@@ -14,11 +14,11 @@ from ebreplicate.graphs.data import blocks
 from ebreplicate.graphs.gcn import Weights, random_stream
 from ebreplicate.graphs.search import keep_weights
 from ebreplicate.graphs.sparse import Structure
+from ebreplicate.graphs.tickets import run, searched
 from ebreplicate.graphs.training import Dropout, Trainer, start
 from ebreplicate.interrupt import CONTINUE
 from ebreplicate.pruning.graph import normalised_adjacency
 from ebreplicate.specs.spec import GraphTickets, canonical, from_json
-from ebreplicate.stages.graph_tickets import run, searched
 from ebreplicate.store.store import Store
 from ebreplicate.verify import run_problems, verify
 

@@ -10,6 +10,7 @@ from torch import nn
 from ebreplicate.data.arrays import normalised
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import bn_widths, global_mask, prunable_scores
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.crop import (
     channel_scores,
@@ -22,7 +23,6 @@ from ebreplicate.pruning.methods.crop import (
     strongest,
     weight_scores,
 )
-from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.pruning.weights import apply_mask, prunable
 
 

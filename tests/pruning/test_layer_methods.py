@@ -9,11 +9,11 @@ from torch import nn
 
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import bn_widths, prunable_scores, shrink
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.layers import kept, neighbours
 from ebreplicate.pruning.methods.thinet import LOCATIONS, contributions, removed, thinet
 from ebreplicate.pruning.methods.uniform import uniform
-from ebreplicate.pruning.surgery import batch_norms
 
 
 def context(model, ratio):

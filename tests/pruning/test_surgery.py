@@ -9,7 +9,7 @@ from helpers import images, random_network
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import ChannelSelection, gathered, scattered
 from ebreplicate.pruning import bn_widths, masked, shrink
-from ebreplicate.pruning.surgery import batch_norms, kept_channels, split_mask
+from ebreplicate.pruning.channels import batch_norms, kept_channels, split_mask
 
 
 def half_mask(model, seed=0):

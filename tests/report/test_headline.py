@@ -11,7 +11,14 @@ TITLE = headline.TITLE_CLAIM
 def claim(name, scale, verdict="supported", difference=0.4, half=0.3, n=8, item="early_bird"):
     return {
         **dict.fromkeys(compare.CLAIM_COLUMNS, ""),
-        **{"item": item, "name": name, "verdict": verdict, "difference": difference, "ci95_half": half},
+        **{
+            "item": item,
+            "name": name,
+            "verdict": verdict,
+            "difference": difference,
+            "ci95_half": half,
+            "printed": 0.25,
+        },
         **{"bound": -1.0, "unit": "pp", "n": n, "p": 0.01, "p_holm": 0.02, "scale": scale},
     }
 
@@ -41,8 +48,8 @@ def test_a_claim_is_shown_from_the_largest_scale_that_ran_it(results):
         claim("somewhere-else", "paper"),
     )
     rows = headline.table(claims).splitlines()[2:]
-    assert rows[0] == f"| {headline.CLAIMS[TITLE]} | quick | -1.50 ± 0.20 pp | -1 | 8 | **not supported** |"
-    assert rows[1].startswith(f"| {headline.CLAIMS[gebt]} | paper | +0.10 ± 0.40 pp |")
+    assert rows[0] == f"| {headline.CLAIMS[TITLE]} | quick | -1.50 ± 0.20 pp | +0.25 | -1 | 8 | **not supported** |"
+    assert rows[1].startswith(f"| {headline.CLAIMS[gebt]} | paper | +0.10 ± 0.40 pp | +0.25 |")
     assert len(rows) == 2
 
 

@@ -269,13 +269,13 @@ def claims_file(root, scale, rows):
 def test_readme_quotes_the_weightiest_scale_that_ran_each_claim(tmp_path):
     item = "fig1_existence"
     two, three = {"difference": 1, "n": 2, "bound": 0, "unit": "pp"}, {"n": 3, "p": 0.011, "p_holm": 0.02, "bound": -1}
-    three |= {"difference": 2, "ci95_half": 0.5, "unit": "pp", "points_to": "for"}
+    three |= {"printed": 0.4, "difference": 2, "ci95_half": 0.5, "unit": "pp", "points_to": "for"}
     claims_file(tmp_path, "smoke", [(item, "a", "supported", three)])
     claims_file(tmp_path, "quick", [(item, "a", "too few seeds", two), (item, "b", "supported alone", three)])
     claims_file(tmp_path, "paper", [(item, "a", "supported", three), (item, "b", "not run", {"n": 0})])
     claims_file(tmp_path, "quick_old", [(item, "z", "supported", three)])
     text = readme.results_table(tmp_path)
-    numbers = ["+2.00 ± 0.50 pp", "-1.00", "3", "0.011", "0.020", "for"]
+    numbers = ["+2.00 ± 0.50 pp", "+0.40", "-1.00", "3", "0.011", "0.020", "for"]
     assert rows_of(text)[2:] == [
         ["Figure 1", r"It is said that \|a\|.", "accuracy", "**supported**", *numbers, "paper"],
         ["Figure 1", r"It is said that \|b\|.", "accuracy", "**supported alone**", *numbers, "quick"],

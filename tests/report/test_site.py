@@ -126,7 +126,7 @@ def test_a_claim_shows_its_numbers_and_leads_to_its_runs(small_site, tmp_path):
     run = contents.Run(victim(), {"status": "ok", "metrics": {}, "cost": {}, "provenance": {}}, tmp_path)
     difference = Interval(-1.234, 0.25, 5, frozenset([run.key]))
     found = Finding("not supported", 5, difference, -1.0, p=0.0004, what="early minus late", records=difference.records)
-    named = {"kind": "cost", "p_holm": 0.0125, "family": "primary", "points_to": "against"}
+    named = {"kind": "cost", "p_holm": 0.0125, "family": "primary", "points_to": "against", "printed": 0.31}
     claim = Claim("early", "Early is as good.", "Fig. 1", "no worse than -1 pp", found, **named)
     row = SimpleNamespace(**claim_row("fig1_existence", claim))
     assert row.records == run.key
@@ -137,10 +137,11 @@ def test_a_claim_shows_its_numbers_and_leads_to_its_runs(small_site, tmp_path):
     written.item(item)
     cells = Page(tmp_path / "claims.html").rows[1]
     assert cells[2] == {"text": "\N{MINUS SIGN}1.23 ± 0.25 pp", "links": ["items/tiny/fig1_existence.html#claim-early"]}
-    assert [c["text"] for c in cells[3:8]] == ["\N{MINUS SIGN}1", "5", "<0.001Holm 0.013", "against", "costprimary"]
-    assert cells[8]["links"] == [run.href]
+    assert [c["text"] for c in cells[3:6]] == ["+0.31", "\N{MINUS SIGN}1", "5"]
+    assert [c["text"] for c in cells[6:9]] == ["<0.001Holm 0.013", "against", "costprimary"]
+    assert cells[9]["links"] == [run.href]
     shown = Page(tmp_path / item.href).text
-    for number in ("\N{MINUS SIGN}1.23 ± 0.25 pp", "<0.001", "0.013", "p after Holm (primary)", "against"):
+    for number in ("\N{MINUS SIGN}1.23 ± 0.25 pp", "+0.31", "<0.001", "0.013", "p after Holm (primary)", "against"):
         assert number in shown
     front = Page(tmp_path / "index.html")
     assert "items/tiny/fig1_existence.html#claim-early" in front.links

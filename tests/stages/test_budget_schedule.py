@@ -7,9 +7,9 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 from ebreplicate import cost, stages
 from ebreplicate.data import arrays
 from ebreplicate.models import build
+from ebreplicate.pruning.channels import bn_widths, prunable_scores
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.thinet import thinet
-from ebreplicate.pruning.surgery import bn_widths, prunable_scores
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket
 from ebreplicate.stages.retrain import budget_recipe

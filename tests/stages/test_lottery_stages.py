@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import CPU, NOWHERE, TINY, tiny_search
+from helpers import CPU, NOWHERE, TINY, starting_network, tiny_search
 
 from ebreplicate import cost, stages
 from ebreplicate.pruning.weights import prunable, weight_counts
@@ -14,8 +14,9 @@ from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, key
 from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.stages.rebuild import load_weights
-from ebreplicate.stages.retrain import check_sparse, masking_of, ticket_network
+from ebreplicate.stages.retrain import nonzero_weights
 from ebreplicate.store.store import Store
+from ebreplicate.training.masking import MaskWeights
 
 RECIPE = replace(TINY, l1=0.0, epochs=2)
 SEARCH = tiny_search(RECIPE)
@@ -110,21 +111,21 @@ def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkey
     monkeypatch.setattr("ebreplicate.stages.training.fit", fit)
     with pytest.raises(Interrupt):
         stages.search(SEARCH, Store(store.root / "again"), NOWHERE, CPU)
-    rewound = ticket_network(REWOUND, store, store.read(FIRST), 99, NOWHERE, CPU).state_dict()
+    rewound = starting_network(REWOUND, store, 99).state_dict()
     assert initial.keys() == rewound.keys()
     assert all(initial[name].equal(rewound[name]) for name in initial)
-    early = ticket_network(LATER, store, store.read(SECOND), 99, NOWHERE, CPU)
+    early = starting_network(LATER, store, 99)
     assert flat(early).equal(flat(loaded(store, SEARCH, 1)))
-    fresh = ticket_network(replace(REWOUND, init="reinit"), store, store.read(FIRST), 99, NOWHERE, CPU)
+    fresh = starting_network(replace(REWOUND, init="reinit"), store, 99)
     assert not flat(fresh).equal(flat(stages.network(SEARCH)))
-    inherited = ticket_network(replace(LATER, init="inherit", rewind=0), store, store.read(SECOND), 99, NOWHERE, CPU)
+    inherited = starting_network(replace(LATER, init="inherit", rewind=0), store, 99)
     assert flat(inherited).equal(flat(loaded(store, REWOUND, 2)))
 
 
 def test_a_channel_ticket_may_be_rewound_too(store):
     ticket = Ticket(SEARCH, 0.5, 1)
-    drawn = stages.draw(ticket, store)
-    small = ticket_network(Retrain(ticket, init="rewind"), store, drawn, 0, NOWHERE, CPU)
+    stages.draw(ticket, store)
+    small = starting_network(Retrain(ticket, init="rewind"), store, 0)
     initial = stages.network(SEARCH)
     kept = stages.load_mask(ticket, store, 264)[:4]
     assert small.features[0].weight.equal(initial.features[0].weight[kept])
@@ -141,12 +142,12 @@ def test_what_is_trained_is_as_sparse_as_its_mask(store):
 
 def test_a_pruned_weight_that_moved_is_a_bug_and_no_result(store):
     model = loaded(store, REWOUND, 2)
-    hooks = masking_of(REWOUND, store, model)
-    assert check_sparse(model, hooks)["nonzero_weights"] == store.read(FIRST)["metrics"]["kept"]
+    hooks = [MaskWeights(mask_of(store, FIRST))]
+    assert nonzero_weights(model, hooks)["nonzero_weights"] == store.read(FIRST)["metrics"]["kept"]
     with torch.no_grad():
         prunable(model)[0].fill_(1.0)
     with pytest.raises(RuntimeError, match="pruned weights are not zero"):
-        check_sparse(model, hooks)
+        nonzero_weights(model, hooks)
 
 
 def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import CPU, NOWHERE, TINY, tiny_search
+from helpers import CPU, NOWHERE, TINY, starting_network, tiny_search
 
 from ebreplicate import cost, stages
 from ebreplicate.errors import UserError
@@ -23,7 +23,6 @@ from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Search, Ticket, key
 from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.stages.record import save_array
-from ebreplicate.stages.retrain import ticket_network
 from ebreplicate.store.store import Store
 
 # The rate all but vanishes after two epochs, so the masks settle: the ticket emerges at 6, when the empty mask of the
@@ -179,16 +178,14 @@ def same(a, b):
 
 def test_inherit_starts_from_the_weights_of_the_draw_epoch_and_reinit_from_fresh_ones(store):
     ticket = Ticket(SEARCH, 0.5, 1)
-    drawn = stages.draw(ticket, store)
+    stages.draw(ticket, store)
     dense = build("vgg16", 10, 0.0625)
     path = store.folder(SEARCH) / "weights" / "epoch_0001.pt"
     dense.load_state_dict(torch.load(path, weights_only=True))
     ours = shrink(dense, stages.load_mask(ticket, store, N))
 
-    inherited = ticket_network(Retrain(ticket), store, drawn, 5, NOWHERE, CPU)
-    fresh, again, other = (
-        ticket_network(Retrain(ticket, init="reinit"), store, drawn, seed, NOWHERE, CPU) for seed in (5, 5, 6)
-    )
+    inherited = starting_network(Retrain(ticket), store, 5)
+    fresh, again, other = (starting_network(Retrain(ticket, init="reinit"), store, seed) for seed in (5, 5, 6))
 
     assert same(inherited, ours)
     assert bn_widths(fresh) == bn_widths(ours)

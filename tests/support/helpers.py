@@ -11,8 +11,9 @@ from torch import nn
 
 from ebreplicate.data import arrays
 from ebreplicate.models import build
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import Recipe, Search
+from ebreplicate.stages.retrain import starting_weights, ticket_mask_of, ticket_network
 
 CPU = torch.device("cpu")
 NOWHERE = Path("/nonexistent")
@@ -68,3 +69,10 @@ def left(folder: Path) -> dict[str, Any]:
         else:
             found[path.name] = path.read_bytes()
     return found
+
+
+def starting_network(spec, store, seed=0):
+    """The network that a retrain starts from."""
+    epoch = store.read(spec.ticket)["metrics"]["epoch"]
+    dense = starting_weights(spec, store, epoch, NOWHERE, CPU)
+    return ticket_network(spec, dense, ticket_mask_of(spec.ticket, store), seed)

@@ -12,7 +12,7 @@ from torch import nn
 
 from ebreplicate.data import arrays
 from ebreplicate.data.arrays import Data, Split
-from ebreplicate.pruning.surgery import batch_norms
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.stages import network
 from ebreplicate.training.loop import Trainer, evaluate, fit, measure

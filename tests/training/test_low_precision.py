@@ -12,8 +12,8 @@ from torch import nn
 from ebreplicate import stages
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import global_mask
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.masks import tied
-from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket
 from ebreplicate.stages import network

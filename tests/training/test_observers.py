@@ -7,7 +7,7 @@ import torch
 from helpers import digits, random_network
 
 from ebreplicate.pruning import EarlyBird, prunable_scores
-from ebreplicate.pruning.surgery import batch_norms, bn_widths
+from ebreplicate.pruning.channels import batch_norms, bn_widths
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.loop import State, fit
@@ -166,7 +166,7 @@ def test_fit_tells_an_observer_that_watches_of_every_step():
 
 def test_a_search_says_which_ticket_emerges_when(tmp_path, capsys):
     search = Search(epochs=8)
-    keeper = KeepWeights(tmp_path / "vgg16-x" / "weights", Keep(ratios={0.3, 0.5}), [], bn_widths(search.model))
+    keeper = KeepWeights(tmp_path / "vgg16-x" / "weights", Keep(ratios={0.3, 0.5}), widths=bn_widths(search.model))
     search.run([keeper], [10.0] * 8)  # all scales are equal in every epoch, and so is the mask
     said = capsys.readouterr().err.splitlines()
     assert sorted(said) == [f"vgg16-x: the ticket emerges at epoch 4 (ratio {r})" for r in ("0.3", "0.5")]

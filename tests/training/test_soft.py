@@ -11,10 +11,10 @@ from ebreplicate import stages
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.pruning import bn_widths, shrink
+from ebreplicate.pruning.channels import batch_norms, split_mask
 from ebreplicate.pruning.filters import filter_mask, prunable_filters, prune_softly, weakest
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.soft import soft
-from ebreplicate.pruning.surgery import batch_norms, split_mask
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.spec import Ticket, key
 from ebreplicate.stages import network

@@ -13,8 +13,8 @@ from torch import nn
 from ebreplicate import cost, stages
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import EarlyBird, bn_widths, emergence_epoch, epi_epoch, global_mask
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.indicator import GRADIENT
-from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, key
 from ebreplicate.stages import network

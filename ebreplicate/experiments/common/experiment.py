@@ -55,7 +55,8 @@ class Claim:
     """One claim of the paper, judged. `rule` says how, before the numbers are seen; `found`: verdict and numbers.
 
     `kind`: accuracy, cost, arithmetic or remark. `p_holm`: p after correction over the claim's `family`; nan without a
-    family or an interval. `points_to`: the side of the bound that all seeds lie on.
+    family or an interval. `points_to`: the side of the bound that all seeds lie on. `printed`: the same difference
+    between the paper's own printed numbers; nan where it prints none.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Claim:
     p_holm: float = math.nan
     family: str = ""
     points_to: str = ""
+    printed: float = math.nan
 
     @property
     def verdict(self) -> str:

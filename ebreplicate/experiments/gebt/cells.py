@@ -11,13 +11,13 @@ from ebreplicate.experiments.common.experiment import Cell
 from ebreplicate.experiments.common.judgement import tolerance
 from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.experiments.gebt.accuracies import Accuracies
 from ebreplicate.experiments.gebt.claims import (
     DENSE,
     INHERIT,
     MARGIN,
     MASKED,
     PAPER,
-    at_draws,
     early_minus_late,
     early_minus_random,
     emergence_by_seed,
@@ -84,13 +84,13 @@ def unpruned(table: pd.DataFrame) -> list[Cell]:
 
 def figure1(table: pd.DataFrame) -> list[Cell]:
     """Graph tickets of draws 10, 20 and 100."""
-    out = []
+    out, ours = [], Accuracies(table)
     rows = points("Fig1")
     for graph, name in PRINTED.items():
         for ratio in (0.1, 0.3, 0.5, 0.7, 0.9):
             for draw in (10, 20, 100):
                 value = _value(rows, dataset=name, p_graph=ratio, epoch=draw, metric="retrain_acc_%")
-                measured = interval(at_draws(table, (graph, ratio, 0.0), DENSE, [draw]))
+                measured = interval(ours.at((graph, ratio, 0.0), DENSE, [draw]))
                 cell = f"{GRAPHS[graph].title}: graph ticket, {ratio:.0%} of the edges removed, draw {draw}"
                 out.append(_accuracy(graph, cell, value, measured, "Figure 1"))
     return out
@@ -98,7 +98,7 @@ def figure1(table: pd.DataFrame) -> list[Cell]:
 
 def figure4a(table: pd.DataFrame) -> list[Cell]:
     """Joint tickets of draws 10 and 100, beside the arm as shipped and the arm of the paper's text."""
-    out = []
+    out, ours = [], Accuracies(table)
     rows = points("Fig4a")
     notes = {DENSE: "retrained dense from fresh weights, as the released driver does", INHERIT: "inherited and masked"}
     for graph in ("cora", "citeseer"):
@@ -109,7 +109,7 @@ def figure4a(table: pd.DataFrame) -> list[Cell]:
                     value = _value(rows, **where)
                     name = f"{GRAPHS[graph].title}: joint ticket, {p:.0%} of edges and {q:.0%} of weights, draw {draw}"
                     for arm, note in notes.items():
-                        measured = interval(at_draws(table, (graph, p, q), arm, [draw]))
+                        measured = interval(ours.at((graph, p, q), arm, [draw]))
                         out.append(_accuracy(graph, f"{name}, {arm}", value, measured, "Figure 4a", note))
     return out
 
@@ -195,7 +195,7 @@ def table2_flops() -> list[Cell]:
 
 def contrasts(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """What the protocol calls exploratory: differences by graph, ratio and arm, with intervals over seeds."""
-    grid, out = grid_of(scale), []
+    grid, ours, out = grid_of(scale), Accuracies(table), []
 
     def add(name: str, values: dict[int, float], unit: str = "pp") -> None:
         source = f"{PAPER}; explored, not printed there"
@@ -204,17 +204,17 @@ def contrasts(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     for graph in PRINTED:
         title = GRAPHS[graph].title
         cells = [c for c in graph_cells(grid) if c[0] == graph]
-        add(f"{title}, graph tickets, early minus late", early_minus_late(grid, table, cells, DENSE))
+        add(f"{title}, graph tickets, early minus late", early_minus_late(grid, ours, cells, DENSE))
         for cell in cells:
-            gain = early_minus_random(grid, table, [cell])
+            gain = early_minus_random(grid, ours, [cell])
             add(f"{title}, graph tickets, {cell[1]:.0%} of the edges, early minus random edges", gain)
         pairs = [c for c in joint_cells(grid) if c[0] == graph]
         for arm in (DENSE, INHERIT, MASKED) if pairs else ():
             for q in grid.weight_ratios:
                 own = [c for c in pairs if c[2] == q]
                 name = f"{title}, joint tickets, {q:.0%} of the weights, {arm}"
-                add(f"{name}, early minus late", early_minus_late(grid, table, own, arm))
-                add(f"{name}, early minus graph tickets", joint_minus_graph(grid, table, own, arm))
+                add(f"{name}, early minus late", early_minus_late(grid, ours, own, arm))
+                add(f"{name}, early minus graph tickets", joint_minus_graph(grid, ours, own, arm))
         for kind, own in (("graph", cells), ("joint", pairs)):
             if own:
                 add(f"{title}, {kind} tickets, mean emergence epoch", emergence_by_seed(grid, table, own), "epoch")

@@ -9,15 +9,13 @@ from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import by_seed, count, has_run
 from ebreplicate.experiments.common.stats import ENOUGH, Interval
+from ebreplicate.experiments.gebt.accuracies import RANDOM, Accuracies
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED, points
 from ebreplicate.experiments.gebt.claims import (
     DENSE,
     INHERIT,
     MASKED,
-    RANDOM,
-    at_draws,
     interval,
-    random_edges,
     rows_of,
 )
 from ebreplicate.experiments.gebt.runs import Grid, grid_of
@@ -82,7 +80,7 @@ def _unpruned(axis: Any, table: Any, graph: str) -> list[float]:
 
 def existence(scale: Scale, table: Any) -> Any:
     """Figure 1: accuracy against draw epoch, a panel a graph, random edges at the right."""
-    grid, plt = grid_of(scale), style.use()
+    grid, ours, plt = grid_of(scale), Accuracies(table), style.use()
     graphs = _ran(grid.graphs, table)
     figure, axes = plt.subplots(1, len(graphs), figsize=(3.7 * len(graphs) + 1, 4.6), squeeze=False)
     for axis, graph in zip(axes[0], graphs, strict=True):
@@ -90,11 +88,9 @@ def existence(scale: Scale, table: Any) -> Any:
         beyond = len(grid.draws) + 0.4
         for ratio, colour in zip(grid.ratios, RATIO_COLOURS, strict=False):
             cell, look = (graph, ratio, 0.0), {"color": colour, "marker": "o", "ms": 3.5}
-            found = [interval(at_draws(table, cell, DENSE, [draw])) for draw in grid.draws]
+            found = [interval(ours.at(cell, DENSE, [draw])) for draw in grid.draws]
             seen += _curve(axis, range(len(found)), found, label=f"{ratio:.0%} of the edges removed", **look)
-            seen += _curve(
-                axis, [beyond], [interval(random_edges(table, cell, grid.random_graphs))], color=colour, marker="x"
-            )
+            seen += _curve(axis, [beyond], [interval(ours.random(cell, grid.random_graphs))], color=colour, marker="x")
             if scale.comparable:
                 seen += _published_draws(axis, "Fig1", graph, grid, ratio, colour)
         _draw_axis(axis, grid.draws)
@@ -136,7 +132,7 @@ def _shared_legend(figure: Any, axes: Any, columns: int, paper: bool, **more: An
 
 def joint(scale: Scale, table: Any) -> Any:
     """Figure 4a: a row a graph, a column a fraction of weights; the three arms side by side."""
-    grid, plt = grid_of(scale), style.use()
+    grid, ours, plt = grid_of(scale), Accuracies(table), style.use()
     graphs = _ran(grid.joint_graphs, table)
     shape = (len(graphs), len(grid.weight_ratios))
     figure, axes = plt.subplots(*shape, figsize=(3.9 * shape[1], 4.1 * shape[0] + 0.6), squeeze=False)
@@ -147,7 +143,7 @@ def joint(scale: Scale, table: Any) -> Any:
             for ratio, marker in zip(ratios, ("o", "s", "^"), strict=False):
                 for place, (arm, colour) in enumerate(zip(GRAPH_ARMS, style.COLOURS, strict=False)):
                     cell = (graph, ratio, weight_ratio)
-                    found = [interval(at_draws(table, cell, arm, [draw])) for draw in grid.draws]
+                    found = [interval(ours.at(cell, arm, [draw])) for draw in grid.draws]
                     x = [i + 0.12 * (place - 1) for i in range(len(found))]
                     name = ARM_NAMES[arm] if ratio == ratios[0] else None
                     seen += _curve(axis, x, found, color=colour, marker=marker, ms=3.5, label=name)

@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Collection
-from typing import Any
 
 import pandas as pd
 
-from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
 from ebreplicate.experiments.common.judgement import tolerance
@@ -14,57 +12,12 @@ from ebreplicate.experiments.common.rows import by_seed
 from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
 from ebreplicate.experiments.lottery import levels, text
 from ebreplicate.experiments.lottery.claims import LENET, MNIST_MARGIN, PAPER
+from ebreplicate.experiments.lottery.curves import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.lottery.runs import DEEP, SMALL, TRIALS, grid_of
 from ebreplicate.specs.scale import Scale
 
 KEY_ROUNDS = (0, 1, 3, 7, 11, 12, 15, 18)
 """Rounds that are set beside the paper's: about 100, 80, 51, 21, 9, 7, 3.6 and 1.9 % of the weights left."""
-
-ACCURACY, ITERATION = "Accuracy at Early-Stop (Test)", "Early-Stop Iteration (Val.)"
-
-CURVES = {
-    ("lenet300", "ticket"): ("Fig4", "Winning Ticket (Iterative)", "Winning Ticket (Iterative)"),
-    ("lenet300", "reinit"): ("Fig4", "Winning Ticket (Iterative)", "Random Reinit (Iterative)"),
-    ("lenet300", "random"): ("Fig1", "Lenet", "Lenet / random sparse"),
-    **{(f"conv{n}", "ticket"): ("Fig5", f"Conv-{n}", f"Conv-{n}") for n in (2, 4, 6)},
-    **{(f"conv{n}", "reinit"): ("Fig5", f"Conv-{n}", f"Conv-{n} reinit") for n in (2, 4, 6)},
-    **{(f"conv{n}", "random"): ("Fig1", f"Conv-{n}", f"Conv-{n} / random sparse") for n in (2, 4, 6)},
-}
-"""Figure, the series whose levels number the rounds, and the series itself."""
-
-DEEP_FIGURES = {"vgg19": ("Fig7", "Test Accuracy (112K)"), "preresnet20": ("Fig8", "Test Accuracy (30K)")}
-RATES = {
-    ("vgg19", "high"): "rate 0.1",
-    ("vgg19", "low"): "rate 0.01",
-    ("vgg19", "warmup"): "rate 0.1, warmup 10K",
-    ("preresnet20", "high"): "rate 0.1",
-    ("preresnet20", "low"): "rate 0.01",
-    ("preresnet20", "warmup"): "rate 0.03, warmup 20K",
-}
-
-
-def curve(model: str, setting: str, series: str, metric: str = ACCURACY) -> dict[int, Any]:
-    """Published rows by round; empty where the paper has no such curve.
-
-    A round's number is the place of its level among those of the winning tickets, since a curve may lack points; rows
-    that the figure's clipping made are left out.
-    """
-    if model in DEEP:
-        figure, metric = DEEP_FIGURES[model]
-        levels_of = RATES.get((model, setting), "")
-        name = levels_of + (" / random re-init" if series == "reinit" else "")
-    else:
-        figure, levels_of, name = CURVES.get((model, series), ("", "", ""))
-    rows = published.read("lth_figures_vector_exact")
-    rows = rows[(rows.figure == figure) & ~rows.note.fillna("").str.startswith("line-clip")]
-    remaining = sorted(set(rows[rows.series == levels_of].percent_weights_remaining), reverse=True)
-    found = rows[(rows.series == name) & (rows.y_metric == metric)]
-    return {
-        number: row
-        for row in found.itertuples()
-        for number, level in enumerate(remaining)
-        if abs(row.percent_weights_remaining / level - 1) < 0.01
-    }
 
 
 def cells(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, *DEEP)) -> list[Cell]:

@@ -14,6 +14,7 @@ from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, Rule, poi
 from ebreplicate.experiments.common.rows import count, interval
 from ebreplicate.experiments.common.stats import ENOUGH, Interval, holm, p_value
 from ebreplicate.experiments.common.verdicts import at_least, greater
+from ebreplicate.experiments.lottery.curves import printed
 from ebreplicate.experiments.lottery.runs import DEEP, SMALL, Panel, grid_of
 from ebreplicate.specs.scale import Scale
 
@@ -256,10 +257,12 @@ def _lenet(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     panel = grid_of(scale).lenet300
     assert panel is not None  # `has_protocol`
     here = table[table.model == LENET]
-    compared = protocol(panel)
+    compared, theirs = protocol(panel), printed(LENET)
     found = [c.differences(here) for c in compared]
     p = [_p(c, interval(values)) for c, values in zip(compared, found, strict=True)]
-    return [_judged(here, *each) for each in zip(compared, found, p, holm(p), strict=True)]
+    judged = [_judged(here, *each) for each in zip(compared, found, p, holm(p), strict=True)]
+    effects = (interval(c.differences(theirs)).mean for c in compared)
+    return [replace(claim, printed=effect) for claim, effect in zip(judged, effects, strict=True)]
 
 
 def _p(c: Compared, i: Interval) -> float:

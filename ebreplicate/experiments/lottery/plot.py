@@ -9,7 +9,7 @@ from typing import Any
 from ebreplicate.experiments.common.contrasts import minus, paired
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, count, has_run, interval
-from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, curve
+from ebreplicate.experiments.lottery.curves import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.lottery.runs import DATASET, DEEP, grid_of
 from ebreplicate.specs.scale import Scale
 

@@ -65,8 +65,8 @@ def _dense_forward(model: str, classes: int, side: int, channels: list[int] | No
 def uniform_forward(classes: int, ratio: float) -> float:
     """Forward FLOPs of VGG16 with every layer's width times (1 - ratio), to 0.01 G: what ThiNet's network would be."""
     from ebreplicate.models import build
+    from ebreplicate.pruning.channels import bn_widths
     from ebreplicate.pruning.methods.layers import kept
-    from ebreplicate.pruning.surgery import bn_widths
 
     widths = bn_widths(build("vgg16", classes))
     return _dense_forward("vgg16", classes, 32, [kept(w, ratio) for w in widths])

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ebreplicate.errors import UserError
+from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.masks import check_ratio
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.surgery import batch_norms
 from ebreplicate.pruning.weights import apply_mask, prunable, split_weights, weight_counts
 
 Batch = tuple[Tensor, Tensor]

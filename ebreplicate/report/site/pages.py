@@ -76,6 +76,7 @@ def environment() -> Environment:
         "finite": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v),
         "effect": lambda row: words.typeset(compare.effect_text(row)),
         "p": lambda value: words.typeset(compare.p_text(value)),
+        "in_paper": lambda row: words.typeset(compare.signed(row.printed)),
         "bound": lambda row: words.typeset(f"{row.bound:g}" if math.isfinite(row.bound) else "-"),
         "sortable": lambda v: "" if not isinstance(v, (int, float)) or math.isnan(v) else f"{v:.6g}",
     }

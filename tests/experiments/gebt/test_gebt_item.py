@@ -1,11 +1,14 @@
 """The item on graph tickets: its grid, its claims on made-up records, and the arithmetic of the paper's costs."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 
 import pytest
 from synthetic import TINY, claims, graph_run, tabulated, with_settings
 
+from ebreplicate import published
 from ebreplicate.catalog import GRAPHS
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
@@ -170,3 +173,26 @@ def test_what_the_findings_page_says_is_printed_is_printed():
     alone, joint = (by[q].sort_values("p_graph")["retrain_acc_%"].tolist() for q in (0.0, 0.9))
     assert len(alone) == 10
     assert alone == joint
+
+
+def test_the_papers_own_effects_by_hand():
+    """Means over the cells of Figures 1 and 4a, read without our table and contrasts."""
+    rows = list(csv.DictReader((published.FOLDER / "gebt_figures_vector_exact.csv").read_text().splitlines()))
+    drawn = {
+        (r["figure"], r["dataset"], r["p_graph"], r["p_weight"], int(r["epoch"])): float(r["value"])
+        for r in rows
+        if r["figure"] in ("Fig1", "Fig4a") and r["metric"] == "retrain_acc_%"
+    }
+    early = {(f, *cell): (drawn[f, *cell, 10] + drawn[f, *cell, 20]) / 2 for f, *cell, epoch in drawn if epoch == 100}
+    late = {(f, *cell): value for (f, *cell, epoch), value in drawn.items() if epoch == 100}
+    minus = {cell: early[cell] - late[cell] for cell in early}
+    graph, joint = ([v for (f, *_), v in minus.items() if f == figure] for figure in ("Fig1", "Fig4a"))
+    heavy = [early[c] - early["Fig1", c[1], c[2], ""] for c in early if c[0] == "Fig4a" and c[3] == "0.9"]
+    assert (len(graph), len(joint), len(heavy)) == (15, 30, 10)
+
+    scale = load_scale("paper")
+    nothing = EXPERIMENTS.load("gebt").table(scale, Store("/nonexistent"))
+    found = {c.name: c.printed for c in EXPERIMENTS.load("gebt").claims(scale, nothing)}
+    assert found["gebt-early-edges"] == pytest.approx(mean(graph))
+    assert found["gebt-joint-early"] == pytest.approx(mean(joint))
+    assert found["gebt-90-percent"] == found["gebt-90-percent-as-shipped"] == pytest.approx(mean(heavy))

@@ -1,19 +1,23 @@
 """The lottery-ticket item: its rounds, its table, its published curves and its verdicts on invented outcomes."""
 
+import csv
 import math
 from dataclasses import replace
+from statistics import mean
 
 import pandas as pd
 import pytest
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, with_settings, write
 
+from ebreplicate import published
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.judgement import EQUIVALENT, settled
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.experiments.lottery import claims as rules
 from ebreplicate.experiments.lottery import runs
-from ebreplicate.experiments.lottery.cells import ACCURACY, ITERATION, curve, point_cells
+from ebreplicate.experiments.lottery.cells import point_cells
+from ebreplicate.experiments.lottery.curves import ACCURACY, ITERATION, curve
 from ebreplicate.report.planning import planned_flops
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
@@ -160,6 +164,32 @@ def judged(tmp_path, given, scale=FEW):
     write(store, [r.spec for r in runs.planned(scale)], given)
     table = tabulated(ITEM, scale, tmp_path)
     return table, {name: c.verdict for name, c in claims(ITEM, scale, table).items()}
+
+
+def test_the_papers_own_effects_of_lenet_by_hand(tmp_path):
+    """Read from the figures' points by their level: 51.3, 21.1, 7.0, 3.6 and 1.9 % of the weights, and 80 to 21 %."""
+    rows = csv.DictReader((published.FOLDER / "lth_figures_vector_exact.csv").read_text().splitlines())
+    shown = {
+        (r["figure"], r["series"], round(float(r["percent_weights_remaining"]), 1), r["y_metric"]): float(r["value"])
+        for r in rows
+        if not r["note"].startswith("line-clip")
+    }
+
+    def at(series, levels, metric=ACCURACY, figure="Fig4"):
+        return [shown[figure, series, level, metric] for level in levels]
+
+    controlled, larger = (51.3, 21.1, 7.0, 3.6, 1.9), (80.0, 64.1, 51.3, 41.1, 32.9, 26.3, 21.1)
+    ticket, reinit = "Winning Ticket (Iterative)", "Random Reinit (Iterative)"
+    (dense,), (steps,) = at(ticket, [100.0]), at(ticket, [100.0], ITERATION)
+    expected = {
+        "tickets-beat-reinit": 100 * (mean(at(ticket, controlled)) - mean(at(reinit, controlled))),
+        "tickets-match-dense": 100 * (mean(at(ticket, larger)) - dense),
+        "tickets-learn-faster": steps - mean(at(ticket, larger, ITERATION)),
+    }
+    item, scale = EXPERIMENTS.load("lottery_lenet300"), load_scale("paper")
+    found = {c.name: c.printed for c in item.claims(scale, item.table(scale, Store(tmp_path)))}
+    for name, effect in expected.items():
+        assert found[name] == pytest.approx(effect, abs=1e-6)
 
 
 ALL = ("tickets-beat-reinit", "tickets-beat-random-sparsity", "tickets-match-dense", "tickets-learn-faster")

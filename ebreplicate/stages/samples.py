@@ -1,0 +1,38 @@
+"""The images that pruning methods look at: of equal class counts, unaugmented and normalised."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ebreplicate.data import arrays as datasets
+from ebreplicate.data.folders import FolderData
+from ebreplicate.errors import UserError
+from ebreplicate.pruning.methods.crop import BATCH_SIZE, BATCHES
+from ebreplicate.specs import spec as specs
+from ebreplicate.stages.inputs import load_data
+
+
+def sampled_images(search: specs.Search, root: Path, count: int) -> Tensor:
+    """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
+    data = _in_memory(search, datasets.load(search.dataset, root, search.train_size))
+    some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
+    return torch.cat([x for x, _ in datasets.normalised(some, data)])
+
+
+def sampled_batches(search: specs.Search, root: Path, split: str) -> list[tuple[Tensor, Tensor]]:
+    """Unaugmented batches of the images of a `split`, "train" or "test", that gradients are taken on.
+
+    As many as there are, up to BATCHES of BATCH_SIZE, with equal class counts: the same for every seed.
+    """
+    data = _in_memory(search, load_data(search, root, torch.device("cpu")))
+    whole = data.train if split == "train" else data.test
+    some = datasets.balanced_subset(whole, min(BATCHES * BATCH_SIZE, len(whole)), split)
+    images, labels = (torch.cat(pieces) for pieces in zip(*datasets.normalised(some, data), strict=True))
+    return list(zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True))
+
+
+def _in_memory(search: specs.Search, data: datasets.Data | FolderData) -> datasets.Data:
+    if not isinstance(data, datasets.Data):
+        raise UserError(f"Ticket.method: looks at images held in memory; {search.dataset} is read file by file")
+    return data
