@@ -153,14 +153,15 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UserError(f"--config: expected KEY=VALUE, got {shown(pair)}")
-        out[name] = _yaml(text, f"--config {name}", _GivenLoader)
+        out[name] = _yaml(text, f"--config {name}", GivenLoader)
     return out
 
 
-class _Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """YAML without objects, where a key that stands twice is an error instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping; raises yaml.YAMLError for a key that stands twice or is no plain value."""
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -172,16 +173,17 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-class _GivenLoader(_Loader):
+class GivenLoader(StrictLoader):
     """Likewise, for text that is not ours: aliases make a short text a huge value, or one that contains itself."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node; raises yaml.YAMLError for an alias."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
 
-def _yaml(text: str, where: str, loader: type[_Loader] = _Loader) -> Any:
+def _yaml(text: str, where: str, loader: type[StrictLoader] = StrictLoader) -> Any:
     try:
         return yaml.load(text, loader)
     except yaml.YAMLError as e:
@@ -207,13 +209,6 @@ def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
         top = field.partition(".")[0]
         example = f"; expected, for example, {top}={shown(usual[top])}" if top in usual else ""
         raise UserError(f"{where}: {field}: {clipped(error.message)}{example}")
-
-
-@cache
-def _read(name: str) -> str:
-    if name not in SCALES:
-        raise unknown("scale", name, SCALES)
-    return configuration(f"{name}.yaml")
 
 
 def _recipes_with(compiled: bool, settings: Any) -> Any:
@@ -248,9 +243,11 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
     where = f"{name}.yaml"
     usual: dict[str, Any] = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1}
-    usual |= _yaml(_read(name), where)
+    usual |= _yaml(configuration(where), where)
     given = overrides or {}
     for name_of in given:
         if name_of not in usual:
