@@ -92,7 +92,8 @@ def waits(name: str, setting: Setting) -> Row:
     return Row(name, f"synchronising calls in 2 epochs of {steps} steps, capture and evaluation included", len(seen))
 
 
-def _train(rank: int, name: str, setting: Setting, barrier: Barrier, ends: Any) -> None:
+def train_once(rank: int, name: str, setting: Setting, barrier: Barrier, ends: Any) -> None:
+    """Train process `rank`'s network, once to warm up and once, together with the others, to be timed in seconds."""
     torch.set_num_threads(1)
     run = Library(network(name, setting), pictures(setting.images), setting, "bf16")
     run()
@@ -104,7 +105,7 @@ def together(name: str, setting: Setting, processes: int) -> float:
     """Images a second of `processes` trainings at once on the device."""
     context = multiprocessing.get_context("spawn")
     barrier, ends = context.Barrier(processes), context.Array("d", processes)
-    workers = [context.Process(target=_train, args=(r, name, setting, barrier, ends)) for r in range(processes)]
+    workers = [context.Process(target=train_once, args=(r, name, setting, barrier, ends)) for r in range(processes)]
     for w in workers:
         w.start()
     for w in workers:

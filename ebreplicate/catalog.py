@@ -20,24 +20,25 @@ class Registry:
     def __init__(self, kind: str, targets: dict[str, str], parts: dict[str, str] | None = None):
         self.kind = kind
         self.parts = parts or {}
-        self._targets = targets
+        self.targets = targets
+        """What names stand for: module:attribute."""
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._targets)
+        return iter(self.targets)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._targets
+        return name in self.targets
 
     def check(self, name: str) -> str:
         """Return `name`; raise UserError with the nearest known name if there is no such entry."""
-        known = {**self._targets, **self.parts}
+        known = {**self.targets, **self.parts}
         if name not in known:
             raise unknown(self.kind, name, known)
         return name
 
     def load(self, name: str) -> Any:
         """Import and return what `name` stands for; raises UserError for an unknown name."""
-        module, attribute = {**self._targets, **self.parts}[self.check(name)].split(":")
+        module, attribute = {**self.targets, **self.parts}[self.check(name)].split(":")
         return getattr(import_module(module), attribute)
 
 

@@ -1,10 +1,13 @@
 """What every test runs under: one thread, and hypothesis examples that are the same on every machine."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
+from synthetic import items_alone
 
-from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.store import locks
 
 torch.set_num_threads(1)
 settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=40)
@@ -25,12 +28,19 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def counted_items(monkeypatch):
     """Only the items whose runs are counted by hand in more than one test; further ones count their own."""
-    monkeypatch.setattr(EXPERIMENTS, "_targets", {name: EXPERIMENTS._targets[name] for name in COUNTED})
+    items_alone(monkeypatch, *COUNTED)
 
 
 @pytest.fixture(scope="session")
 def small_site(tmp_path_factory):
-    """Folder of a site over a few hundred synthetic records; do not modify."""
+    """Folder of a site over a few hundred synthetic records, made once for all processes of a run; do not modify."""
     import sites
 
-    return sites.make(tmp_path_factory.mktemp("small"))
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small"
+    root.mkdir(exist_ok=True)
+    with locks.held(root, wait=True):
+        if not (root / "made").exists():
+            sites.make(root)
+            (root / "made").touch()
+    return root / "site"

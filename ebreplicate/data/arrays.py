@@ -243,20 +243,22 @@ def verified(name: str, root: Path) -> Iterator[bytes]:
         yield content
 
 
-class _ArraysOnly(pickle.Unpickler):
+class ArraysOnly(pickle.Unpickler):
     """Refuses everything a CIFAR file does not contain, though the hash has already vouched for it."""
 
     def find_class(self, module: str, name: str) -> object:
+        """Return what makes an array; raises pickle.UnpicklingError for anything else."""
         allowed = {"_reconstruct", "ndarray", "dtype"}
         if module.split(".")[0] == "numpy" and name in allowed:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"unexpected {module}.{name}")
 
 
-def _read_cifar(contents: Sequence[bytes], label: str) -> Split:
+def read_cifar(contents: Sequence[bytes], label: str) -> Split:
+    """Images and labels of CIFAR's files, given as bytes; `label` is what the files call their labels."""
     images, labels = [], []
     for content in contents:
-        batch = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+        batch = ArraysOnly(io.BytesIO(content), encoding="latin1").load()
         images.append(np.asarray(batch["data"]).reshape(-1, 3, 32, 32))
         labels += batch[label]
     return Split(torch.from_numpy(np.concatenate(images)), torch.tensor(labels))
@@ -265,13 +267,13 @@ def _read_cifar(contents: Sequence[bytes], label: str) -> Split:
 def load_cifar10(root: Path) -> Data:
     """CIFAR-10 from torchvision's folder layout: 50,000 and 10,000 images."""
     *train, test = present("cifar10", root)
-    return Data(_read_cifar(train, "labels"), _read_cifar([test], "labels"))
+    return Data(read_cifar(train, "labels"), read_cifar([test], "labels"))
 
 
 def load_cifar100(root: Path) -> Data:
     """CIFAR-100 (fine labels) from torchvision's folder layout: 50,000 and 10,000 images."""
     train, test = present("cifar100", root)
-    return Data(_read_cifar([train], "fine_labels"), _read_cifar([test], "fine_labels"))
+    return Data(read_cifar([train], "fine_labels"), read_cifar([test], "fine_labels"))
 
 
 def download(name: str, root: Path) -> None:
@@ -279,11 +281,12 @@ def download(name: str, root: Path) -> None:
     try:
         list(verified(name, root))
     except UserError:
-        _fetch(name, root)
+        fetch(name, root)
         list(verified(name, root))
 
 
-def _fetch(name: str, root: Path) -> None:
+def fetch(name: str, root: Path) -> None:
+    """Download a dataset to `root` through torchvision; raises UserError naming the files to put there if it fails."""
     from torchvision import datasets  # slow to import: only here
     from torchvision.datasets.utils import download_and_extract_archive
 
@@ -305,7 +308,7 @@ def _fetch(name: str, root: Path) -> None:
 def present(name: str, root: Path) -> list[bytes]:
     """Verified files of a dataset, downloaded where any is missing; a corrupted one is refused, not replaced."""
     if not all((root / file).is_file() for file in FILES[name]):
-        _fetch(name, root)
+        fetch(name, root)
     return list(verified(name, root))
 
 

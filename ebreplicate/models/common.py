@@ -122,17 +122,17 @@ class _SelectLast(torch.autograd.Function):
         (indexes,) = ctx.saved_tensors
         batch, kept, height, width = grad.shape
         pixels = grad.permute(0, 2, 3, 1).reshape(-1, kept)
-        whole = (_gathered if grad.is_cuda else _scattered)(pixels, indexes, ctx.features)
+        whole = (gathered if grad.is_cuda else scattered)(pixels, indexes, ctx.features)
         return whole.view(batch, height, width, -1).permute(0, 3, 1, 2), None
 
 
-def _scattered(pixels: torch.Tensor, indexes: torch.Tensor, features: int) -> torch.Tensor:
+def scattered(pixels: torch.Tensor, indexes: torch.Tensor, features: int) -> torch.Tensor:
     """Columns of `pixels` (n, kept) at the increasing `indexes` (kept,) of zeros (n, features)."""
     return pixels.new_zeros(len(pixels), features).scatter_(1, indexes.expand(len(pixels), -1), pixels)
 
 
-def _gathered(pixels: torch.Tensor, indexes: torch.Tensor, features: int) -> torch.Tensor:
-    """The same as `_scattered`, for a GPU: there torch's deterministic scatter sorts the positions of all elements."""
+def gathered(pixels: torch.Tensor, indexes: torch.Tensor, features: int) -> torch.Tensor:
+    """The same as `scattered`, for a GPU: there torch's deterministic scatter sorts the positions of all elements."""
     channels = torch.arange(features, device=indexes.device)
     places = torch.searchsorted(indexes, channels).clamp(max=len(indexes) - 1)
     source = torch.where(indexes[places] == channels, places, len(indexes))  # that of a dropped channel: zeros

@@ -240,7 +240,7 @@ def _claims(claims: Any) -> list[str]:
     return parts
 
 
-def plumbing(scale: Scale, tables: dict[str, Any]) -> str:
+def smoke_page(scale: Scale, tables: dict[str, Any]) -> str:
     """The page of a scale whose numbers mean nothing: how many runs, tables and figures were made, and no number."""
     runs: set[str] = set()
     for table in tables.values():

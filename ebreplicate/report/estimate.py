@@ -98,7 +98,7 @@ def trial_speeds(
         like = model, INFO[dataset].shape, width, trial_batch(name, gpu), precision
         if like not in tried:
             say(f"timing {named(name)}")
-            tried[like] = _trial_speed(name, gpu, threads)
+            tried[like] = trial_speed(name, gpu, threads)
         found[name] = tried[like]
     return found
 
@@ -111,8 +111,8 @@ def trial_batch(name: Network, gpu: bool) -> int:
     return min(batch, max(2, int(TRIAL_FLOPS / (3 * dense_flops(model, dataset, width)))))
 
 
-def _trial_speed(name: Network, gpu: bool, threads: int) -> float:
-    """Seconds per FLOP of a network's training steps on random images: the median of some, after one."""
+def trial_speed(name: Network, gpu: bool, threads: int) -> float:
+    """Seconds per FLOP of a network's training steps, with as many images in a batch as the device's memory holds."""
     import torch
 
     from ebreplicate.training import device
@@ -121,14 +121,15 @@ def _trial_speed(name: Network, gpu: bool, threads: int) -> float:
     with device.threads(threads):
         while True:
             try:
-                return _timed(name, batch, torch.device("cuda" if gpu else "cpu"))
+                return time_steps(name, batch, torch.device("cuda" if gpu else "cpu"))
             except torch.OutOfMemoryError:
                 if batch <= 2:
                     raise
                 batch //= 2
 
 
-def _timed(name: Network, batch: int, device: object) -> float:
+def time_steps(name: Network, batch: int, device: object) -> float:
+    """Seconds per FLOP of steps of `batch` random images on a torch.device: the median of some, after one."""
     import torch
 
     from ebreplicate import cost

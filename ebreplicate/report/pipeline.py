@@ -99,8 +99,8 @@ def compare(scale: Scale, results: Path) -> None:
     except Exception:
         _check_columns(scale, results, tables)
         raise
-    if scale.plumbing:
-        cells, claims, page = cells[:0], claims[:0], comparison.plumbing(scale, tables)
+    if scale.is_smoke:
+        cells, claims, page = cells[:0], claims[:0], comparison.smoke_page(scale, tables)
     else:
         page = comparison.page(scale, cells, claims, selection.table(scale, Store(results)))
     folder = results / "comparison"

@@ -16,9 +16,9 @@ from ebreplicate.specs.fields import Made, from_dict, need
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 CONFIG = Path(__file__).parents[2] / "workflow" / "config"
-PLUMBING = "smoke"
+SMOKE = "smoke"
 """The scale whose numbers mean nothing."""
-SCALES = (PLUMBING, "quick", "paper")
+SCALES = (SMOKE, "quick", "paper")
 Seeds = int | tuple[int, ...]
 """Of an item's settings: how many of the scale's seeds, the first of them; or the seeds themselves."""
 
@@ -69,9 +69,9 @@ class Scale:
     """Specs and settings made so far: planning asks for the same searches over and over."""
 
     @property
-    def plumbing(self) -> bool:
+    def is_smoke(self) -> bool:
         """Whether its numbers mean nothing about the paper: no published number is shown beside them."""
-        return self.name == PLUMBING
+        return self.name == SMOKE
 
     def runs_panel(self, model: str, dataset: str) -> bool:
         """Whether the panel of the paper's `model` on `dataset` is run."""
@@ -153,14 +153,15 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UserError(f"--config: expected KEY=VALUE, got {shown(pair)}")
-        out[name] = _yaml(text, f"--config {name}", _GivenLoader)
+        out[name] = _yaml(text, f"--config {name}", GivenLoader)
     return out
 
 
-class _Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """YAML without objects, where a key that stands twice is an error instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Construct a mapping; raises yaml.YAMLError for a key that stands twice or is no plain value."""
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -172,16 +173,17 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-class _GivenLoader(_Loader):
+class GivenLoader(StrictLoader):
     """Likewise, for text that is not ours: aliases make a short text a huge value, or one that contains itself."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node; raises yaml.YAMLError for an alias."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
 
-def _yaml(text: str, where: str, loader: type[_Loader] = _Loader) -> Any:
+def _yaml(text: str, where: str, loader: type[StrictLoader] = StrictLoader) -> Any:
     try:
         return yaml.load(text, loader)
     except yaml.YAMLError as e:
@@ -207,13 +209,6 @@ def _check(data: dict[str, Any], where: str, usual: dict[str, Any]) -> None:
         top = field.partition(".")[0]
         example = f"; expected, for example, {top}={shown(usual[top])}" if top in usual else ""
         raise UserError(f"{where}: {field}: {clipped(error.message)}{example}")
-
-
-@cache
-def _read(name: str) -> str:
-    if name not in SCALES:
-        raise unknown("scale", name, SCALES)
-    return configuration(f"{name}.yaml")
 
 
 def _recipes_with(compiled: bool, settings: Any) -> Any:
@@ -248,9 +243,11 @@ def _plain_keys(epochs: dict[Any, Any], where: str) -> dict[str, Any]:
 
 def load_scale(name: str, overrides: dict[str, Any] | None = None) -> Scale:
     """Read a scale, apply overrides of its top-level fields, and check it; raises UserError naming field and fix."""
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
     where = f"{name}.yaml"
     usual: dict[str, Any] = {"seeds_of": {}, "compiled": False, "panels": [], "ratios": [], "runs_per_job": 1}
-    usual |= _yaml(_read(name), where)
+    usual |= _yaml(configuration(where), where)
     given = overrides or {}
     for name_of in given:
         if name_of not in usual:

@@ -87,7 +87,7 @@ def _complete(source: Path, spec: Spec, target: Path, staging: Path) -> bool:
     return bool(lacking)
 
 
-def _clear(staging: Path) -> None:
+def clear_staging(staging: Path) -> None:
     """Undo an interrupted merge: move an unfinished run back to its place."""
     for old in (staging / "old").glob("*/*"):
         target = staging.parent / old.relative_to(staging / "old")
@@ -101,11 +101,11 @@ def _clear(staging: Path) -> None:
 def _alone(runs: Path) -> Iterator[Path]:
     """Yield the staging folder of `runs` while no other merge works there."""
     with locks.held(runs, wait=True):
-        _clear(runs / STAGING)
+        clear_staging(runs / STAGING)
         try:
             yield runs / STAGING
         finally:
-            _clear(runs / STAGING)
+            clear_staging(runs / STAGING)
 
 
 def merge(other: Path, into: Path) -> str:

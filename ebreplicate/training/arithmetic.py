@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 
-class _Convolution(torch.autograd.Function):
+class Convolution(torch.autograd.Function):
     """A bias-free convolution in fp32, whatever the operands are stored as; the result has the type of x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, geometry: tuple[Any, ...]) -> Tensor:
+        """Convolve x (B, C, H, W) with `weight` (D, C, k, k); `geometry`: what torch's convolution takes after them."""
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
         with torch.autocast("cpu", enabled=False):
@@ -26,6 +27,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients by x and by the weight."""
         x, weight = ctx.saved_tensors
         stride, padding, dilation, transposed, output_padding, groups = ctx.geometry
         how = (stride, padding, dilation, transposed, output_padding, groups, [*ctx.needs_input_grad[:2], False])
@@ -42,7 +44,7 @@ class EmulatedBf16(TorchFunctionMode):
         if func is torch.conv2d and not kwargs and len(args) == 7 and args[2] is None:
             x, weight, _, stride, padding, dilation, groups = args
             geometry = (stride, padding, dilation, False, [0, 0], groups)
-            return _Convolution.apply(x.bfloat16(), weight.bfloat16(), geometry)
+            return Convolution.apply(x.bfloat16(), weight.bfloat16(), geometry)
         return func(*args, **(kwargs or {}))
 
 

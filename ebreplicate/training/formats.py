@@ -35,7 +35,7 @@ def _power_of_two(x: Tensor) -> Tensor:
     return x / (2 * torch.frexp(x).mantissa)
 
 
-def _uniform16(like: Tensor, generator: torch.Generator | None) -> Tensor:
+def uniform16(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Uniform int16 in the shape and layout of `like` (dense).
 
     Four to a draw, because uniform floats would cost more than the rest of the rounding.
@@ -56,7 +56,7 @@ def _rounded(x: Tensor, step: Tensor, rounding: str, generator: torch.Generator 
     if rounding == "nearest":
         return k.add_(rest.sub_(0.5).floor_()).add_(1)
     # u = 1/2 + 2^-17 + i * 2^-16, the middle of one of 2^16 equal intervals: never 0 or 1.
-    return k.add_(rest.sub_(0.5 + 2.0**-17).sub_(_uniform16(rest, generator), alpha=2.0**-16).ceil_())
+    return k.add_(rest.sub_(0.5 + 2.0**-17).sub_(uniform16(rest, generator), alpha=2.0**-16).ceil_())
 
 
 def block_floating_point(

@@ -164,7 +164,7 @@ class Trainer:
         signs = torch._foreach_sign([g.detach() for g in self.gammas])
         torch._foreach_add_(gradients(self.gammas), signs, alpha=self.recipe.l1)
 
-    def _forward_backward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward_backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean loss, detached; gradients of this process's share are left in the parameters."""
         with arithmetic(self.precision, x.device):
             loss = nn.functional.cross_entropy(self.called(x), y, label_smoothing=self.recipe.label_smoothing)
@@ -173,7 +173,7 @@ class Trainer:
 
     def _eager(self, x: Tensor, y: Tensor) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        return self._forward_backward(x, y)
+        return self.forward_backward(x, y)
 
     def _computation(self) -> graphs.Compute:
         """Forward and backward, captured on a GPU where nothing in them draws random numbers or communicates.
@@ -183,7 +183,7 @@ class Trainer:
         device = next(self.model.parameters()).device
         plain = all(hook.precision is None for hook in self.hooks) and distributed.world() == 1
         captured = plain and graphs.wanted(device)
-        return graphs.Captured(self._forward_backward, self.model) if captured else self._eager
+        return graphs.Captured(self.forward_backward, self.model) if captured else self._eager
 
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
         """Optimiser step number `step` on a batch: images x (B, C, H, W), labels y (B,). Returns the detached mean loss

@@ -280,14 +280,13 @@ def test_text_stands_out_from_its_background(browser, dark):
 
 
 @pytest.mark.parametrize("page", KINDS)
-def test_a_phone_needs_no_sideways_scrolling(browser, page, tmp_path):
+def test_a_phone_needs_no_sideways_scrolling(browser, page):
     browser.open(page, size=PHONE)
     browser.js("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     assert browser.js("[innerWidth, document.documentElement.scrollWidth]") == [PHONE[0], PHONE[0]]
     wide = """[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
       && !e.closest('.scroll, .sheet, pre, .sprite, .hidden, svg')).map(e => e.outerHTML.slice(0, 90))"""
     assert browser.js(wide) == []
-    assert browser.driver.save_screenshot(str(tmp_path / "phone.png"))
 
 
 def test_nothing_is_said_on_the_console_and_nothing_is_asked_of_a_network(browser, small_site):

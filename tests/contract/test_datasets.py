@@ -1,4 +1,4 @@
-"""What every registered dataset promises that is held in memory; the others: tests/unit/test_folder.py."""
+"""What every registered dataset promises that is held in memory; the others: tests/data/test_folder.py."""
 
 import os
 from pathlib import Path

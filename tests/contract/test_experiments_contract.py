@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -19,6 +20,7 @@ from ebreplicate.specs.spec import Spec, canonical, from_json, key
 from ebreplicate.store.store import Store
 
 ITEMS = list(EXPERIMENTS)
+read_scale = cache(load_scale)
 each_item = pytest.mark.parametrize("item", ITEMS)
 
 
@@ -70,7 +72,7 @@ def test_an_item_is_named_described_and_sorted(item):
 @each_item
 @pytest.mark.parametrize("scale", SCALES)
 def test_runs_are_specs_that_close_over_what_they_need(item, scale):
-    requested = EXPERIMENTS.load(item).runs(load_scale(scale))
+    requested = EXPERIMENTS.load(item).runs(read_scale(scale))
     assert all(isinstance(spec, Spec) for spec in requested)
     runs = Plan(requested).runs
     assert len({canonical(spec) for spec in runs.values()}) == len(runs)  # no two runs under one name
@@ -78,14 +80,17 @@ def test_runs_are_specs_that_close_over_what_they_need(item, scale):
     for name, spec in runs.items():
         assert re.fullmatch(r"[A-Za-z0-9.\-]+", name)  # the workflow's wildcard
         assert all(key(parent) in done for parent in parents(spec))
-        assert from_json(canonical(spec)) == spec
         done.add(name)
+    inside = {key(parent) for spec in runs.values() for parent in parents(spec)}  # written and read with what holds it
+    for spec in (spec for name, spec in runs.items() if name not in inside):
+        assert from_json(canonical(spec)) == spec
     assert {key(spec) for spec in requested} <= done
 
 
 @each_item
 def test_the_same_scale_asks_for_the_same_runs(item):
-    first, second = ([key(s) for s in EXPERIMENTS.load(item).runs(load_scale("quick"))] for _ in range(2))
+    scales = read_scale("quick"), replace(read_scale("quick"))  # which remembers none of the specs made so far
+    first, second = ([key(s) for s in EXPERIMENTS.load(item).runs(scale)] for scale in scales)
     assert first == second
 
 

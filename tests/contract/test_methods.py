@@ -30,7 +30,7 @@ def context(name, ratio=0.5, seed=0):
         prune_softly(model, ratio)
     widths = bn_widths(model)
     scores = torch.rand(sum(widths), generator=torch.Generator().manual_seed(7))
-    data = digits(train=60)
+    data = digits(20, 20)
     given = {"taylor": scores.flip(0), "images": lambda count: images(min(count, 4))}
     given["batches"] = lambda split: list(normalised(getattr(data, split), data))
     return DrawContext(scores, widths, ratio, seed, model, **given)

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from commands import ROOT, page_blocks
@@ -48,7 +47,7 @@ def test_a_method_gets_its_row_and_its_point(tmp_path):
             (tmp_path / where).write_text(block.text)
         elif kind == "line":
             add_line(tmp_path, where, block.text)
-    path = os.pathsep.join(map(str, (tmp_path, Path(ROOT, "tests"))))
+    path = os.pathsep.join(map(str, (tmp_path, ROOT / "tests" / "support")))
     environment = os.environ | {"PYTHONPATH": path, "MPLBACKEND": "agg"}
     done = subprocess.run([sys.executable, "-c", ROWS], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from commands import PAGES, REAL, ROOT, page_blocks, page_commands, runnable
@@ -50,15 +49,15 @@ def environment(project):
     return {**ours, "PATH": path, "PYTHONPATH": str(project), "OMP_NUM_THREADS": "1"}
 
 
-def follow(project, page):
-    """Do what a page says: write its files, add its lines, run its commands in one shell; what each printed."""
-    for block in page_blocks(page):
+def follow(project, page, root=ROOT):
+    """Do in `project` what a page of `root` says: write its files, add its lines, run its commands in one shell."""
+    for block in page_blocks(page, root):
         kind, where = block.mark or ("", "")
         if kind == "file":
             (project / where).write_text(block.text)
         elif kind == "line":
             add_line(project, where, block.text)
-    commands = [c for c in page_commands(page) if c.reason is None]
+    commands = [c for c in page_commands(page, root) if c.reason is None]
     script = ["set -e", *(f"echo '@@ {i}' >&2\n{runnable(c.text)[0]}" for i, c in enumerate(commands))]
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],
@@ -112,11 +111,10 @@ def test_left_out(command):
     pytest.skip(f"{command.name}: {command.reason}")
 
 
-def test_a_page_that_tells_something_wrong_is_caught(project, monkeypatch):
+def test_a_page_that_tells_something_wrong_is_caught(project):
     wrong = "docs/wrong.md"
     text = "```bash\ntrue\nebreplicate plan --scale huge\n```\n"
-    monkeypatch.setattr("commands.ROOT", Path(project))
     (project / wrong).write_text(text)
     said = r"(?s)docs/wrong\.md:3 ebreplicate plan --scale huge.*unknown name 'huge'"
     with pytest.raises(AssertionError, match=said):
-        follow(project, wrong)
+        follow(project, wrong, project)

@@ -56,7 +56,7 @@ def kill_first_child():
 
 PRELOADED = (
     "fvcore.nn",
-    "scipy.stats",
+    "scipy.special",
     "seaborn",
     "torch._dynamo",  # optimisers and the FLOP counter import it at their first call, which takes seconds
     "torch.utils.flop_counter",

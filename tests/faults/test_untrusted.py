@@ -82,8 +82,8 @@ def test_no_call_unpickles_or_evaluates():
         if name == "torch.load":
             assert named["weights_only"] == "True", place
         if name == "yaml.load":
-            assert issubclass(scale._GivenLoader, scale._Loader), place
-            assert issubclass(scale._Loader, yaml.SafeLoader), place
+            assert issubclass(scale.GivenLoader, scale.StrictLoader), place
+            assert issubclass(scale.StrictLoader, yaml.SafeLoader), place
         if name == "np.load":
             assert named["allow_pickle"] == "False", place
     assert [place.split(":")[0] for place in seen["torch.load"]] == ["ebreplicate/store/snapshots.py"]
@@ -124,14 +124,14 @@ def test_a_pickle_in_the_place_of_a_cifar_file_is_not_read_at_all(tmp_path, trap
     for name in arrays.FILES["cifar10"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(pickle.dumps({"data": Harmful(trap)}))
-    monkeypatch.setattr(arrays, "_ArraysOnly", lambda *_, **__: pytest.fail("unpickled before it was verified"))
+    monkeypatch.setattr(arrays, "ArraysOnly", lambda *_, **__: pytest.fail("unpickled before it was verified"))
     with pytest.raises(UserError, match="corrupted"):
         arrays.load("cifar10", tmp_path)
 
 
 def test_even_a_verified_file_gives_arrays_only(trap):
     with pytest.raises(pickle.UnpicklingError, match=r"unexpected posix\.mkdir"):
-        arrays._read_cifar([pickle.dumps({"data": Harmful(trap)})], "labels")
+        arrays.read_cifar([pickle.dumps({"data": Harmful(trap)})], "labels")
 
 
 def test_what_is_verified_is_what_is_used(tmp_path, monkeypatch):
@@ -169,7 +169,7 @@ def test_an_archive_stays_in_its_folder(tmp_path, monkeypatch):
         monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5)
         monkeypatch.setattr(datasets.CIFAR10, "url", "file:///nonexistent")
         with pytest.raises(UserError, match="could not download cifar10"):
-            arrays._fetch("cifar10", root)
+            arrays.fetch("cifar10", root)
         assert not (tmp_path / "outside").exists()
 
 

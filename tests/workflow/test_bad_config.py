@@ -1,4 +1,8 @@
-"""Bad configuration stops before any job, with one message that names the field."""
+"""Bad configuration stops before any job, with one message that names the field.
+
+A setting, a field of the scale, a path and a folder here, as Snakemake reads them; what else can be wrong with them is
+in tests/experiments/test_jobs.py.
+"""
 
 import pytest
 from snake import linked, read
@@ -11,17 +15,8 @@ NO_RUNS = "figures/smoke/structural_costs.svg"
     ("given", "message"),
     [
         ("scale=smok", "--config scale: unknown name 'smok'; did you mean 'smoke'? known: paper, quick, smoke"),
-        ("sedes=[0]", "--config: unknown name 'sedes'; did you mean 'seeds'?"),
         ("seeds=[-1]", "smoke.yaml: seeds.0: '-1' is not of type 'integer'"),
-        ('seeds=["x"]', "smoke.yaml: seeds.0: 'x' is not of type 'integer'"),
-        ("draw_epochs=[7]", "smoke.yaml: draw_epochs: 7 is unscheduled; add it to epochs, or use one of [1, 10, 20,"),
-        ("compiled=2", "smoke.yaml: compiled: 2 is not of type 'boolean'"),
-        ("threads=abc", "--config threads: expected int, got 'abc'"),
-        ("threads=0", "--config threads: must be at least 1, got 0"),
-        ("device=gpu", "--config device: unknown name 'gpu'; "),
         ("results='a;touch b'", "--config results: a folder's name here takes no space"),
-        ("results='{{run}}'", "--config results: "),
-        ("results='\"\"'", "--config results: "),
         ("results=Snakefile/results", "results folder 'Snakefile/results': not writable (Not a directory)"),
     ],
 )

@@ -54,25 +54,28 @@ def test_a_scale_plans_its_jobs_without_torch_and_writes_nothing(scale, tmp_path
     assert not (tmp_path / "figures").exists()
 
 
+# Two networks on CIFAR-100 with three seeds, and no retrain.
+FIGURE_3 = {"search": 6, "evaluate": 1}
+# A block of Table 2, three ratios and seeds. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
+BLOCK = {"search": 2 * 3, "retrain": 12 * 3 * 3, "sparse": 3 * 3, "evaluate": 1}
+# ResNet18 and ResNet50 trained densely and softly pruned; slimming, EB Train and new weights at two ratios.
+# The ticket of a softly pruned network is not trained on: the table's job draws it.
+TABLE_3 = {"search": 4, "retrain": 2 * 2 * 3, "evaluate": 1}
+
+
 @pytest.mark.parametrize(
-    ("target", "jobs"),
+    ("targets", "jobs"),
     [
-        # Two networks on CIFAR-100 with three seeds, and no retrain.
-        ("figures/paper/fig3_mask_distance.svg", {"search": 6, "evaluate": 1}),
-        # A path of another scale than the configured one.
-        ("figures/quick/fig3_mask_distance.svg", {"search": 13, "evaluate": 1}),
-        # A block of Table 2, three ratios and seeds. Searches in fp32 and bfp8; of the 13 methods SNIP is no retrain.
+        (["figures/paper/fig3_mask_distance.svg"], FIGURE_3),
+        # These have no run in common. The second is of another scale than the configured one.
         (
-            "figures/paper/table2_vgg16_cifar10.svg",
-            {"search": 2 * 3, "retrain": 12 * 3 * 3, "sparse": 3 * 3, "evaluate": 1},
+            ["figures/paper/table2_vgg16_cifar10.svg", "figures/quick/table3_imagenet.svg"],
+            {rule: BLOCK[rule] + TABLE_3.get(rule, 0) for rule in BLOCK},
         ),
-        # ResNet18 and ResNet50 trained densely and softly pruned; slimming, EB Train and new weights at two ratios.
-        # The ticket of a softly pruned network is not trained on: the table's job draws it.
-        ("figures/quick/table3_imagenet.svg", {"search": 4, "retrain": 2 * 2 * 3, "evaluate": 1}),
     ],
 )
-def test_a_figure_plans_its_own_runs_only(target, jobs, tmp_path):
-    done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", target)
+def test_a_figure_plans_its_own_runs_only(targets, jobs, tmp_path):
+    done = read(linked(tmp_path), "-n", "--quiet", "rules", "--cores", "1", *targets)
     assert planned(done.stdout) == jobs
 
 
@@ -127,6 +130,7 @@ def test_lint_is_clean(tmp_path):
     assert "Congratulations, your workflow is in a good condition!" in done.stdout
 
 
+@pytest.mark.slow  # so is this
 def test_rules_are_formatted():
     done = subprocess.run(
         [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"], cwd=ROOT, capture_output=True, text=True

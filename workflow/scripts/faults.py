@@ -76,12 +76,12 @@ def problems(faults: list[Fault], run: dict[str, Any]) -> list[str]:
     return found + [f"{n}: {e['outcome']} in the recorded run" for n, e in tests.items() if e["outcome"] == "failed"]
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the page, or check it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("record", nargs="?", type=Path, default=RECORD)
     parser.add_argument("--check", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     faults, run = declared(), json.loads(args.record.read_text())
     found = problems(faults, run)
     if found:

@@ -64,12 +64,12 @@ def draw(scale: Scale, table: Any) -> Any:
     ]
     handles.append(plt.Line2D([], [], c="0.2", marker="*", ms=9, ls="", label="unpruned"))
     handles.append(plt.Line2D([], [], c="0.3", lw=1, drawstyle="steps-post", label="Pareto front (ours)"))
-    if not scale.plumbing:
+    if not scale.is_smoke:
         handles.append(plt.Line2D([], [], c="0.3", marker="o", label="paper, Table 2", **DOTTED))
     figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
     text = f"scale {scale.name}; last epoch, {style.SEEDS};\n"
     text += "cost of search and retrain; sparse from scratch: FLOPs of the masked network"
-    if not scale.plumbing:
+    if not scale.is_smoke:
         text += ";\nthe paper: minus the dense network of its Figure 1, over the cost of its SNIP (a dense training)"
     style.stamp(figure, text)
     return figure
@@ -108,7 +108,7 @@ def _panel(axis: Any, scale: Scale, found: list[Place], dataset: str, model: str
             costs.append(place.cost)
         cost, mean = max((p.cost, m) for p, m in zip(mine, means, strict=True))
         names.append((cost, mean, method, colours[method]))
-    theirs = {} if scale.plumbing else published(dataset, model)
+    theirs = {} if scale.is_smoke else published(dataset, model)
     for method in dict.fromkeys(method for method, _ in theirs):
         points = [at for (name, _), at in theirs.items() if name == method]
         axis.plot(*zip(*points, strict=True), c=colours[method], **DOTTED)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
+from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval, t_quantile
 from ebreplicate.specs.scale import Scale
 
 if TYPE_CHECKING:
@@ -79,11 +79,9 @@ def _scatter(values: list[list[float]]) -> float:
     degrees = (rows - 1) * (columns - 1)
     if not degrees or not all(math.isfinite(v) for row in values for v in row):
         return 0.0
-    from scipy.stats import t
-
     mean = math.fsum(v for row in values for v in row) / (rows * columns)
     of_row = [math.fsum(row) / columns for row in values]
     of_column = [math.fsum(row[j] for row in values) / rows for j in range(columns)]
     rest = [v - of_row[i] - of_column[j] + mean for i, row in enumerate(values) for j, v in enumerate(row)]
     square = math.fsum(r * r for r in rest) / degrees
-    return float(t.ppf(0.975, degrees)) * math.sqrt(square / (rows * columns))
+    return t_quantile(degrees) * math.sqrt(square / (rows * columns))

@@ -33,7 +33,7 @@ def draw(scale: Scale, table: Any) -> Any:
     text = (
         f"scale {scale.name}; left: one point a seed; right: last epoch, {style.SEEDS}; percentages: channels removed"
     )
-    if not scale.plumbing:
+    if not scale.is_smoke:
         text += "\nband: the emergence that the paper's Figure 3 marks (CIFAR-100)"
     style.stamp(figure, text)
     return figure
@@ -49,7 +49,7 @@ def _emergence(axis: Any, scale: Scale, table: Any) -> None:
             shares = [100 * epoch / scale.recipe.epochs for epoch in found.values()]
             points += zip(_spread(x + shift, len(found)), shares, strict=True)
         axis.plot([p[0] for p in points], [p[1] for p in points], marker, c=colour, label=RULES[rule], alpha=0.8)
-    if not scale.plumbing:
+    if not scale.is_smoke:
         marked = [100 * epoch / PAPER_EPOCHS for epoch in annotations().values()]
         axis.axhspan(min(marked), max(marked), color="0.85", zorder=0, label="paper")
     decay = 100 * scale.recipe.milestones[0] / scale.recipe.epochs

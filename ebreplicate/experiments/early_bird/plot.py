@@ -81,7 +81,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> "Figure":
     axes[-1, 0].set_xlabel("accuracy minus that of the dense network of the same seed (percentage points)")
     look = {"c": "0.3", "ls": "", "marker": "o"}
     handles = [plt.Line2D([], [], label="ours", **look)]
-    if not scale.plumbing:
+    if not scale.is_smoke:
         handles.append(plt.Line2D([], [], label="paper, Figure 1 and Table 2", **{**look, **HOLLOW}))
     drawn.legend(handles=handles, loc="outside upper center", ncols=2, fontsize="small")
     images = "unseen images" if accuracy_column(table) == "unseen_accuracy" else "test images"
@@ -100,7 +100,7 @@ def _panel(
     for y, (arm, ratio) in enumerate(rows):
         found = differences(table, model, ratio, arm)
         style.series(axis, [(y, found)], across=True, marker="o", c=colours[ratio])
-        theirs = None if scale.plumbing else published(model, ratio, arm)
+        theirs = None if scale.is_smoke else published(model, ratio, arm)
         if theirs is not None:
             axis.plot(theirs, y + 0.2, c=colours[ratio], marker="o", **HOLLOW)
     style.zero(axis, across=True)

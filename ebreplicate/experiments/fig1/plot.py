@@ -27,12 +27,12 @@ def draw(scale: Scale, table: Any) -> Any:
     for axis, (dataset, model) in zip(axes.flat, shown, strict=False):
         _panel(axis, scale, table, dataset, model)
     handles = [plt.Line2D([], [], c="0.3", marker="o", label="ours")]
-    if not scale.plumbing:
+    if not scale.is_smoke:
         paper = axes[0][0].errorbar([], [], [], c="0.3", marker="o", elinewidth=0.8, capsize=1.5, **style.PUBLISHED)
         paper.set_label("paper, digitised, with its error bars where legible")
         handles.append(paper)
     figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize="small")
-    if not scale.plumbing:
+    if not scale.is_smoke:
         paper.remove()  # only there to be copied into the legend
     style.stamp(figure, f"scale {scale.name}; last epoch of the retrain, {style.SEEDS}; n: seeds")
     return figure
@@ -52,7 +52,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
         label = f"{ratio:.0%} of the channels removed"
         seen += style.series(axis, [(_shifted(_x(scale, d), shift), v) for d, v in points], label=label, **look)
         theirs = paper[((paper.prune_ratio - ratio).abs() < 1e-9) & (paper.draw != "dense")]
-        if not scale.plumbing:
+        if not scale.is_smoke:
             style.printed_line(axis, map(_paper_x, theirs.draw), theirs.value, theirs.half, **look)
             seen += list(theirs.value)
     style.zero(axis)

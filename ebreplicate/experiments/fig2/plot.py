@@ -33,7 +33,7 @@ def draw(scale: Scale, table: Any) -> Any:
     axes[deep][0].set_ylabel("mask distance")
     found = {n: h for axis in axes.flat for h, n in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=2, fontsize="small")
-    paper = "" if scale.plumbing else " The paper's Figure 2 was not found."
+    paper = "" if scale.is_smoke else " The paper's Figure 2 was not found."
     style.stamp(
         figure,
         f"scale {scale.name}; dense: in full precision, the same seed; last retrain epoch, {style.SEEDS};\n"

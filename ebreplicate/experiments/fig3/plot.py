@@ -43,7 +43,7 @@ def draw(scale: Scale, table: Any) -> Any:
         f"under the authors' rule; grey: first decay of the learning rate; curves: mean over seeds ({seeds}), thin: "
     )
     text += "each seed"
-    if not scale.plumbing:
+    if not scale.is_smoke:
         text += (
             "\npaper: the epoch that its cross-hair marks, as a share of its training; its curve is of unknown network "
             "(one set of heat-maps is printed twice)"
@@ -73,7 +73,7 @@ def _heat_map(axis: Any, scale: Scale, here: Any, model: str, ratio: float) -> A
         if emerged:
             line(100 * emergence / last, c="#D55E00", ls="--", lw=1)
     when = f"emerges at {100 * emergence / last:.0f} %" if emerged else "never emerges"
-    paper = "" if scale.plumbing else f" (paper: {100 * annotations()[model, ratio] / PAPER_EPOCHS:.0f} %)"
+    paper = "" if scale.is_smoke else f" (paper: {100 * annotations()[model, ratio] / PAPER_EPOCHS:.0f} %)"
     axis.set_title(f"{ratio:.0%} removed\n{when}{paper}", fontsize="small")
     axis.set_xlabel("% of training")
     return image
@@ -92,7 +92,7 @@ def _curve_panel(axis: Any, scale: Scale, table: Any, models: list[str], ratio: 
     axis.axvline(scale.recipe.milestones[0] * percent, c="0.6", lw=0.8, ls="-")
     axis.set(xlabel="% of training")
     axis.set_title(f"{ratio:.0%} removed", fontsize="small")
-    if scale.plumbing:
+    if scale.is_smoke:
         return
     paper = published.read("eb_fig3_mask_distance_curves")
     paper = paper[((paper.prune_ratio - ratio).abs() < 1e-9) & (paper.epoch % 10 == 0)]

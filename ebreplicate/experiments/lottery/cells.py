@@ -31,7 +31,7 @@ def cells(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, 
             for series in ("ticket", "reinit") if model in DEEP else ("ticket", "reinit", "random"):
                 for number in wanted:
                     if (number or series == "ticket") and (series == "ticket" or panel.controlled(number)):
-                        out += _cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
+                        out += point_cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
     return out + text.cells(table) + levels.cells(table)
 
 
@@ -39,7 +39,7 @@ EARLY_STOP = {False: "epoch of minimum test loss", True: "iteration of minimum l
 """Where early stopping reads a small network's accuracy, by whether images are held out for it."""
 
 
-def _cells(table: pd.DataFrame, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
+def point_cells(table: pd.DataFrame, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
     """One point of one curve: accuracy, and on small networks the iteration of early stopping."""
     where = {"model": model, "setting": setting, "series": series if number else "dense", "round": number}
     name = TITLES[model] + ("" if setting == "plain" else f", {setting}")

@@ -79,7 +79,7 @@ def _small(axis: Any, scale: Scale, table: Any, model: str, iteration: bool) -> 
         points = _beside(here, column, dense, iteration, series=series)
         seen += style.series(axis, points, label=SERIES[series], **look)
         rows = curve(model, "plain", series, metric)
-        if 0 in paper and not scale.plumbing:
+        if 0 in paper and not scale.is_smoke:
             seen += _published(axis, rows, paper[0].value, iteration, lowest, **look)
     axis.axhline(seen[0], c="0.3", ls="--", lw=1)
     _frame(axis, seen, lowest)
@@ -104,7 +104,7 @@ def _deep(axis: Any, scale: Scale, table: Any, model: str) -> None:
             name = SETTINGS[setting] + (", random weights" if series == "reinit" else "")
             points = _beside(here, "last_accuracy", dense, False, setting=setting, series=series)
             seen += style.series(axis, points, label=name, ls=line, **look)
-            if series == "ticket" and 0 in paper and not scale.plumbing:
+            if series == "ticket" and 0 in paper and not scale.is_smoke:
                 rows = curve(model, setting, series)
                 seen += _published(axis, rows, paper[0].value, False, lowest, **look)
     style.zero(axis)
@@ -145,7 +145,7 @@ def _legends(figure: Any, axes: Any, models: list[str], scale: Scale) -> None:
     from ebreplicate.experiments.common import style
 
     both = {"dense network": Line2D([], [], color="0.3", ls="--", lw=1)}
-    if not scale.plumbing:
+    if not scale.is_smoke:
         hollow: dict[str, Any] = {"color": "0.3", "marker": "o", **style.PUBLISHED}
         both["paper (Frankle & Carbin)"] = Line2D([], [], **hollow)
     kinds = [deep for deep in (False, True) if any((model in DEEP) == deep for model in models)]

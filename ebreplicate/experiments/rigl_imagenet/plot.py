@@ -34,11 +34,11 @@ def draw(scale: Scale, table: Any) -> Any:
     handles = [line([], [], c=COLOURS[m], marker="o", ls="", label=NAMES[m]) for m in METHODS]
     handles += [line([], [], c="0.3", marker=MARKERS[d], ls="", label=n) for d, n in _DISTRIBUTIONS.items()]
     handles.append(line([], [], c="0.3", marker="o", ls="", ms=7.5, label="large: 5x training"))
-    if not scale.plumbing:
+    if not scale.is_smoke:
         handles.append(line([], [], c="0.3", marker="o", label="paper", **{**style.PUBLISHED, "ls": ""}))
     figure.legend(handles=handles, loc="outside upper center", ncols=6, fontsize="small")
     text = f"scale {scale.name}; last epoch, {style.SEEDS}; methods stand beside each other within a sparsity"
-    more = "" if scale.comparable or scale.plumbing else "; the paper's points are of ImageNet"
+    more = "" if scale.comparable or scale.is_smoke else "; the paper's points are of ImageNet"
     style.stamp(figure, text + more)
     return figure
 
@@ -98,7 +98,7 @@ def _panel(axis: Any, scale: Scale, table: Any, model: str, placed: Placed, labe
     for point, x in placed.items():
         look = _look(point, plain)
         seen += style.series(axis, [(x, minus(by_seed(table, **where(model, point)), whole).values())], **look)
-        if point in paper and not scale.plumbing:
+        if point in paper and not scale.is_smoke:
             seen.append(paper[point] - dense(model))
             axis.plot(x, seen[-1], **{**style.PUBLISHED, **look})
     style.zero(axis)

@@ -22,11 +22,11 @@ def draw(scale: Scale, table: Any) -> Any:
         _panel(axis, scale, table, dataset, model)
     axes[0][0].set_ylabel("large minus small initial rate (pp)")
     handles = [plt.Line2D([], [], c=style.COLOURS[0], marker="o", ls="", label="ours")]
-    if not scale.plumbing:
+    if not scale.is_smoke:
         look = {**style.PUBLISHED, "ls": "", "c": "0.3", "marker": "s"}
         handles.append(plt.Line2D([], [], **look, label="paper"))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    left_out = not scale.plumbing and MISPRINT[:2] in shown
+    left_out = not scale.is_smoke and MISPRINT[:2] in shown
     misprint = "\nleft out: the paper's VGG16 CIFAR-100 value at epoch 40, a misprint" if left_out else ""
     style.stamp(
         figure,
@@ -43,7 +43,7 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     ours = [paired(table, "last_accuracy", *({**here, "draw": d, "schedule": s} for s in (HIGH, LOW))) for d in draws]
     points = [(x - 0.05, values.values()) for x, values in enumerate(ours)]
     style.series(axis, points, ls="", c=style.COLOURS[0], marker="o")
-    if not scale.plumbing:
+    if not scale.is_smoke:
         theirs = differences(dataset, model)
         at = [(x + 0.05, theirs[d]) for x, d in enumerate(draws) if d in theirs]
         style.printed_line(axis, *zip(*at, strict=True), c="0.3", marker="s", ls="")

@@ -37,11 +37,11 @@ def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     for axis, (dataset, model), order in zip(axes.flat, shown, methods, strict=False):
         _panel(axis, scale, table, dataset, model, *order, rows)
     handles = [plt.Line2D([], [], c="0.3", marker="o", ls="", label="ours")]
-    if not scale.plumbing:
+    if not scale.is_smoke:
         handles.append(plt.Line2D([], [], c="0.3", marker="o", ls="", mfc="white", label="paper"))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     text = f"scale {scale.name}; last epoch, {style.SEEDS}; right: training FLOPs over the unpruned network's"
-    if not scale.plumbing:
+    if not scale.is_smoke:
         text += "\nthe paper's points: minus the dense network of its Figure 1 (its Table 2 prints none)"
     style.stamp(figure, text)
     return figure
@@ -62,7 +62,7 @@ def _panel(
     here, order = table[(table.dataset == dataset) & (table.model == model)], [*paper, *controls]
     dense, seen = by_seed(here, method=DENSE), [0.0]
     ratios = [r for r in fig1.RATIOS[dataset, model] if has_run(here[(here.ratio - r).abs() < 1e-9])]
-    theirs = {} if scale.plumbing else differences(dataset, model)
+    theirs = {} if scale.is_smoke else differences(dataset, model)
     shifts = SHIFT if len(ratios) > 1 else SHIFT[1:2]
     for ratio, colour, marker, shift in zip(ratios, style.COLOURS, style.MARKERS, shifts, strict=False):
         ours = [minus(by_seed(here, method=m, ratio=ratio), dense).values() for m in order]

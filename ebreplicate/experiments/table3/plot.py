@@ -22,11 +22,11 @@ def draw(scale: Scale, table: Any) -> Any:
     axes[0][0].set_ylabel("top-1 accuracy minus unpruned (pp)")
     ran = [look for look in _looks() if has_run(table, method=look[0])]
     handles = [plt.Line2D([], [], ls="", c=colour, marker=marker, label=method) for method, colour, marker in ran]
-    if not scale.plumbing:
+    if not scale.is_smoke:
         look = {**style.PUBLISHED, "ls": ""}
         handles.append(plt.Line2D([], [], c="0.3", marker="o", label="paper", **look))
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    more = "" if scale.comparable or scale.plumbing else "; the paper's points are of ImageNet"
+    more = "" if scale.comparable or scale.is_smoke else "; the paper's points are of ImageNet"
     style.stamp(figure, f"scale {scale.name}; last epoch, {style.SEEDS}; labels: share of the channels removed{more}")
     return figure
 
@@ -40,7 +40,7 @@ def _looks() -> list[tuple[str, str, str]]:
 def _panel(axis: Any, scale: Scale, table: Any, model: str) -> None:
     from ebreplicate.experiments.common import style
 
-    paper = {} if scale.plumbing else _printed(model)
+    paper = {} if scale.is_smoke else _printed(model)
     here, seen = table[table.model == model], [0.0]
     dense = by_seed(here, method=UNPRUNED)
     for method, colour, marker in _looks():

@@ -15,7 +15,7 @@ from ebreplicate.experiments.common.judgement import settled
 from ebreplicate.report import compare, pipeline
 from ebreplicate.report.progress import steps
 from ebreplicate.specs.graph import Plan, root_of
-from ebreplicate.specs.scale import PLUMBING, Scale
+from ebreplicate.specs.scale import SMOKE, Scale
 from ebreplicate.specs.spec import key
 from ebreplicate.store.merging import checked_run, runs_under
 from ebreplicate.store.store import Store
@@ -145,7 +145,7 @@ class Site:
 
     def hidden_scale(self) -> str:
         """The scale whose numbers mean nothing, where it is shown beside others; else empty."""
-        return PLUMBING if PLUMBING in self.items and len(self.items) > 1 else ""
+        return SMOKE if SMOKE in self.items and len(self.items) > 1 else ""
 
 
 def _tally(verdicts: Iterable[str]) -> list[tuple[str, int]]:
@@ -202,11 +202,11 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
         behind = [runs[name] for name in row.records.split() if name in runs]
         return Judged(row, anchor, sorted(behind, key=lambda run: (root_of(run.spec).seed, run.key)))
 
-    for cell in () if scale.plumbing else experiment.cells(scale, table):
+    for cell in () if scale.is_smoke else experiment.cells(scale, table):
         kind = ARITHMETIC if cell.exact else MEASURED
         row = SimpleNamespace(**compare.cell_row(item.name, cell, scale), kind=kind)
         item.cells.append(judged(row, f"cell-{slug(cell.cell)}"))
-    for claim in () if scale.plumbing else settled(experiment.claims(scale, table), scale.comparable):
+    for claim in () if scale.is_smoke else settled(experiment.claims(scale, table), scale.comparable):
         row = SimpleNamespace(**compare.claim_row(item.name, claim))
         item.claims.append(judged(row, f"claim-{claim.name}"))
     if not has_content(table):

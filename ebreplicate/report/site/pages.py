@@ -28,7 +28,7 @@ from ebreplicate.report.site.charts import Row, charts, kept_by_layer
 from ebreplicate.report.site.contents import Item, Run, Site
 from ebreplicate.report.site.notes import Note, notes, sentence
 from ebreplicate.specs.graph import parents, root_of
-from ebreplicate.specs.scale import PLUMBING
+from ebreplicate.specs.scale import SMOKE
 from ebreplicate.specs.spec import canonical, key
 
 HERE = Path(__file__).parent
@@ -85,7 +85,7 @@ def environment() -> Environment:
     }
     env.filters |= {f.__name__: f for f in (words.network, words.dataset, words.flat, words.ledger)}
     env.globals |= {"stages": words.STAGES, "units": words.UNITS, "seed_of": _seed}
-    env.globals |= {"claim_verdicts": CLAIM_VERDICTS, "claim_kinds": KINDS, "plumbing": PLUMBING}
+    env.globals |= {"claim_verdicts": CLAIM_VERDICTS, "claim_kinds": KINDS, "smoke": SMOKE}
     return env
 
 
