@@ -42,7 +42,7 @@ def _fitness(axis: Any, scale: Scale, table: Any) -> None:
     for seed, line in rows.groupby("seed"):
         first = seed == rows.seed.min()
         axis.plot(line.generation, line.fitness, c=style.COLOURS[0], lw=1, alpha=0.7, label="ours" if first else None)
-    if not scale.plumbing:
+    if not scale.is_smoke:
         run = published.read("wann_sample_run")
         run = run[(run.metric == "elite_fitness") & (run.draw_epoch <= max(rows.generation.max(), 8))]
         values = run.value.astype(float)
