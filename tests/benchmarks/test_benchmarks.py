@@ -144,6 +144,7 @@ def test_a_plain_loop_that_fails_is_not_waited_for(capfd):
     assert "nonexistent" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_command_writes_the_table_with_the_machine(tmp_path, capsys):
     path = tmp_path / "deep" / "cpu.csv"
     small = ["--networks", "vgg16", "--width", "0.0625", "--batch-size", "8", "--rounds", "1", "--threads", "1"]

@@ -284,6 +284,7 @@ def test_a_failure_leaves_the_old_site_and_no_rest(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.rglob("*")) == [MANIFEST, "a.html", "site"]
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_site_of_the_committed_records(tmp_path, monkeypatch, capsys):
     items_alone(monkeypatch, "lottery_tickets")
     root, results, out = Path(__file__).parents[2], tmp_path / "results", tmp_path / "out"

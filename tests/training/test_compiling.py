@@ -40,7 +40,8 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", ["ticket", pytest.param("vgg16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ticket", "vgg16"])
 def test_a_network_traces_whole_and_trains_as_uncompiled(name):
     model = NETWORKS[name]()
     losses, weights = trained(model)

@@ -158,6 +158,7 @@ def test_processes_on_a_cpu_hold_nothing():
     assert device.hold("auto", 2) == {}
 
 
+@pytest.mark.slow
 def test_slots_stay_held_by_what_the_process_becomes_and_end_with_it(tmp_path):
     """Two processes that both want both GPUs, each replaced by another program once it has them."""
     code = """

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 JOBS, DEVICES = 14, 3
 WORKER = """
 import json, os, signal, sys, time
@@ -43,6 +45,7 @@ for slots in sys.argv[3:]:  # one after the other, in one process: importing tor
 """
 
 
+@pytest.mark.slow
 def test_jobs_share_no_gpu_beyond_its_slots(tmp_path):
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     command = [sys.executable, "-W", "ignore", "-c", WORKER, str(JOBS), str(DEVICES), "1", "2"]

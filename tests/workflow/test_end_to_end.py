@@ -7,6 +7,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 
+import pytest
 from smoke import SMOKE
 from snake import copied, planned, read, snakemake
 
@@ -36,6 +37,7 @@ def ran(project, *arguments):
     return sorted(re.findall(r"^(?:local)?rule (\w+):$", done.stdout, re.M))
 
 
+@pytest.mark.slow
 def test_a_figure_and_a_retrain_are_made_once(tmp_path):
     project = copied(tmp_path, SMOKE)
     assert ran(project, *ONE_SEED) == ["evaluate", "retrain", "search", "search"]
