@@ -48,6 +48,10 @@ DECAYED = ("all", "weights")
 """Parameters under weight decay: every one, or the weights of convolutions and linear layers only."""
 WEIGHT_INITS = ("model", "glorot-uniform")
 """The network's own, or uniform in +-sqrt(6 / (fan_in + fan_out)) with zero biases, TensorFlow's default."""
+FACTOR_INITS = ("kaiming", "spectral", "spectral-ones")
+"""Of factors: drawn anew; from the dense weight's singular value decomposition; the same, all singular values one."""
+FACTOR_DECAYS = ("factors", "frobenius")
+"""What weight decay shrinks: each factor, or the Frobenius norm of their product."""
 EVALUATIONS = ("test", "unseen")
 """Images that accuracies are measured on: the test images of every epoch; or, after the last epoch, also every image
 that the training did not see, which are the whole test set and the training images beyond `train_size`."""
@@ -197,14 +201,41 @@ class Training(Spec):
 
 
 @dataclass(frozen=True)
+class Factorised(Spec):
+    """How a network's convolutions are made products of two thin ones (Khodak et al., ICLR 2021).
+
+    `rank_scale`: rank of a layer over output channels times kernel height, the rows of its matrix.
+    """
+
+    rank_scale: float
+    init: str = "kaiming"
+    decay: str = "factors"
+
+    def _validate(self) -> None:
+        scale = self.rank_scale
+        fits = f"must lie strictly between 0, which leaves no rank, and 1, got {scale}"
+        need(0 < scale < 1, "Factorised.rank_scale", fits)
+        if self.init not in FACTOR_INITS:
+            raise unknown("Factorised.init", self.init, FACTOR_INITS)
+        if self.decay not in FACTOR_DECAYS:
+            raise unknown("Factorised.decay", self.decay, FACTOR_DECAYS)
+
+    def rank(self, rows: int) -> int:
+        """Rank of a layer whose matrix has `rows` rows, at least 1."""
+        return max(1, round(self.rank_scale * rows))
+
+
+@dataclass(frozen=True)
 class Search(Training):
     """Dense training in which tickets are looked for (the paper's Algorithm 1, run to the end).
 
     `soft_ratio`: fraction of the filters of every layer that soft filter pruning sets to zero after each epoch (He et
-    al., IJCAI 2018); None: plain dense training.
+    al., IJCAI 2018); None: plain dense training. `factorised`: the network's convolutions are products; it has no
+    tickets.
     """
 
     soft_ratio: float | None = None
+    factorised: Factorised | None = None
 
     stage = "search"
 
@@ -212,11 +243,15 @@ class Search(Training):
         super()._validate()
         soft = self.soft_ratio
         need(soft is None or 0 < soft < 1, "Search.soft_ratio", f"must lie strictly between 0 and 1, got {soft}")
+        rounded = self.factorised is not None and self.precision in LOW_PRECISIONS
+        need(not rounded, "Search.precision", f"{self.precision} is not offered for factorised networks; use fp32")
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
-        return super().slug + ("" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}")
+        soft = "" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}"
+        f = self.factorised
+        return super().slug + soft + ("" if f is None else f"-rank{f.rank_scale:g}-{f.init}-{f.decay}")
 
 
 @dataclass(frozen=True)
@@ -244,6 +279,7 @@ class Ticket(Spec):
     def _validate(self) -> None:
         METHODS.check(self.method)
         need(0 < self.ratio < 1, "Ticket.ratio", f"must lie strictly between 0 and 1, got {self.ratio}")
+        need(self.search.factorised is None, "Ticket.search", "is of a factorised network, which has no tickets")
         last = self.search.recipe.epochs
         if self.after is not None:
             after = self.after
@@ -494,6 +530,7 @@ class GraphTickets(Alone):
         return "mean" if self.p_weight else "graph"
 
 
+Search.nested = {"factorised": Factorised}
 Ticket.nested = {"after": Retrain}
 Sparse.nested = {"compact_of": Sparse}
 STAGES: dict[str, type[Spec]] = {

@@ -14,6 +14,7 @@ from ebreplicate.data.folders import FolderData
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import Network, initialised
+from ebreplicate.models.factorised import factorise
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import Spec
 from ebreplicate.store.store import Store
@@ -38,7 +39,9 @@ def network(search: specs.Training, seed: int | None = None, channels: list[int]
     """The network of a search on the CPU, initialised from `seed` (default: the search's)."""
     torch.manual_seed(search.seed if seed is None else seed)
     model = build(search.model, INFO[search.dataset].classes, search.width, channels, shape(search))
-    return initialised(model, search.weight_init)
+    model = initialised(model, search.weight_init)
+    factors = search.factorised if isinstance(search, specs.Search) else None
+    return factorise(model, factors.rank, factors.init) if factors else model
 
 
 def shape(search: specs.Training) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from ebreplicate.stages.inputs import network, shape
 from ebreplicate.stages.recorder import Recorder, usable
 from ebreplicate.stages.training import Run, hooks_of
 from ebreplicate.store.store import Store
+from ebreplicate.training.factorised import FactorNorms, FrobeniusDecay
 from ebreplicate.training.loop import StepHook
 from ebreplicate.training.soft import SoftFilters
 
@@ -20,7 +21,8 @@ from ebreplicate.training.soft import SoftFilters
 def search_hooks(spec: specs.Search) -> list[StepHook]:
     """Step hooks that change what the search computes."""
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
-    return [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft]
+    frobenius = [FrobeniusDecay()] if spec.factorised and spec.factorised.decay == "frobenius" else []
+    return [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *frobenius]
 
 
 def search(
@@ -35,19 +37,21 @@ def search(
     resume = usable(run.checkpoint.load(), keep)
     recorder = Recorder(keep, run.folder / "weights", bn_widths(model), resume)
     forward = cost.forward_flops(model, shape(spec))
+    norms = [FactorNorms()] if spec.factorised else []
 
     trained = run.train(
         model,
         spec.recipe,
         spec.seed,
-        hooks=[*search_hooks(spec), *run.validating, *recorder.hooks],
+        hooks=[*search_hooks(spec), *norms, *run.validating, *recorder.hooks],
         observers=recorder.observers,
         resume=resume,
         checkpoint=recorder.checkpoint(run.checkpoint),
     )
 
     recorder.finish(run.folder)
-    metrics = {"bn_channels": sum(bn_widths(model)), "bn_widths": bn_widths(model)}
+    metrics: dict[str, Any] = {"bn_channels": sum(bn_widths(model)), "bn_widths": bn_widths(model)}
+    metrics |= norms[0].metrics() if norms else {}
     training = {c: cost.training_flops(f, spec.train_images, trained.epochs) for c, f in forward.items()}
     flops = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}
     return run.save(trained, metrics, flops)

@@ -63,7 +63,8 @@ def dense_forward(spec: Training) -> dict[str, float]:
 
 def plain(spec: Training) -> Training:
     """The spec, reduced to what its network depends on: many runs share one."""
-    return Search(spec.model, spec.dataset, width=spec.width)
+    factorised = spec.factorised if isinstance(spec, Search) else None
+    return Search(spec.model, spec.dataset, width=spec.width, factorised=factorised)
 
 
 def schedule(spec: Training | Retrain, store: Store) -> tuple[Recipe, int]:

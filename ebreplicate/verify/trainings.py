@@ -11,6 +11,7 @@ from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Training, ke
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import (
     Record,
+    close,
     dense_forward,
     differences,
     evaluation_problems,
@@ -49,8 +50,29 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
         yield "scores.npy: not all are finite and at least zero"
     elif not scores[0].equal(prunable_scores(dense)):
         yield "scores.npy does not begin with those of the untrained network"
+    if spec.factorised:
+        yield from _norm_problems(record, dense)
     if (store.folder(spec) / "displacement.npy").is_file():
         yield from _displacement_problems(load_displacement(spec, store), epochs, dense)
+
+
+def _norm_problems(record: Record, untrained: Any) -> Iterator[str]:
+    """Norms of factorised layers: one an epoch, none below another that bounds it, the untrained network first."""
+    import torch
+
+    from ebreplicate.training.factorised import NORMS, FactorNorms
+
+    hook = FactorNorms()
+    hook.attach(untrained, torch.optim.SGD(untrained.parameters()), Recipe(), 1)
+    columns = [record["metrics"].get(name, []) for name in NORMS]
+    for name, column, (first,) in zip(NORMS, columns, hook.metrics().values(), strict=True):
+        if len(column) != record["metrics"]["epochs"] + 1:
+            yield f"{name} has {len(column)} entries, not {record['metrics']['epochs'] + 1}"
+        elif not close(column[0], first, 1e-4):
+            yield f"{name} does not begin with that of the untrained network"
+    finite = [row for row in zip(*columns, strict=False) if None not in row]
+    if any(not frobenius <= nuclear * (1 + 1e-6) <= bound * (1 + 2e-6) for nuclear, bound, frobenius in finite):
+        yield "nuclear_norm is above its bound, or below the Frobenius norm"
 
 
 def _displacement_problems(rows: Any, epochs: int, dense: Any) -> Iterator[str]:

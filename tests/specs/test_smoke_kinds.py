@@ -77,6 +77,7 @@ def test_smoke_has_every_kind_of_run_that_the_papers_scale_has():
         "Retrain.rewind: some",
         "Retrain.schedule: budget",
         "Search.soft_ratio: some",
+        "Search.factorised: some",
         "Search.precision: fp8",
         "Retrain.precision: bfp8",
         "Sparse.compact_of: some",
@@ -92,4 +93,4 @@ def test_the_kinds_are_told_apart(kind):
 
 def test_smoke_is_small():
     trained = [run for run in plan_of("smoke") if not isinstance(run, Ticket)]
-    assert len(trained) <= 129
+    assert len(trained) <= 132

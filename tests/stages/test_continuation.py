@@ -8,7 +8,7 @@ from helpers import CPU, NOWHERE, left
 from ebreplicate import cli as command_line
 from ebreplicate import interrupt, stages
 from ebreplicate.specs.keep import Keep
-from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket, canonical
+from ebreplicate.specs.spec import Factorised, Recipe, Retrain, Search, Sparse, Ticket, canonical
 from ebreplicate.store.store import Store
 
 RECIPE = Recipe(epochs=3, batch_size=20, milestones=(2,))
@@ -21,6 +21,7 @@ CASES = {
     "search": (replace(SEARCH, seed=1), "--keep-epochs 1 2 --keep-ratios 0.5 --keep-epi slimming:0.5 --keep-taylor"),
     "search-displacement": (replace(SEARCH, seed=2), "--keep-crop crop:crop:0.5 crop-code:magnitude:0.3"),
     "search-soft": (replace(SEARCH, soft_ratio=0.5), "--keep-epochs 3"),
+    "search-factorised": (replace(SEARCH, factorised=Factorised(0.2, "spectral", "frobenius")), "--keep-taylor"),
     "search-bfp8-averaged": (replace(SEARCH, precision="bfp8", recipe=AVERAGED), "--keep-epochs 2"),
     "search-fp8": (replace(SEARCH, precision="fp8"), ""),
     "search-bf16": (replace(SEARCH, precision="bf16"), ""),

@@ -31,5 +31,6 @@ models:
         "vgg19",
         "preresnet20",
         "wideresnet22x2",
+        "resnet20",
     )
 )

@@ -50,6 +50,7 @@ TINY = Scale(
         "resnet50": {"name": "resnet50", "width": 0.0625},
         "mobilenet": {"name": "mobilenet", "width": 0.125},
         "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
+        "resnet20": {"name": "resnet20", "width": 0.125},
         "lenet300": {"name": "lenet300", "width": 0.1},
         **{name: {"name": name, "width": 0.0625} for name in ("conv2", "conv4", "conv6", "vgg19")},
         "preresnet20": {"name": "preresnet20", "width": 0.25},

@@ -29,8 +29,8 @@ class Compared:
     """One claim of the protocol: a weighted sum of arms, judged against a bound.
 
     `terms`: arm and its weight; `test`: NO_WORSE or BETTER of `judgement`; `unseen`: whether on all unseen images,
-    where the scale evaluates them; else on the test images of the learning curve. Without terms, its differences are
-    rows of the table that something else makes.
+    where the scale evaluates them; else on the test images of the learning curve; `column`: the number of a training
+    that is compared in place of its accuracy. Without terms, its differences are rows that something else makes.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Compared:
     terms: tuple[tuple[str, float], ...] = ()
     unseen: bool = True
     unit: str = "pp"
+    column: str = ""
 
     @property
     def what(self) -> str:
@@ -56,11 +57,11 @@ def rows(claims: Sequence[Compared], trained: Sequence[dict[str, Any]], store: "
     found = {(row["arm"], row["seed"]): row for row in trained if row["status"] == "ok"}
     images = UNSEEN if any(row.get("unseen_accuracy") is not None for row in found.values()) else CURVE
     for claim in claims:
-        on = images if claim.unseen else CURVE
+        on = "" if claim.column else images if claim.unseen else CURVE
         differences: dict[int, Any] = {}
         for seed in sorted({seed for _, seed in found}):
             here = [found.get((arm, seed)) for arm, _ in claim.terms]
-            values = [None if row is None else _values(row, on, store) for row in here]
+            values = [None if row is None else _values(row, claim, on, store) for row in here]
             parts = [w * v for (_, w), v in zip(claim.terms, values, strict=True) if v is not None]
             if parts and len(parts) == len(claim.terms):
                 differences[seed] = sum(parts)
@@ -69,8 +70,10 @@ def rows(claims: Sequence[Compared], trained: Sequence[dict[str, Any]], store: "
             yield {"claim": claim.name, "images": on, "seed": seed, "status": CONTRAST, "key": keys, **columns}
 
 
-def _values(row: dict[str, Any], images: str, store: "Store") -> Any:
-    """100 or 0 for each unseen image, or the accuracy on the learning curve's; None if there is none."""
+def _values(row: dict[str, Any], claim: Compared, images: str, store: "Store") -> Any:
+    """100 or 0 for each unseen image, the accuracy on the learning curve's, or the claim's column; None: not there."""
+    if claim.column:
+        return row[claim.column]
     return row["last_accuracy"] if images == CURVE else per_image.correct(row, store)
 
 
@@ -79,8 +82,10 @@ def contrast(table: pd.DataFrame, claim: str) -> Contrast:
     return per_image.contrast(table[(table.claim == claim) & (table.status == CONTRAST)])
 
 
-def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str) -> list[Claim]:
-    """Every claim, judged as one family by the rules of docs/statistics.md; `margin` in points.
+def judged(
+    claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str, page: str = "docs/early-crop.md"
+) -> list[Claim]:
+    """Every claim, judged as one family by the rules of docs/statistics.md; `margin` in points, `page`: the protocol.
 
     A difference that is no accuracy is held against 0, and has no margin.
     """
@@ -88,11 +93,18 @@ def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, famil
     held = [rules.Rule(claim.test, margin if claim.unit == "pp" else float("nan")) for claim in claims]
     p = [c.p(rule.bound) for c, rule in zip(found, held, strict=True)]
     every = zip(claims, found, held, p, holm(p), strict=True)
-    return [_claim(claim, c, rule, alone, adjusted, table, family) for claim, c, rule, alone, adjusted in every]
+    return [_claim(claim, c, rule, alone, adjusted, table, family, page) for claim, c, rule, alone, adjusted in every]
 
 
 def _claim(
-    claim: Compared, c: Contrast, rule: rules.Rule, p: float, adjusted: float, table: pd.DataFrame, family: str
+    claim: Compared,
+    c: Contrast,
+    rule: rules.Rule,
+    p: float,
+    adjusted: float,
+    table: pd.DataFrame,
+    family: str,
+    page: str,
 ) -> Claim:
     word = rules.verdict(rule, c.interval(), adjusted)
     used = table[table.arm.isin([arm for arm, _ in claim.terms])]
@@ -100,7 +112,7 @@ def _claim(
     for status, said in (("diverged", "diverged"), ("no-ticket", "never pruned, and left out")):
         number = int((used.status == status).sum())
         notes += [f"{count(number, 'run')} {said}"] * bool(number)
-    broken = used.narrowest < BROKEN
+    broken = used.get("narrowest", pd.Series(index=used.index, dtype=float)) < BROKEN
     notes += [f"{count(int(broken.sum()), 'network')} broken"] * bool(broken.sum())
     if (used.status == "diverged").any() and c.n >= ENOUGH:
         word = INCONCLUSIVE
@@ -125,7 +137,7 @@ def _claim(
         claim.name,
         claim.statement,
         claim.source,
-        f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family (docs/early-crop.md)",
+        f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family ({page})",
         found,
         p_holm=adjusted,
         family=family,

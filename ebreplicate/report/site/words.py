@@ -66,6 +66,8 @@ def detail(spec: Any) -> str:
     if spec.stage == "sparse":
         return f"{spec.method}, {spec.sparsity:.0%} of the weights zero, {spec.distribution}"
     soft = f", soft pruning {spec.soft_ratio:g}" if spec.soft_ratio else ""
+    f = spec.factorised
+    soft += f", factorised at rank scale {f.rank_scale:g} ({f.init}, decay of {f.decay})" if f else ""
     precision = "" if spec.precision == "fp32" else f", {spec.precision}"
     return f"{spec.recipe.epochs} epochs from rate {spec.recipe.lr:g}{soft}{precision}"
 
