@@ -28,6 +28,7 @@ from ebreplicate.catalog import (
 )
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.files import strict_json
+from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.fields import Spec, from_dict, need, to_json
 
 NUMERICS = 1
@@ -201,22 +202,27 @@ class Search(Training):
     """Dense training in which tickets are looked for (the paper's Algorithm 1, run to the end).
 
     `soft_ratio`: fraction of the filters of every layer that soft filter pruning sets to zero after each epoch (He et
-    al., IJCAI 2018); None: plain dense training.
+    al., IJCAI 2018); None: plain dense training. `bits`: of the quantiser in every convolution; None: none.
     """
 
     soft_ratio: float | None = None
+    bits: Bits | None = None
 
     stage = "search"
+    nested = {"bits": Bits}
 
     def _validate(self) -> None:
         super()._validate()
         soft = self.soft_ratio
         need(soft is None or 0 < soft < 1, "Search.soft_ratio", f"must lie strictly between 0 and 1, got {soft}")
+        exact = self.bits is None or self.precision in ("fp32", "tf32")
+        need(exact, "Search.bits", f"quantise fp32 or tf32, not {self.precision}, which rounds in its own way")
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
-        return super().slug + ("" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}")
+        soft = "" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}"
+        return super().slug + soft + ("" if self.bits is None else f"-{self.bits.slug}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 
 from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import STAGES, Recipe, Spec, Ticket, Training
@@ -27,7 +28,7 @@ def kinds_of(spec):
     found = {spec.stage} - {""}
     for field in fields(spec):
         value, name = getattr(spec, field.name), f"{type(spec).__name__}.{field.name}"
-        if isinstance(value, Recipe):
+        if isinstance(value, (Recipe, Bits)):
             found |= kinds_of(value)
         elif field.name in SIZES | NAMES or (isinstance(value, Spec) and field.name in ("search", "ticket")):
             continue
@@ -78,6 +79,7 @@ def test_smoke_has_every_kind_of_run_that_the_papers_scale_has():
         "Retrain.schedule: budget",
         "Search.soft_ratio: some",
         "Search.precision: fp8",
+        "Bits.schedule: learned",
         "Retrain.precision: bfp8",
         "Sparse.compact_of: some",
         "model mobilenet",

@@ -67,7 +67,8 @@ def detail(spec: Any) -> str:
         return f"{spec.method}, {spec.sparsity:.0%} of the weights zero, {spec.distribution}"
     soft = f", soft pruning {spec.soft_ratio:g}" if spec.soft_ratio else ""
     precision = "" if spec.precision == "fp32" else f", {spec.precision}"
-    return f"{spec.recipe.epochs} epochs from rate {spec.recipe.lr:g}{soft}{precision}"
+    bits = f", {spec.bits.words}" if spec.bits else ""
+    return f"{spec.recipe.epochs} epochs from rate {spec.recipe.lr:g}{soft}{bits}{precision}"
 
 
 def label(name: object) -> str:
