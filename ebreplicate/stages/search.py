@@ -67,7 +67,9 @@ def _accuracy_at_most_bits(hook: Precision, run: Run, trained: Trained) -> float
     for them, else on the test images; None of a training that diverged."""
     unseen = run.search.evaluation == "unseen"
     if trained.status != "ok" or hook.at_most_bits():
-        known: float | None = trained.metrics["unseen_accuracy" if unseen and trained.status == "ok" else "last_accuracy"]
+        known: float | None = trained.metrics[
+            "unseen_accuracy" if unseen and trained.status == "ok" else "last_accuracy"
+        ]
         return known if trained.status == "ok" else None
     hook.use_most_bits()
     if unseen:

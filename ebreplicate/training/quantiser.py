@@ -22,9 +22,7 @@ MOMENTUM = 0.9
 """Of the running extremes of activations."""
 
 
-def quantised(
-    x: Tensor, bits: int, low: Tensor, width: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def quantised(x: Tensor, bits: int, low: Tensor, width: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Round x to 2^bits - 1 steps above `low`, which span `width` (both broadcast to x).
 
     With a generator rounding is stochastic: uniform noise in (-1/2, 1/2) is added before it.

@@ -150,7 +150,13 @@ def test_the_schedule_saves_what_its_authors_print(low, high, back, saved):
 def test_progressive_precision_turns_where_the_loss_settles():
     falling = [2.0 - 0.2 * i for i in range(6)]
     assert stage_of(falling, 4) == 0
-    flat = [*falling, 1.0, 0.99, 0.98, 0.97]  # unit of the first ten 1.37, threshold 0.05: within 0.068 of the four before
+    flat = [
+        *falling,
+        1.0,
+        0.99,
+        0.98,
+        0.97,
+    ]  # unit of the first ten 1.37, threshold 0.05: within 0.068 of the four before
     assert [stage_of(flat[:n], 4) for n in range(7, 11)] == [0, 0, 0, 1]
     assert stage_of([*flat, 0.97, 0.96, 0.96, 0.96], 4) == 1  # four since the turn, one too few
     assert stage_of([*flat, 0.97, 0.96, 0.96, 0.96, 0.96], 4) == 2  # threshold 0.015, within 0.02
@@ -234,6 +240,10 @@ def test_a_network_learns_at_low_bits():
     torch.manual_seed(0)
     recipe = Recipe(epochs=6, batch_size=30, lr=0.05, milestones=(5,), l1=0.0, augment="none")
     state = fit(
-        build("vgg16", 10, 0.125), digits(300, 100), recipe, seed=0, hooks=[Precision(Bits("static", (4,), (8,)), 0, DIGIT)]
+        build("vgg16", 10, 0.125),
+        digits(300, 100),
+        recipe,
+        seed=0,
+        hooks=[Precision(Bits("static", (4,), (8,)), 0, DIGIT)],
     )
     assert state.test_accuracy > 50

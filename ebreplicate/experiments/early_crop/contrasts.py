@@ -79,8 +79,10 @@ def contrast(table: pd.DataFrame, claim: str) -> Contrast:
     return per_image.contrast(table[(table.claim == claim) & (table.status == CONTRAST)])
 
 
-def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str) -> list[Claim]:
-    """Every claim, judged as one family by the rules of docs/statistics.md; `margin` in points.
+def judged(
+    claims: Sequence[Compared], table: pd.DataFrame, margin: float, family: str, page: str = "docs/early-crop.md"
+) -> list[Claim]:
+    """Every claim, judged as one family by the rules of docs/statistics.md; `margin` in points, `page`: the protocol.
 
     A difference that is no accuracy is held against 0, and has no margin.
     """
@@ -88,11 +90,18 @@ def judged(claims: Sequence[Compared], table: pd.DataFrame, margin: float, famil
     held = [rules.Rule(claim.test, margin if claim.unit == "pp" else float("nan")) for claim in claims]
     p = [c.p(rule.bound) for c, rule in zip(found, held, strict=True)]
     every = zip(claims, found, held, p, holm(p), strict=True)
-    return [_claim(claim, c, rule, alone, adjusted, table, family) for claim, c, rule, alone, adjusted in every]
+    return [_claim(claim, c, rule, alone, adjusted, table, family, page) for claim, c, rule, alone, adjusted in every]
 
 
 def _claim(
-    claim: Compared, c: Contrast, rule: rules.Rule, p: float, adjusted: float, table: pd.DataFrame, family: str
+    claim: Compared,
+    c: Contrast,
+    rule: rules.Rule,
+    p: float,
+    adjusted: float,
+    table: pd.DataFrame,
+    family: str,
+    page: str,
 ) -> Claim:
     word = rules.verdict(rule, c.interval(), adjusted)
     used = table[table.arm.isin([arm for arm, _ in claim.terms])]
@@ -125,7 +134,7 @@ def _claim(
         claim.name,
         claim.statement,
         claim.source,
-        f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family (docs/early-crop.md)",
+        f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family ({page})",
         found,
         p_holm=adjusted,
         family=family,
