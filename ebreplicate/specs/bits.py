@@ -1,7 +1,7 @@
 """Bit-widths of quantised training: which schedules there are, what they give, and what a step costs. No torch.
 
-Sources: CPT's and FracTrain's released code (RICE-EIC/CPT @ eb9cdaa, RICE-EIC/FracTrain @ dc4fa5b), and for learned bits
-ViTALiTy's unused quantiser (docs/learned-precision.md).
+Sources: CPT's and FracTrain's released code (RICE-EIC/CPT @ eb9cdaa, RICE-EIC/FracTrain @ dc4fa5b), and, of learned
+bits, ViTALiTy's unused quantiser (docs/learned-precision.md).
 """
 
 import math

@@ -209,7 +209,7 @@ class Search(Training):
     bits: Bits | None = None
 
     stage = "search"
-    nested = {"bits": Bits}
+    nested: ClassVar[dict[str, type[Spec]]] = {"bits": Bits}
 
     def _validate(self) -> None:
         super()._validate()

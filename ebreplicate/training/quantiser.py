@@ -1,4 +1,4 @@
-"""The quantiser of scalable 8-bit training (SBM, Banner et al., NeurIPS 2018), in the form of CPT's and FracTrain's code.
+"""The quantiser of scalable 8-bit training (SBM, Banner et al., NeurIPS 2018), as CPT's and FracTrain's code has it.
 
 x becomes z + s * clamp(round((x - z) / s), 0, 2^b - 1) with s = max(range / (2^b - 1), 1e-8), z the smallest value and
 range the largest minus it: of weights per output channel, of activations and gradients per tensor. Emulated in fp32,

@@ -13,7 +13,7 @@ from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.common.verdicts import greater
 from ebreplicate.experiments.early_crop.contrasts import Compared, judged
-from ebreplicate.experiments.learned_precision.runs import CPT, LDP, LDP_COST, PFQ, STATIC_8
+from ebreplicate.experiments.learned_precision.runs import CPT, LDP_COST, PFQ, STATIC_8
 from ebreplicate.specs.bits import cyclic_saving
 from ebreplicate.specs.scale import Scale
 

@@ -8,7 +8,7 @@ from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, count, interval
 from ebreplicate.experiments.common.stats import ENOUGH
-from ebreplicate.experiments.learned_precision.runs import ARMS, DATASET, LDP, LDP_COST, PLAIN, grid_of
+from ebreplicate.experiments.learned_precision.runs import ARMS, DATASET, HIGH, LDP, LDP_COST, LOW, PLAIN, grid_of
 from ebreplicate.experiments.learned_precision.table import BITS, TRAINING
 from ebreplicate.specs.scale import Scale
 
@@ -29,7 +29,7 @@ def draw(scale: Scale, table: Any) -> Figure:
     style.stamp(
         figure,
         f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; left and middle: seed {grid.seeds[0]}; right: last "
-        f"epoch, {images}, at the bits of the last step, mean and 95 % t-interval from three seeds; LDP: reconstruction",
+        f"epoch, {images}, bits of the last step, mean and 95 % t-interval from three seeds; LDP: reconstruction",
     )
     return figure
 
@@ -45,8 +45,16 @@ def _layers(figure: Any, axis: Any, table: Any) -> None:
     layers, epochs = bits.shape
     axis.grid(False)
     image = axis.imshow(
-        bits, aspect="auto", cmap="viridis", interpolation="nearest", extent=(0.5, epochs + 0.5, layers + 0.5, 0.5)
+        bits,
+        aspect="auto",
+        cmap="viridis",
+        interpolation="nearest",
+        vmin=LOW,
+        vmax=HIGH,
+        extent=(0.5, epochs + 0.5, layers + 0.5, 0.5),
     )
+    for ticks in (axis.xaxis, axis.yaxis):
+        ticks.get_major_locator().set_params(integer=True)
     figure.colorbar(image, ax=axis, label="mean bits in the epoch")
 
 
@@ -55,7 +63,8 @@ def _epochs(axis: Any, table: Any) -> None:
     for arm, own in rows.groupby("arm"):
         mean = own.groupby("epoch").bits.mean()
         axis.plot(mean.index, mean, c=COLOURS[arm], marker=MARKERS[arm], ms=3, lw=1.2, label=arm)
-    axis.set(xlabel="epoch", ylabel="forward bits, mean over layers", title="one training of each kind")
+    axis.set(xlabel="epoch", ylabel="forward bits, mean over layers", title="every kind, coloured as at right")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     if not len(rows):
         style.not_run(axis)
 

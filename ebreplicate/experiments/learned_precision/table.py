@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ebreplicate.experiments.early_crop import contrasts
+from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.learned_precision.claims import COMPARED, LAYERS_DIFFER, RAISES_BITS
-from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.experiments.learned_precision.runs import LDP, LOW, planned
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Search
