@@ -28,6 +28,7 @@ EXPERIMENTS = Registry(
         "gebt_costs": "ebreplicate.experiments.gebt:COSTS",
         "wann": "ebreplicate.experiments.wann:EXPERIMENT",
         "factorised_layers": "ebreplicate.experiments.factorised_layers:EXPERIMENT",
+        "learned_precision": "ebreplicate.experiments.learned_precision:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery:LENET300",

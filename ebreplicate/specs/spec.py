@@ -28,6 +28,7 @@ from ebreplicate.catalog import (
 )
 from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.files import strict_json
+from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.fields import Spec, from_dict, need, to_json
 
 NUMERICS = 1
@@ -231,13 +232,15 @@ class Search(Training):
 
     `soft_ratio`: fraction of the filters of every layer that soft filter pruning sets to zero after each epoch (He et
     al., IJCAI 2018); None: plain dense training. `factorised`: the network's convolutions are products; it has no
-    tickets.
+    tickets. `bits`: of the quantiser in every convolution; None: none.
     """
 
     soft_ratio: float | None = None
     factorised: Factorised | None = None
+    bits: Bits | None = None
 
     stage = "search"
+    nested: ClassVar[dict[str, type[Spec]]] = {"factorised": Factorised, "bits": Bits}
 
     def _validate(self) -> None:
         super()._validate()
@@ -245,13 +248,16 @@ class Search(Training):
         need(soft is None or 0 < soft < 1, "Search.soft_ratio", f"must lie strictly between 0 and 1, got {soft}")
         rounded = self.factorised is not None and self.precision in LOW_PRECISIONS
         need(not rounded, "Search.precision", f"{self.precision} is not offered for factorised networks; use fp32")
+        exact = self.bits is None or self.precision in ("fp32", "tf32")
+        need(exact, "Search.bits", f"quantise fp32 or tf32, not {self.precision}, which rounds in its own way")
 
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
         soft = "" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}"
         f = self.factorised
-        return super().slug + soft + ("" if f is None else f"-rank{f.rank_scale:g}-{f.init}-{f.decay}")
+        factors = "" if f is None else f"-rank{f.rank_scale:g}-{f.init}-{f.decay}"
+        return super().slug + soft + factors + ("" if self.bits is None else f"-{self.bits.slug}")
 
 
 @dataclass(frozen=True)
@@ -530,7 +536,6 @@ class GraphTickets(Alone):
         return "mean" if self.p_weight else "graph"
 
 
-Search.nested = {"factorised": Factorised}
 Ticket.nested = {"after": Retrain}
 Sparse.nested = {"compact_of": Sparse}
 STAGES: dict[str, type[Spec]] = {

@@ -10,19 +10,23 @@ from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.inputs import network, shape
+from ebreplicate.stages.record import save_array
 from ebreplicate.stages.recorder import Recorder, usable
-from ebreplicate.stages.training import Run, hooks_of
+from ebreplicate.stages.training import Run, Trained, hooks_of
 from ebreplicate.store.store import Store
 from ebreplicate.training.factorised import FactorNorms, FrobeniusDecay
-from ebreplicate.training.loop import StepHook
+from ebreplicate.training.loop import StepHook, evaluate
+from ebreplicate.training.precision import Precision
 from ebreplicate.training.soft import SoftFilters
+from ebreplicate.training.unseen import correct_images
 
 
 def search_hooks(spec: specs.Search) -> list[StepHook]:
     """Step hooks that change what the search computes."""
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
     frobenius = [FrobeniusDecay()] if spec.factorised and spec.factorised.decay == "frobenius" else []
-    return [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *frobenius]
+    bits = [Precision(spec.bits, spec.seed, shape(spec))] if spec.bits else []
+    return [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *frobenius, *bits]
 
 
 def search(
@@ -36,14 +40,14 @@ def search(
     model = network(spec).to(device)
     resume = usable(run.checkpoint.load(), keep)
     recorder = Recorder(keep, run.folder / "weights", bn_widths(model), resume)
-    forward = cost.forward_flops(model, shape(spec))
+    forward, hooks = cost.forward_flops(model, shape(spec)), search_hooks(spec)
     norms = [FactorNorms()] if spec.factorised else []
 
     trained = run.train(
         model,
         spec.recipe,
         spec.seed,
-        hooks=[*search_hooks(spec), *norms, *run.validating, *recorder.hooks],
+        hooks=[*hooks, *norms, *run.validating, *recorder.hooks],
         observers=recorder.observers,
         resume=resume,
         checkpoint=recorder.checkpoint(run.checkpoint),
@@ -54,4 +58,25 @@ def search(
     metrics |= norms[0].metrics() if norms else {}
     training = {c: cost.training_flops(f, spec.train_images, trained.epochs) for c, f in forward.items()}
     flops = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}
+    for hook in hooks:
+        if isinstance(hook, Precision):
+            save_array(run.folder / "bits.npy", torch.stack(hook.rows).numpy())
+            metrics |= {"most_bits_accuracy": _accuracy_at_most_bits(hook, run, trained)}
+            flops |= hook.cost(spec.train_images)
     return run.save(trained, metrics, flops)
+
+
+def _accuracy_at_most_bits(hook: Precision, run: Run, trained: Trained) -> float | None:
+    """Accuracy after the last epoch at the schedule's most bits, in percent, on the unseen images where the spec asks
+    for them, else on the test images; None of a training that diverged."""
+    unseen = run.search.evaluation == "unseen"
+    if trained.status != "ok" or hook.at_most_bits():
+        known: float | None = trained.metrics[
+            "unseen_accuracy" if unseen and trained.status == "ok" else "last_accuracy"
+        ]
+        return known if trained.status == "ok" else None
+    hook.use_most_bits()
+    if unseen:
+        correct = correct_images(trained.state.model, run.search, run.root, run.spec.precision)
+        return 100 * float(correct.mean())
+    return evaluate(trained.state.model, run.data, run.spec.precision)[1]

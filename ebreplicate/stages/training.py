@@ -134,7 +134,7 @@ def unseen_metrics(
     """Accuracies of a trained network on the images that no training of `search` sees, where its spec asks for them.
 
     Writes correct.npy, one bit an image, into the run's `folder`. Hooks are off: activations are in `precision`, and of
-    an eight-bit training in fp32.
+    an eight-bit training in fp32. Convolutions of a search with `bits` stay quantised, at the bits of the last step.
     """
     if search.evaluation != "unseen":
         return {}

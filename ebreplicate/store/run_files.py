@@ -18,7 +18,7 @@ from ebreplicate.files import digest
 from ebreplicate.specs.fields import Spec
 from ebreplicate.store.store import Store
 
-AXES = {"scores.npy": 2, "taylor.npy": 2, "displacement.npy": 2, "mask.npy": 1, "correct.npy": 1}
+AXES = {"scores.npy": 2, "taylor.npy": 2, "displacement.npy": 2, "mask.npy": 1, "correct.npy": 1, "bits.npy": 3}
 RECORD = Path("record.json")
 TAKEN = ("spec.json", "history.csv", "evaluations.csv", *AXES, "weights", "record.json")
 """What a finished run consists of, the record last."""

@@ -54,7 +54,7 @@ def _kinds(check: Check, said: str, *names: str) -> dict[str, tuple[Check, str]]
 
 METRICS = {
     **_kinds(_or_none(_percent), "a percentage", "last_accuracy", "best_accuracy", "early_stop_accuracy"),
-    **_kinds(_or_none(_percent), "a percentage", "last_top5", "best_top5", "swa_accuracy"),
+    **_kinds(_or_none(_percent), "a percentage", "last_top5", "best_top5", "swa_accuracy", "most_bits_accuracy"),
     **_kinds(_percent, "a percentage", "unseen_accuracy", "official_accuracy"),
     **_kinds(_count, "a count", "unseen_images", "official_images"),
     **_kinds(_count, "a count", "epochs", "kept", "parameters", "empty_layers", "rescued_layers", "tied_channels"),
@@ -75,7 +75,7 @@ METRICS = {
 COST = {
     **_kinds(_named(_number), "numbers by name", "forward_flops", "training_flops", "search_flops", "retrain_flops"),
     **_kinds(_named(_number), "numbers by name", "sparse_forward_flops", "relative_forward", "relative_training"),
-    **_kinds(_number, "a number, not negative", "draw_flops", "seconds"),
+    **_kinds(_number, "a number, not negative", "draw_flops", "training_bitops", "relative_bitops", "seconds"),
     **_kinds(_or_none(_number), "a number or null", "peak_memory_mb", "energy_j"),
     **_kinds(_or_none(_text), "a name or null", "energy_source"),
     **_kinds(_text, "a name", "precision", "search_precision"),

@@ -95,7 +95,7 @@ class StepHook:
         """Called once, before the first step and before a resumed state is loaded."""
 
     def detach(self) -> None:
-        """Called once, after the last epoch: leave the model as it was found."""
+        """Called once, after the last epoch: leave the model as its final evaluation is to find it."""
 
     def begin_step(self, step: int) -> None:
         """Before the forward pass."""
@@ -106,6 +106,9 @@ class StepHook:
 
     def after_step(self, step: int) -> None:
         """After the optimiser step, or where it was left out."""
+
+    def after_epoch(self, history: list[dict[str, float]]) -> None:
+        """After an epoch and its evaluation; `history` ends with that epoch's row."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs; plain tensors and numbers."""
@@ -153,7 +156,8 @@ class Trainer:
             hook.attach(model, self.optimizer, recipe, steps_per_epoch)
         self.called: Callable[[Tensor], Any] = distributed.parallel(model)
         device = next(model.parameters()).device
-        if distributed.world() == 1 and compiling.wanted(recipe.compiled, precision, device):
+        plain = all(hook.precision is None for hook in hooks)  # a quantiser rounds at random, inside the network
+        if plain and distributed.world() == 1 and compiling.wanted(recipe.compiled, precision, device):
             self.called = compiling.Compiled(self.called)
         self.weight = 1.0
         """Of this process's loss in the mean over the global batch."""
@@ -314,6 +318,8 @@ def fit(
             }
         )
         state.epoch += 1
+        for hook in hooks:
+            hook.after_epoch(state.history)
         for observer in observers:
             observer(state)
         if not math.isfinite(loss):

@@ -75,6 +75,27 @@ def _norm_problems(record: Record, untrained: Any) -> Iterator[str]:
         yield "nuclear_norm is above its bound, or below the Frobenius norm"
 
 
+def bits_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
+    """The bits of a quantised search, of which its BitOPs follow, and its accuracy at the most of them."""
+    import torch
+
+    from ebreplicate.stages.inputs import network, shape
+    from ebreplicate.training.precision import bitops, products_of
+
+    assert spec.bits is not None
+    rows, products = torch.from_numpy(store.part(spec, "bits.npy", axes=3)), products_of(network(spec), shape(spec))
+    low, high = spec.bits.forward[0], spec.bits.forward[-1]
+    if tuple(rows.shape) != (record["metrics"]["epochs"], 3, len(products)):
+        yield f"bits.npy has {tuple(rows.shape)} entries, not one for each epoch and convolution"
+    elif not ((low <= rows[:, 0]) & (rows[:, 0] <= high)).all():
+        yield f"bits.npy: forward bits beyond {low} to {high}"
+    else:
+        yield from differences(record["cost"], bitops(rows, products, spec.train_images), " of its bits")
+        if bool((rows[-1, 0] == high).all()) and record["status"] == "ok":
+            last = record["metrics"].get("unseen_accuracy", record["metrics"]["last_accuracy"])
+            yield from differences(record["metrics"], {"most_bits_accuracy": last}, ", its accuracy at these bits")
+
+
 def _displacement_problems(rows: Any, epochs: int, dense: Any) -> Iterator[str]:
     """The displacement of a search's weights: its shape, and the norm of the untrained network."""
     from ebreplicate.training.displacement import Displacement
@@ -248,5 +269,6 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
     yield from unseen_problems(spec, record, store)
     if isinstance(spec, Search):
         yield from search_problems(spec, record, store)
+        yield from bits_problems(spec, record, store) if spec.bits else ()
     if isinstance(spec, Sparse):
         yield from sparse_problems(spec, record, store)

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 
 from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import STAGES, Recipe, Spec, Ticket, Training
@@ -27,7 +28,7 @@ def kinds_of(spec):
     found = {spec.stage} - {""}
     for field in fields(spec):
         value, name = getattr(spec, field.name), f"{type(spec).__name__}.{field.name}"
-        if isinstance(value, Recipe):
+        if isinstance(value, (Recipe, Bits)):
             found |= kinds_of(value)
         elif field.name in SIZES | NAMES or (isinstance(value, Spec) and field.name in ("search", "ticket")):
             continue
@@ -79,6 +80,7 @@ def test_smoke_has_every_kind_of_run_that_the_papers_scale_has():
         "Search.soft_ratio: some",
         "Search.factorised: some",
         "Search.precision: fp8",
+        "Bits.schedule: learned",
         "Retrain.precision: bfp8",
         "Sparse.compact_of: some",
         "model mobilenet",
@@ -93,4 +95,4 @@ def test_the_kinds_are_told_apart(kind):
 
 def test_smoke_is_small():
     trained = [run for run in plan_of("smoke") if not isinstance(run, Ticket)]
-    assert len(trained) <= 132
+    assert len(trained) <= 139

@@ -7,6 +7,7 @@ from helpers import CPU, NOWHERE, left
 
 from ebreplicate import cli as command_line
 from ebreplicate import interrupt, stages
+from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Factorised, Recipe, Retrain, Search, Sparse, Ticket, canonical
 from ebreplicate.store.store import Store
@@ -24,6 +25,8 @@ CASES = {
     "search-factorised": (replace(SEARCH, factorised=Factorised(0.2, "spectral", "frobenius")), "--keep-taylor"),
     "search-bfp8-averaged": (replace(SEARCH, precision="bfp8", recipe=AVERAGED), "--keep-epochs 2"),
     "search-fp8": (replace(SEARCH, precision="fp8"), ""),
+    "search-learned-bits": (replace(SEARCH, bits=Bits("learned", (3, 8), (8,), 0.05)), "--keep-epochs 2"),
+    "search-progressive": (replace(SEARCH, bits=Bits("progressive", (3, 8), (6, 8))), ""),
     "search-bf16": (replace(SEARCH, precision="bf16"), ""),
     "retrain": (Retrain(EARLY, RECIPE), "--keep-epochs 2"),
     "retrain-reinit-adam": (Retrain(EARLY, replace(RECIPE, optimizer="adam", lr=0.01, warmup=2), "reinit"), ""),
