@@ -27,6 +27,7 @@ EXPERIMENTS = Registry(
         "gebt_detector": "ebreplicate.experiments.gebt:DETECTOR",
         "gebt_costs": "ebreplicate.experiments.gebt:COSTS",
         "wann": "ebreplicate.experiments.wann:EXPERIMENT",
+        "rigl_lm": "ebreplicate.experiments.rigl_lm:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery:LENET300",
