@@ -28,6 +28,7 @@ EXPERIMENTS = Registry(
         "gebt_costs": "ebreplicate.experiments.gebt:COSTS",
         "wann": "ebreplicate.experiments.wann:EXPERIMENT",
         "rigl_lm": "ebreplicate.experiments.rigl_lm:EXPERIMENT",
+        "big_sparse": "ebreplicate.experiments.big_sparse:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery:LENET300",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.contrasts import BySeed
@@ -10,6 +10,9 @@ from ebreplicate.experiments.common.experiment import INCONCLUSIVE, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import interval
 from ebreplicate.experiments.common.stats import ENOUGH, holm, p_value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Judged(NamedTuple):
@@ -27,6 +30,12 @@ class Judged(NamedTuple):
     unit: str
     printed: float = math.nan
     withheld: str = ""
+
+
+def diverged(table: "pd.DataFrame", *arms: str) -> str:
+    """Why a claim about `arms` is withheld where trainings of them diverged: those left are chosen by their outcome."""
+    number = int((table.arm.isin(arms) & (table.status == "diverged")).sum())
+    return f"{number} of its trainings diverged" if number else ""
 
 
 def judge(found: Sequence[Judged], family: str, source: str) -> list[Claim]:

@@ -5,7 +5,7 @@ import pandas as pd
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.contrasts import paired
 from ebreplicate.experiments.common.experiment import Claim
-from ebreplicate.experiments.common.family import Judged, judge
+from ebreplicate.experiments.common.family import Judged, diverged, judge
 from ebreplicate.experiments.rigl_lm.table import RUN
 from ebreplicate.specs.scale import Scale
 
@@ -23,12 +23,10 @@ CLAIMS = {
 
 
 def _withheld(table: pd.DataFrame, arms: tuple[str, str]) -> str:
-    """Why a claim about `arms` cannot be decided: of trainings that remain, some would be chosen by their outcome."""
+    """Why a claim about `arms` cannot be decided."""
     rows = table[(table.kind == RUN) & table.arm.isin(arms)]
-    diverged = int((rows.status == "diverged").sum())
-    if diverged:
-        return f"{diverged} of its trainings diverged"
-    return "its trainings are of different texts" if rows.text.dropna().nunique() > 1 else ""
+    texts = "its trainings are of different texts" if rows.text.dropna().nunique() > 1 else ""
+    return diverged(rows, *arms) or texts
 
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
