@@ -61,10 +61,15 @@ MODELS = Registry(
         "conv4": "ebreplicate.models.lenet:conv4",
         "conv6": "ebreplicate.models.lenet:conv6",
         "resnet50": "ebreplicate.models.resnet:resnet50",
+        "gru": "ebreplicate.models.gru:gru",
     },
 )
 SHAPED = ("lenet300", "conv2", "conv4", "conv6")
 """Networks whose linear layers depend on the size of an image."""
+ON_TEXT = ("gru",)
+"""Networks that read a text and take no images."""
+SYMBOL = (1, 1, 1)
+"""Shape of a symbol of a text, where an image has (channels, height, width)."""
 FULLY_CONNECTED = ("lenet300",)
 """Networks that are a chain of linear layers, so that dead pixels and neurons can be removed from them."""
 VGG_SIDES = range(32, 64)
@@ -82,14 +87,17 @@ def check_images(name: str, shape: tuple[int, int, int]) -> None:
 
 def takes_images(name: str, shape: tuple[int, int, int]) -> bool:
     """Whether network `name` takes images of `shape` (channels, height, width)."""
+    if (name in ON_TEXT) != (shape == SYMBOL):
+        return False
     if name.startswith("vgg") and not all(side in VGG_SIDES for side in shape[1:]):
         return False
-    return name in SHAPED or shape[0] == 3
+    return name in (*SHAPED, *ON_TEXT) or shape[0] == 3
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What planning and cost need to know of a dataset. Sizes are image counts."""
+    """What planning and cost need to know of a dataset. Sizes are image counts; of a text, the characters predicted in
+    an epoch and in an evaluation, unless a spec says how many."""
 
     classes: int
     train: int
@@ -101,6 +109,8 @@ class DatasetInfo:
     """True if it lies as files under the data root."""
     streamed: bool = False
     """True if it is read image by image from class folders, too large for a device's memory."""
+    text: bool = False
+    """True if it is a text, of which each character (a byte) is predicted from those before it."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -118,8 +128,12 @@ INFO = {
         10, 1437, 360, "handwritten digits (scikit-learn) as 40x40 image files", 64, files=True, streamed=True
     ),
     "imagenet": DatasetInfo(1000, 1_281_167, 50_000, "ImageNet (ILSVRC 2012)", 224, files=True, streamed=True),
+    "text": DatasetInfo(256, 2**20, 120_000, "a text that the user provides", 1, 1, files=True, text=True),
+    "grammar": DatasetInfo(256, 2**14, 2**11, "sentences of a small grammar, made on the fly", 1, 1, text=True),
 }
-HOME = {"mnist": "mnist", "folders": "folders", "imagenet": "folders"}
+USERS_FILES = {"imagenet": "imagenet/train", "text": "text/train.txt"}
+"""Of datasets that nobody can download for the user, what must be under the data root."""
+HOME = {"mnist": "mnist", "folders": "folders", "imagenet": "folders", "text": "text", "grammar": "text"}
 """Modules of ebreplicate.data that hold loaders; the others are in `arrays`."""
 DATASETS = Registry("dataset", {name: f"ebreplicate.data.{HOME.get(name, 'arrays')}:load_{name}" for name in INFO})
 ON_DISK = tuple(name for name, info in INFO.items() if info.files)

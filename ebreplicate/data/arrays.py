@@ -27,6 +27,7 @@ PAD = 4
 """Zero pixels around an image before a crop of its own size."""
 if TYPE_CHECKING:
     from ebreplicate.data.folders import Files, FolderData
+    from ebreplicate.data.text import Text
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """The authors' constants, for CIFAR-100 as well (the std is not the pixel std; reference audit, section 2)."""
@@ -200,13 +201,18 @@ def load(
     test_size: int | None = None,
     validation: int = 0,
     standardise: bool = True,
-) -> "Data | FolderData":
+    sequence: int = 64,
+) -> "Data | FolderData | Text":
     """Load dataset `name`, reduced to the given sizes, `validation` training images held out; pixels in [0, 1] unless
-    they are standardised.
+    they are standardised. `sequence`: of a text, characters of a training sequence.
 
     Raises UserError for missing or corrupted files.
     """
     data = DATASETS.load(name)(root)
+    info = INFO[name]
+    if info.text:
+        text: Text = data.sized(train_size or info.train, test_size or info.test, sequence)
+        return text
     if not standardise:
         data.mean, data.std = (0.0,) * len(data.mean), (1.0,) * len(data.std)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")

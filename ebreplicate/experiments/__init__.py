@@ -29,6 +29,8 @@ EXPERIMENTS = Registry(
         "wann": "ebreplicate.experiments.wann:EXPERIMENT",
         "factorised_layers": "ebreplicate.experiments.factorised_layers:EXPERIMENT",
         "learned_precision": "ebreplicate.experiments.learned_precision:EXPERIMENT",
+        "rigl_lm": "ebreplicate.experiments.rigl_lm:EXPERIMENT",
+        "big_sparse": "ebreplicate.experiments.big_sparse:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery:LENET300",

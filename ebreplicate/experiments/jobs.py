@@ -7,6 +7,7 @@ from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from ebreplicate.catalog import TITLES, USERS_FILES
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
@@ -22,6 +23,8 @@ SETTINGS = {"scale": str, "results": str, "data": str, "device": str, "threads":
 OVERRIDABLE = ("seeds", "draw_epochs", "precision", "compiled")
 """Fields of the scale that a setting of the same name replaces."""
 DEVICES = ("auto", "cpu", "cuda")
+PAGES = {"imagenet": "imagenet", "text": "char-lm"}
+"""Pages of docs on data that the user brings."""
 ITEMS = (*EXPERIMENTS, *EXPERIMENTS.parts)
 Asked = dict[tuple[str, str], list[Spec]]
 """Runs that are asked for, by scale and item."""
@@ -124,12 +127,11 @@ def priority(spec: Spec) -> int:
 
 
 def trainable(specs: Iterable[Spec], config: MutableMapping[str, Any]) -> list[Spec]:
-    """All runs but unfinished ones on ImageNet, which nobody can download for the user, where it is not in the data
-    folder. Tables show such runs as not run."""
-    if Path(config["data"], "imagenet", "train").is_dir():
-        return list(specs)
+    """All runs but unfinished ones on data that nobody can download for the user, ImageNet and texts, where they are
+    not in the data folder. Tables show such runs as not run."""
+    missing = [name for name, path in USERS_FILES.items() if not Path(config["data"], path).exists()]
     store = Store(config["results"])
-    return [spec for spec in specs if root_of(spec).dataset != "imagenet" or store.done(spec)]
+    return [spec for spec in specs if root_of(spec).dataset not in missing or store.done(spec)]
 
 
 def on_cpu() -> list[str]:
@@ -164,7 +166,12 @@ def left_out(config: MutableMapping[str, Any], runs: Asked) -> str:
     """What the configured scale leaves out on this machine, in one line; empty if nothing."""
     if only_on_cpu(config):
         return "no GPU: only what a CPU can train at the papers' own scale; --config device=cuda asks for everything"
-    plan = Plan(spec for item in EXPERIMENTS for spec in runs[config["scale"], item])
-    missing = len(plan.runs) - len(trainable(plan.runs.values(), config))
-    images = f"{config['data']}/imagenet"
-    return f"no ImageNet in {images}: {missing} of its runs are left out (docs/imagenet.md)" if missing else ""
+    plan = Plan(spec for item in EXPERIMENTS for spec in runs[config["scale"], item]).runs.values()
+    kept = {key(spec) for spec in trainable(plan, config)}
+    names = [root_of(spec).dataset for spec in plan if key(spec) not in kept]
+    return "; ".join(
+        f"no {TITLES.get(name, name)} in {Path(config['data'], path)}: {names.count(name)} of its runs are left out "
+        f"(docs/{PAGES[name]}.md)"
+        for name, path in USERS_FILES.items()
+        if name in names
+    )

@@ -144,7 +144,7 @@ def time_steps(name: Network, batch: int, device: object) -> float:
     network = build(model, info.classes, width, shape=info.shape)
     network.to(device).to(memory_format=torch.channels_last)
     trainer = Trainer(network, Recipe(), precision, lowprecision.hooks(precision, seed=0))
-    x = torch.randn(batch, *info.shape, device=device).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(batch, *info.shape, device=device).abs().contiguous(memory_format=torch.channels_last)
     y = torch.randint(info.classes, (batch,), device=device)
     trainer.step(x, y).item()  # the first step imports and allocates; item() waits for the device
     # On a CPU the processor's time, which other programs on a busy machine do not lengthen.

@@ -81,6 +81,8 @@ class Recipe(Spec):
     compiled: bool = False
     """Whether torch.compile compiles the network on a GPU: sums in another order (docs/speed.md)."""
     weight_decay_on: str = "all"
+    clip: float = 0.0
+    """Norm that the gradient of a step, of all parameters together, is scaled down to if it is longer; 0: never."""
 
     def _validate(self) -> None:
         need(self.epochs >= 1, "Recipe.epochs", f"must be at least 1, got {self.epochs}")
@@ -101,6 +103,7 @@ class Recipe(Spec):
             raise unknown("Recipe.weight_decay_on", self.weight_decay_on, DECAYED)
         smooth = self.label_smoothing
         need(0 <= smooth < 1, "Recipe.label_smoothing", f"must lie in [0, 1), got {smooth}")
+        need(self.clip >= 0, "Recipe.clip", f"must not be negative, got {self.clip}")
         swa = self.swa_start
         need(swa is None or 0 <= swa < self.epochs, "Recipe.swa_start", f"must lie in 0..{self.epochs - 1}, got {swa}")
 
@@ -133,6 +136,8 @@ class Training(Spec):
     Retrains are evaluated as the search of their ticket is.
 
     `standardise`: whether pixels get mean 0 and standard deviation 1 over the training set; else they stay in [0, 1].
+    `sequence`: of a text, the characters of a training sequence, through which gradients go back. An epoch then is
+    `train_size` predicted characters, in sequences of `recipe.batch_size` streams, and not a pass over the text.
     """
 
     model: str
@@ -150,6 +155,7 @@ class Training(Spec):
     standardise: bool = True
     weight_init: str = "model"
     evaluation: str = "test"
+    sequence: int = 64
 
     def _validate(self) -> None:
         MODELS.check(self.model)
@@ -177,6 +183,18 @@ class Training(Spec):
             raise unknown(f"{name}.evaluation", self.evaluation, EVALUATIONS)
         in_memory = self.evaluation == "test" or not INFO[self.dataset].streamed
         need(in_memory, f"{name}.evaluation", f"'unseen' needs a dataset held in memory, not {self.dataset!r}")
+        self._validate_sequence(name)
+
+    def _validate_sequence(self, name: str) -> None:
+        need(self.sequence >= 1, f"{name}.sequence", f"must be at least 1 character, got {self.sequence}")
+        if not INFO[self.dataset].text:
+            need(self.sequence == 64, f"{name}.sequence", f"means nothing for the images of {self.dataset}")
+            return
+        plain = not self.validation and self.standardise and self.evaluation == "test"
+        need(plain, name, "validation, standardise and evaluation are for images; leave them out with a text")
+        step = self.recipe.batch_size * self.sequence
+        size = self.train_images
+        need(size % step == 0, f"{name}.train_size", f"must be a multiple of batch_size x sequence, {step}; is {size}")
 
     @property
     def train_images(self) -> int:
@@ -385,8 +403,8 @@ class Sparse(Training):
     starting at `alpha` of each layer's weights is replaced. `multiplier` stretches the training (RigL, section 4).
 
     `factors`: each layer's sparsity as a multiple of `sparsity`, in forward order, in place of `distribution`. `begin`:
-    first step at which masks may change. `compact_of`: the training whose network, without its dead pixels and
-    neurons, is trained in place of `model` (RigL+; RigL, appendix B).
+    first step at which masks may change (1: gradual pruning has its own). `compact_of`: the training whose network,
+    without its dead pixels and neurons, is trained in place of `model` (RigL+; RigL, appendix B).
     """
 
     method: str = "rigl"
@@ -416,8 +434,7 @@ class Sparse(Training):
         need(0 < self.stop <= 1, "Sparse.stop", f"must lie in (0, 1], got {self.stop}")
         need(0 < self.multiplier <= 100, "Sparse.multiplier", f"must lie in (0, 100], got {self.multiplier}")
         need(self.begin >= 0, "Sparse.begin", f"must not be negative, got {self.begin}")
-        spread = self.method not in ("small-dense", "snip")
-        need(spread or not self.factors, "Sparse.factors", f"mean nothing with method {self.method!r}")
+        need(self.method != "snip" or not self.factors, "Sparse.factors", f"mean nothing with method {self.method!r}")
         for i, factor in enumerate(self.factors):
             fits = factor >= 0 and factor * self.sparsity < 1
             need(fits, f"Sparse.factors[{i}]", f"must give a sparsity in [0, 1), got {factor} x {self.sparsity}")

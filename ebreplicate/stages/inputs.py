@@ -11,6 +11,7 @@ from torch import Tensor
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, INFO
 from ebreplicate.data import arrays as datasets
 from ebreplicate.data.folders import FolderData
+from ebreplicate.data.text import Text
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.common import Network, initialised
@@ -49,10 +50,10 @@ def shape(search: specs.Training) -> tuple[int, int, int]:
     return INFO[search.dataset].shape
 
 
-def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData:
-    """The run's images, on `device`."""
+def load_data(search: specs.Training, root: Path, device: torch.device) -> datasets.Data | FolderData | Text:
+    """The run's images, or its text, on `device`."""
     sizes = (search.train_size, search.test_size, search.validation)
-    data = datasets.load(search.dataset, root, *sizes, search.standardise)
+    data = datasets.load(search.dataset, root, *sizes, search.standardise, search.sequence)
     return data.to(device)
 
 

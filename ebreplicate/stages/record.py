@@ -25,13 +25,14 @@ def save_record(
     device: torch.device | None = None,
     history: Iterable[dict[str, Any]] = (),
     evaluations: Iterable[dict[str, Any]] = (),
+    origin: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the record of a finished run, with where and when it was made, and return it.
 
     `started`: when the run began, seconds since 1970; `device`: what it trained on (default: the CPU); `history`: one
-    row an epoch; `evaluations`: one row an evaluation on held-out images.
+    row an epoch; `evaluations`: one row an evaluation on held-out images; `origin`: what the data say of themselves.
     """
-    made = provenance(spec, device or torch.device("cpu"), started)
+    made = provenance(spec, device or torch.device("cpu"), started) | (origin or {})
     record = {"status": status, "metrics": metrics, "cost": cost, "provenance": made}
     store.write(spec, record, history, evaluations)
     return record

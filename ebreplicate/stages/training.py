@@ -13,6 +13,7 @@ from torch import nn
 
 from ebreplicate import cost
 from ebreplicate.data import arrays as datasets
+from ebreplicate.data.text import Text
 from ebreplicate.specs import spec as specs
 from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.stages.inputs import load_data
@@ -65,6 +66,7 @@ class Run:
         self.search: specs.Training = spec.ticket.search if isinstance(spec, specs.Retrain) else spec
         self.folder, self.key = store.folder(spec), specs.key(spec)
         self.data = load_data(self.search, root, device)
+        self.origin = self.data.origin if isinstance(self.data, Text) else {}
         self.checkpoint = Checkpoint(self.folder, self.key)
         self.validating = self._validations()
 
@@ -105,6 +107,8 @@ class Run:
         metrics, status = metrics_of(state), status_of(state)
         for hook in self.validating:  # early stopping on held-out images takes the place of that on the test loss
             metrics = {k: v for k, v in metrics.items() if k != "early_stop_epoch"} | hook.metrics()
+        if status == "ok" and isinstance(self.data, Text):
+            metrics["bits"] = state.history[-1]["test_loss"] / math.log(2)
         if status == "ok":
             metrics |= unseen_metrics(self.search, model, self.root, self.spec.precision, self.folder)
         metrics |= _averaged(hooks, status, self.data, seed)
@@ -123,6 +127,7 @@ class Run:
             self.device,
             trained.state.history,
             trained.evaluations,
+            self.origin,
         )
         self.checkpoint.clear()
         return record

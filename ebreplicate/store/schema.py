@@ -61,6 +61,7 @@ METRICS = {
     **_kinds(_count, "a count", "bn_channels", "nnz", "prunable", "mask_updates", "round", "nonzero_weights"),
     **_kinds(_or_none(_count), "a count or null", "epoch", "best_epoch", "early_stop_epoch", "early_stop_iteration"),
     **_kinds(_or_none(_real), "a number or null", "last_train_loss"),
+    **_kinds(_number, "a number, not negative", "bits"),
     **_kinds(_number, "a number, not negative", "removed_fraction", "remaining_fraction", "sparsity", "width"),
     **_kinds(_each(_count), "a list of counts", "channels", "bn_widths", "architecture", "stable_architecture"),
     **_kinds(_count, "a count", "compact_nnz", "compact_bytes", "stable_nnz"),

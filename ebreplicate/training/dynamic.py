@@ -170,8 +170,8 @@ class SNFS(Dynamic):
 class GradualMagnitude(Dynamic):
     """Gradual magnitude pruning (Zhu & Gupta, 2017): from dense to the spec's sparsity along a cubic, never growing.
 
-    Each layer is pruned to s(t) = s * (1 - (1 - u)^3), u the fraction of the way from `GMP_BEGIN` to `stop`, every
-    `interval` steps; its final count is the distribution's to the weight.
+    Each layer is pruned to s(t) = s * (1 - (1 - u)^3), every `interval` steps, u the fraction of the way from `begin`
+    (`GMP_BEGIN` where the spec leaves it at 1) to `stop`; its final count is the distribution's to the weight.
     """
 
     def initial(self) -> list[Tensor]:
@@ -179,10 +179,11 @@ class GradualMagnitude(Dynamic):
         return [torch.ones(w.numel(), dtype=torch.bool) for w in self.weights.values()]
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
-        """First and last step of pruning; with a `stop` before GMP_BEGIN, all of it is done at `stop`."""
+        """First and last step of pruning; with a `stop` before the first, all of it is done at `stop`."""
         super().attach(model, optimizer, recipe, steps_per_epoch)
         self.last = min(math.ceil(self.end), self.total_steps) - 1
-        self.first = min(round(GMP_BEGIN * self.total_steps), self.last)
+        begin = self.spec.begin if self.spec.begin > 1 else round(GMP_BEGIN * self.total_steps)
+        self.first = min(begin, self.last)
 
     def _due(self, step: int) -> bool:
         on_grid = self.first <= step < self.last and (step - self.first) % self.spec.interval == 0

@@ -180,17 +180,19 @@ class Trainer:
         return self.forward_backward(x, y)
 
     def _computation(self) -> graphs.Compute:
-        """Forward and backward, captured on a GPU where nothing in them draws random numbers or communicates.
+        """Forward and backward, captured on a GPU where nothing in them draws random numbers, communicates or carries
+        a state from step to step.
 
         Hooks act before and after them; only those of low precision round, at random, inside.
         """
         device = next(self.model.parameters()).device
         plain = all(hook.precision is None for hook in self.hooks) and distributed.world() == 1
-        captured = plain and graphs.wanted(device)
+        captured = plain and graphs.wanted(device) and not getattr(self.model, "carries_state", False)
         return graphs.Captured(self.forward_backward, self.model) if captured else self._eager
 
     def step(self, x: Tensor, y: Tensor, step: int = 0) -> Tensor:
-        """Optimiser step number `step` on a batch: images x (B, C, H, W), labels y (B,). Returns the detached mean loss
+        """Optimiser step number `step` on a batch: images x (B, C, H, W), labels y (B,); of a text, characters x (B, T)
+        and the next ones y (B * T,). Returns the detached mean loss
         (a scalar), without synchronising."""
         for hook in self.hooks:
             hook.begin_step(step)
@@ -199,6 +201,8 @@ class Trainer:
             self._add_l1()
         wanted = [hook.before_step(step) for hook in self.hooks]  # every hook is asked
         if all(wanted):
+            if self.recipe.clip:  # after masks: the norm is that of the gradient which moves weights
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip, foreach=True)
             self.optimizer.step()
         for hook in self.hooks:
             hook.after_step(step)

@@ -197,7 +197,7 @@ class SmallDense(SparseHook):
         """
         spec = self.spec
         with torch.device("meta"):
-            full = build(spec.model, INFO[spec.dataset].classes, spec.width)
+            full = self._network(spec.width)
         zeros = sum(layer.weight.numel() for layer in sparse_layers(full).values())
         zeros -= sum(target_counts(full, spec).values())
         target = _parameters(full) - zeros
@@ -211,7 +211,11 @@ class SmallDense(SparseHook):
 
     def _size(self, width: float) -> int:
         with torch.device("meta"):
-            return _parameters(build(self.spec.model, INFO[self.spec.dataset].classes, width))
+            return _parameters(self._network(width))
+
+    def _network(self, width: float) -> nn.Module:
+        info = INFO[self.spec.dataset]
+        return build(self.spec.model, info.classes, width, shape=info.shape)
 
     def initial(self) -> list[Tensor]:
         """Everything."""

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ebreplicate.catalog import INFO
 from ebreplicate.files import regular_text
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import search_of
@@ -123,6 +124,8 @@ def outcome_problems(spec: Spec, record: Record, rows: list[Row], recipe: Recipe
     elif metrics.get("early_stop_epoch") in [row["epoch"] for row in stops]:
         stop = next(row for row in stops if row["epoch"] == metrics["early_stop_epoch"])
         expected |= {"early_stop_epoch": int(stop["epoch"]), "early_stop_accuracy": stop["test_accuracy"]}
+    if status == "ok" and INFO[search_of(spec).dataset].text:
+        expected["bits"] = rows[-1]["test_loss"] / math.log(2)
     yield from differences(metrics, expected, ", which is what history.csv has", PRINTED)
     images = search_of(spec).test_images
     for name in ("last_accuracy", "best_accuracy", "early_stop_accuracy", "last_top5", "best_top5", "swa_accuracy"):

@@ -12,7 +12,7 @@ from ebreplicate.specs.graph import root_of
 from ebreplicate.specs.spec import key
 from ebreplicate.store.checkout import git
 
-STAND_INS = ("digits", "digits100", "folders", "blocks")
+STAND_INS = ("digits", "digits100", "folders", "blocks", "grammar")
 """Data that say nothing about the paper: code of records on them need not be committed."""
 TEXTS = ("python", "device", "system", "command", "started", "ended")
 COUNTS = ("threads", "cores")

@@ -1,4 +1,4 @@
-"""What every registered dataset promises that is held in memory; the others: tests/data/test_folder.py."""
+"""What every registered dataset of images in memory promises; the others: tests/data/test_folder.py, test_text.py."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,11 @@ import torch
 from ebreplicate.catalog import DATASETS, FOLDERS, INFO
 from ebreplicate.data.arrays import FILES, load
 
+TEXTS = {name for name, info in INFO.items() if info.text}
 ROOT = Path(os.environ.get("EBREPLICATE_DATA", Path(__file__).parents[2] / "data"))
 
 
-@pytest.fixture(scope="module", params=sorted(set(DATASETS) - set(FOLDERS)))
+@pytest.fixture(scope="module", params=sorted(set(DATASETS) - set(FOLDERS) - TEXTS))
 def loaded(request):
     name = request.param
     missing = [file for file in FILES.get(name, ()) if not (ROOT / file).is_file()]

@@ -50,7 +50,7 @@ def test_what_a_machine_leaves_out_is_said_in_one_line(tmp_path):
     asked = {("paper", "table3_imagenet"): requests(load_scale("paper"), ["table3_imagenet"])}
     asked = {("paper", item): [] for item in jobs.ITEMS} | asked
     runs = len(Plan(asked["paper", "table3_imagenet"]).runs)
-    assert jobs.left_out(config, asked).startswith(f"no ImageNet in {tmp_path}/imagenet: {runs} of its runs")
+    assert jobs.left_out(config, asked).startswith(f"no ImageNet in {tmp_path}/imagenet/train: {runs} of its runs")
     assert jobs.left_out(config | {"device": "cpu"}, asked).startswith("no GPU: only what a CPU can train")
     (tmp_path / "imagenet" / "train").mkdir(parents=True)
     assert jobs.left_out(config, asked) == ""

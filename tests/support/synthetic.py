@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ebreplicate.catalog import DISPLACEMENT_DRAWS, FULLY_CONNECTED, GRAPH_ARMS, GRAPHS
+from ebreplicate.catalog import DISPLACEMENT_DRAWS, FULLY_CONNECTED, GRAPH_ARMS, GRAPHS, INFO
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.rigl_mnist.table import full_sizes
@@ -139,6 +139,8 @@ def write(
             outcome = Outcome(None, "no-ticket")
         if outcome is not None:
             record = trained(outcome if isinstance(outcome, Outcome) else Outcome(outcome))
+            if INFO[search_of(spec).dataset].text and record["metrics"]["last_accuracy"] is not None:
+                record["metrics"]["bits"] = 8 - record["metrics"]["last_accuracy"] / 20
             if isinstance(spec, Sparse) and spec.model in FULLY_CONNECTED:
                 record["metrics"] |= compact(spec)
             if isinstance(spec, Search) and spec.bits:

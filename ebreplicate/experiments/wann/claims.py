@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -10,9 +9,8 @@ from ebreplicate import published
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.contrasts import BySeed, minus
 from ebreplicate.experiments.common.experiment import Cell, Claim
-from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.family import Judged, judge
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.common.stats import ENOUGH, holm, p_value
 from ebreplicate.experiments.wann.runs import DIGITS, RELEASED, SWING_UP
 from ebreplicate.experiments.wann.table import RUN
 from ebreplicate.specs.scale import Scale
@@ -93,18 +91,6 @@ def _context(table: pd.DataFrame) -> Iterator[Cell]:
             )
 
 
-class Judged(NamedTuple):
-    """One claim, its difference by seed, and what it is held against."""
-
-    name: str
-    statement: str
-    what: str
-    differences: BySeed
-    rule: rules.Rule
-    unit: str
-    printed: float = math.nan
-
-
 def _printed_difference(a: str, b: str) -> float:
     """The same difference between two printed scores of the paper's network, which is the released one's."""
     return printed("CartPoleSwingUp", PRINTED[a]) - printed("CartPoleSwingUp", PRINTED[b])
@@ -172,24 +158,4 @@ def judged(table: pd.DataFrame) -> list[Judged]:
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """All six, judged as one family."""
-    found = judged(table)
-    intervals = [interval(claim.differences) for claim in found]
-    p = [p_value(i, c.rule.bound) if i.n >= ENOUGH else math.nan for c, i in zip(found, intervals, strict=True)]
-    out = []
-    for claim, i, alone, adjusted in zip(found, intervals, p, holm(p), strict=True):
-        word, bound = rules.verdict(claim.rule, i, adjusted), claim.rule.bound
-        shown = i if i.n else None
-        out.append(
-            Claim(
-                claim.name,
-                claim.statement,
-                PAPER,
-                f"{claim.rule.kind} {bound:g} {claim.unit}, t over seeds; Holm's correction in its family",
-                Finding(word, i.n, shown, bound, claim.unit, alone, claim.what, values=i.values, records=i.records),
-                p_holm=adjusted,
-                family=FAMILY,
-                points_to=rules.points_to(i.values, bound),
-                printed=claim.printed,
-            )
-        )
-    return out
+    return judge(judged(table), FAMILY, PAPER)
