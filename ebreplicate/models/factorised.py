@@ -36,7 +36,7 @@ class FactorisedConv(nn.Module):
         return self.vertical(self.horizontal(x))
 
     @property
-    def weights(self) -> tuple[nn.Parameter, nn.Parameter]:
+    def weights(self) -> tuple[Tensor, Tensor]:
         """The parameters behind U and V^T: (a, r, c, 1) and (r, b, 1, d)."""
         return self.vertical.weight, self.horizontal.weight
 

@@ -15,7 +15,7 @@ NORMS = ("nuclear_norm", "nuclear_bound", "frobenius_norm")
 """Of U V^T: the sum of its singular values; (|U|^2 + |V|^2) / 2, never less; the root of the sum of their squares."""
 
 
-def without_decay(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+def without_decay(optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
     """Move parameters into a group of their own without weight decay. To be called before the first step."""
     moved = {id(p) for p in parameters}
     for group in optimizer.param_groups:

@@ -47,7 +47,7 @@ FURTHER = (
     Compared(
         "fnl-beats-narrow",
         "With both, it is better than a narrow dense network of as many parameters.",
-        "ours",
+        "ours, a control of equal parameters",
         BETTER,
         ((BOTH, 1.0), (NARROW, -1.0)),
     ),

@@ -7,7 +7,7 @@ from ebreplicate.errors import unknown
 from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Factorised, Recipe, Search
+from ebreplicate.specs.spec import Factorised, Recipe, Search, Sparse
 
 ITEM, MODEL, DATASET = "factorised_layers", "resnet20", "cifar10"
 DENSE, LOW_RANK, SI, FD, BOTH, ONES = "dense", "low rank", "SI", "FD", "SI & FD", "SI-ones & FD"
@@ -97,7 +97,7 @@ def planned(scale: Scale) -> list[Planned]:
             arm: scale.sparse(MODEL, DATASET, seed, grid.recipe, method=method, **masks)
             for arm, method in RIVALS.items()
         }
-        found = {DENSE: dense, **made, **rivals}
+        found: dict[str, Search | Sparse] = {DENSE: dense, **made, **rivals}
         out += [Planned(arm, seed, found[arm]) for arm in ARMS if arm == DENSE or arm in grid.arms]
     return out
 
