@@ -57,7 +57,7 @@ def search(
     metrics: dict[str, Any] = {"bn_channels": sum(bn_widths(model)), "bn_widths": bn_widths(model)}
     metrics |= norms[0].metrics() if norms else {}
     training = {c: cost.training_flops(f, spec.train_images, trained.epochs) for c, f in forward.items()}
-    flops = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}
+    flops: dict[str, Any] = {"precision": spec.precision, "forward_flops": forward, "training_flops": training}
     for hook in hooks:
         if isinstance(hook, Precision):
             save_array(run.folder / "bits.npy", torch.stack(hook.rows).numpy())
@@ -69,14 +69,12 @@ def search(
 def _accuracy_at_most_bits(hook: Precision, run: Run, trained: Trained) -> float | None:
     """Accuracy after the last epoch at the schedule's most bits, in percent, on the unseen images where the spec asks
     for them, else on the test images; None of a training that diverged."""
-    unseen = run.search.evaluation == "unseen"
-    if trained.status != "ok" or hook.at_most_bits():
-        known: float | None = trained.metrics[
-            "unseen_accuracy" if unseen and trained.status == "ok" else "last_accuracy"
-        ]
-        return known if trained.status == "ok" else None
+    if trained.status != "ok":
+        return None
+    if hook.at_most_bits():
+        known: float = trained.metrics.get("unseen_accuracy", trained.metrics["last_accuracy"])
+        return known
     hook.use_most_bits()
-    if unseen:
-        correct = correct_images(trained.state.model, run.search, run.root, run.spec.precision)
-        return 100 * float(correct.mean())
+    if run.search.evaluation == "unseen":
+        return 100 * float(correct_images(trained.state.model, run.search, run.root, run.spec.precision).mean())
     return evaluate(trained.state.model, run.data, run.spec.precision)[1]

@@ -22,8 +22,10 @@ from ebreplicate.store import locks
 from ebreplicate.store.schema import STATUSES, field_problem
 
 FIELDS = {"key", "stage", "status", "metrics", "cost", "provenance"}
-DIGESTED = ("history.csv", "evaluations.csv", "scores.npy", "taylor.npy", "displacement.npy", "mask.npy")
-DIGESTED += ("correct.npy", "bits.npy")
+DIGESTED = (
+    *("history.csv", "evaluations.csv", "scores.npy", "taylor.npy", "displacement.npy", "mask.npy"),
+    *("correct.npy", "bits.npy"),
+)
 """Files whose SHA-256 goes into the record, where they exist when it is written."""
 
 
