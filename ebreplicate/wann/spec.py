@@ -63,7 +63,7 @@ class WeightAgnostic(Alone):
     @property
     def slug(self) -> str:
         """Human-readable part of the key."""
-        how = f"g{self.generations}-p{self.population}" if self.generations else "released"
+        how = f"g{self.generations}-p{self.population}" if self.generations else f"released-t{self.tests}"
         return f"wann-{self.task}-{how}-s{self.seed}"
 
     @property

@@ -1,17 +1,20 @@
 """What the workflow asks the package: settings, which trainings come first, and what a machine leaves out."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import jobs
-from ebreplicate.experiments.planner import requests
+from ebreplicate.experiments.planner import make_plan, requests
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
-from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Ticket
+from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Ticket, key
 from ebreplicate.store.store import Store
 
+ROOT = Path(__file__).parents[2]
 CONFIG = {"scale": "paper", "results": "results", "data": "data", "device": "cuda", "threads": 1, "processes": 1}
 IMAGES = Search("resnet18", "imagenet")
 VGG = Search("vgg16", "cifar10")
@@ -99,3 +102,12 @@ def test_a_bad_setting_is_refused_by_its_name(given, said, tmp_path, monkeypatch
     with pytest.raises(UserError, match=f"^{re.escape(said)}"):
         jobs.asked(CONFIG | given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "paper"])
+def test_git_ignores_the_runs_of_smoke_and_of_no_other_scale(scale):
+    plan = make_plan(load_scale(scale))
+    records = {f"results/runs/{spec.stage}/{key(spec)}/record.json" for spec in plan.runs.values()}
+    asked = ["git", "check-ignore", "--no-index", "--stdin"]
+    answer = subprocess.run(asked, cwd=ROOT, input="\n".join(records), capture_output=True, text=True).stdout
+    assert set(answer.split()) == (records if scale == "smoke" else set())

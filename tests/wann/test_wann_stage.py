@@ -40,7 +40,7 @@ def test_names_of_runs_do_not_move():
     assert [key(spec) for spec in ALL] == [
         "wann-swing-up-g3-p8-s0-81f3d9838f",
         "wann-digits-g3-p8-s0-c56d37b615",
-        "wann-swing-up-released-s0-5fd720e1ac",
+        "wann-swing-up-released-t2-s0-5fd720e1ac",
     ]
 
 
