@@ -125,14 +125,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _made(train: bytes, validation: bytes) -> Text:
-    tensors = [torch.from_numpy(np.frombuffer(part, np.uint8).copy()) for part in (train, validation)]
     origin = {
         "train_characters": len(train),
         "validation_characters": len(validation),
         "alphabet": len({*train, *validation}),
         "sha256": hashlib.sha256(train + validation).hexdigest(),
     }
-    return Text(*tensors, origin={"text": origin})
+    first, second = (torch.from_numpy(np.frombuffer(part, np.uint8).copy()) for part in (train, validation))
+    return Text(first, second, origin={"text": origin})
 
 
 def load_text(root: Path) -> Text:

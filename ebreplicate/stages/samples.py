@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ebreplicate.data import arrays as datasets
 from ebreplicate.data.folders import FolderData
+from ebreplicate.data.text import Text
 from ebreplicate.errors import UserError
 from ebreplicate.pruning.methods.crop import BATCH_SIZE, BATCHES
 from ebreplicate.specs import spec as specs
@@ -32,7 +33,7 @@ def sampled_batches(search: specs.Search, root: Path, split: str) -> list[tuple[
     return list(zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True))
 
 
-def _in_memory(search: specs.Search, data: datasets.Data | FolderData) -> datasets.Data:
+def _in_memory(search: specs.Search, data: datasets.Data | FolderData | Text) -> datasets.Data:
     if not isinstance(data, datasets.Data):
-        raise UserError(f"Ticket.method: looks at images held in memory; {search.dataset} is read file by file")
+        raise UserError(f"Ticket.method: looks at images held in memory; {search.dataset} has none")
     return data

@@ -76,7 +76,7 @@ def test_a_record_tells_texts_apart_by_digest_and_not_by_place(folder, tmp_path_
 @pytest.mark.parametrize(
     ("train", "sizes", "message"),
     [
-        (b"caf\xe9 " * 99, {}, r"train.txt: not UTF-8 \(byte 3\); convert it"),
+        (b"na\xefve " * 99, {}, r"train.txt: not UTF-8 \(byte 2\); convert it"),
         (b"", {}, "train.txt: has 0 different characters; a text needs at least two"),
         (b"a" * 300, {}, "train.txt: has 1 different characters"),
         (LETTERS, {"test_size": 40}, "test_size: 40 characters to predict, the validation text has 31; give a longer"),

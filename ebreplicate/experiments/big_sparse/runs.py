@@ -1,7 +1,7 @@
 """Which trainings the item needs: four arms a seed. No torch."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.rigl_mnist.runs import FIRST_UPDATE
@@ -52,10 +52,11 @@ def grid_of(scale: Scale) -> Grid:
 
 def _training(grid: Grid, arm: str, seed: int) -> Search | Sparse:
     times = LONGER if arm.endswith("longer") else 1.0
-    data = {"seed": seed, "train_size": grid.train_size, "standardise": False, "weight_init": "glorot-uniform"}
+    data: dict[str, Any] = {"seed": seed, "train_size": grid.train_size}
+    data |= {"standardise": False, "weight_init": "glorot-uniform"}
     if arm.startswith("dense"):
         return Search(MODEL, grid.dataset, grid.recipe.scaled(times), **data)
-    masks = {"sparsity": SPARSITY, "factors": FACTORS, "interval": grid.interval, "begin": FIRST_UPDATE}
+    masks: dict[str, Any] = {"sparsity": SPARSITY, "factors": FACTORS, "interval": grid.interval, "begin": FIRST_UPDATE}
     return Sparse(MODEL, grid.dataset, grid.recipe, width=WIDTH, multiplier=times, **data, **masks)
 
 

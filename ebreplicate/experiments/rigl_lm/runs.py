@@ -1,7 +1,7 @@
 """Which trainings the item needs: one of every method a seed. No torch."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.specs.fields import Spec, need
@@ -61,10 +61,10 @@ def grid_of(scale: Scale) -> Grid:
 def _training(scale: Scale, arm: str, seed: int) -> Search | Sparse:
     grid = grid_of(scale)
     sizes = {"width": grid.width, "train_size": grid.train_size, "test_size": grid.test_size}
-    names = {"seed": seed, "sequence": grid.sequence, "precision": scale.precision, **sizes}
+    names: dict[str, Any] = {"seed": seed, "sequence": grid.sequence, "precision": scale.precision, **sizes}
     if arm == DENSE:
         return Search(MODEL, grid.dataset, grid.recipe, **names)
-    masks = {"interval": grid.interval, "alpha": ALPHA, "stop": TO_THE_END}
+    masks: dict[str, Any] = {"interval": grid.interval, "alpha": ALPHA, "stop": TO_THE_END}
     if arm == "gmp":
         first = round(PRUNED_FROM * grid.steps * grid.recipe.epochs)
         masks = {"interval": grid.gmp_interval, "begin": first, "stop": PRUNED_TO}
