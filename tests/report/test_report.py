@@ -65,7 +65,14 @@ def test_collect_has_a_row_a_cell_and_a_row_a_claim(collected):
     assert list(claims.columns) == compare.CLAIM_COLUMNS
     assert set(cells["item"]) | set(claims["item"]) == set(EXPERIMENTS)
     arithmetic = cells[cells["item"] == "structural_costs"]
-    with_arithmetic = ["structural_costs", "rigl_family", "rigl_imagenet", "rigl_mnist", "gebt_costs"]
+    with_arithmetic = [
+        "structural_costs",
+        "rigl_family",
+        "rigl_imagenet",
+        "rigl_mnist",
+        "gebt_costs",
+        "learned_precision",
+    ]
     trained = cells[~cells["item"].isin(with_arithmetic)]
     assert set(trained.verdict) == {"not run"}
     snip = arithmetic[arithmetic.cell == "Table 2, VGG16 CIFAR-10: SNIP, ratio 0.3"].iloc[0]

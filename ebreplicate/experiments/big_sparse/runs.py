@@ -51,13 +51,13 @@ def grid_of(scale: Scale) -> Grid:
 
 
 def _training(grid: Grid, arm: str, seed: int) -> Search | Sparse:
-    times = LONGER if arm.endswith("longer") else 1.0
+    recipe = grid.recipe.scaled(LONGER if arm.endswith("longer") else 1.0)
     data: dict[str, Any] = {"seed": seed, "train_size": grid.train_size}
     data |= {"standardise": False, "weight_init": "glorot-uniform"}
     if arm.startswith("dense"):
-        return Search(MODEL, grid.dataset, grid.recipe.scaled(times), **data)
+        return Search(MODEL, grid.dataset, recipe, **data)
     masks: dict[str, Any] = {"sparsity": SPARSITY, "factors": FACTORS, "interval": grid.interval, "begin": FIRST_UPDATE}
-    return Sparse(MODEL, grid.dataset, grid.recipe, width=WIDTH, multiplier=times, **data, **masks)
+    return Sparse(MODEL, grid.dataset, recipe, width=WIDTH, **data, **masks)
 
 
 def planned(scale: Scale) -> list[Planned]:
