@@ -295,10 +295,11 @@ def test_the_command_makes_a_site_of_the_committed_records(tmp_path, monkeypatch
     assert main(command) == 0
     runs = len(list((results / "runs").glob("*/*/record.json")))
     notes = len(list((root / "docs").glob("*.md")))
-    assert capsys.readouterr().out == f"{5 + 1 + runs + notes} pages; open {out / 'index.html'}\n"
-    assert "Scale quick" in Page(out / "index.html").text  # of the three scales, the one that has runs
-    assert main([*command, "--scale", "paper"]) == 2
-    assert "error: --scale: no run of paper is finished in" in capsys.readouterr().err
+    scales = ("quick", "paper")  # those of the three that have runs: each has a page of the item
+    assert capsys.readouterr().out == f"{5 + len(scales) + runs + notes} pages; open {out / 'index.html'}\n"
+    assert all(f"Scale {scale}" in Page(out / "index.html").text for scale in scales)
+    assert main([*command, "--scale", "smoke"]) == 2
+    assert "error: --scale: no run of smoke is finished in" in capsys.readouterr().err
     assert main([*command, "--scale", "papr"]) == 2
 
 
