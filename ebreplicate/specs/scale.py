@@ -1,7 +1,7 @@
 """Scales: how large the paper's protocol is run. Python holds the science, the YAML files hold the size."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,11 @@ def need_seeds(seeds: Seeds, where: str) -> None:
     """Raise UserError unless `seeds`, the setting called `where`, means at least one."""
     number = seeds if isinstance(seeds, int) else len(seeds)
     need(number >= 1, where, f"must be at least 1, or a list of seeds, got {seeds}")
+
+
+def need_distinct(seeds: Collection[int], where: str) -> None:
+    """Raise UserError where `seeds`, the setting called `where`, names one twice."""
+    need(len(set(seeds)) == len(seeds), where, f"repeats a seed: {list(seeds)}")
 
 
 def configuration(name: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from synthetic import edited
 
 from ebreplicate import interrupt
 from ebreplicate.cli import main
@@ -119,15 +120,8 @@ EDITS = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_verify_names_what_was_edited(results, tmp_path, edit):
     change, message = EDITS[edit]
-    store, source = Store(tmp_path), Store(results)
-    folder = store.folder(JOINT)
-    folder.mkdir(parents=True)
-    for file in source.folder(JOINT).iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    record = json.loads((folder / "record.json").read_text())
-    change(record["metrics"])
-    (folder / "record.json").write_text(json.dumps(record))
-    assert any(message in problem for problem in run_problems(folder, store))
+    store = edited(Store(results), JOINT, tmp_path, change)
+    assert any(message in problem for problem in run_problems(store.folder(JOINT), store))
 
 
 def test_a_missing_graph_is_said_before_anything_is_trained(tmp_path, capsys):

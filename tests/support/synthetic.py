@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -249,3 +250,14 @@ def empty_table(item: str, scale: Scale) -> Any:
     if item == "structural_costs":
         return structural_table()
     return EXPERIMENTS.load(item).table(scale, Store("/nonexistent"))
+
+
+def edited(source: Store, spec: Any, root: Path, change: Callable[[dict[str, Any]], Any]) -> Store:
+    """A store at `root` with a copy of one run of `source`, the metrics of its record changed by `change`."""
+    store = Store(root)
+    shutil.copytree(source.folder(spec), store.folder(spec))
+    path = store.folder(spec) / "record.json"
+    record = json.loads(path.read_text())
+    change(record["metrics"])
+    path.write_text(json.dumps(record))
+    return store

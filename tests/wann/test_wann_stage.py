@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from synthetic import edited
 
 from ebreplicate import interrupt
 from ebreplicate.cli import main
@@ -98,15 +99,8 @@ def test_a_damaged_checkpoint_is_discarded_with_a_line(damage, tmp_path, capsys)
     ],
 )
 def test_an_edited_record_is_found(change, message, results, tmp_path):
-    ours, theirs = Store(tmp_path), Store(results)
-    folder = ours.folder(DIGITS)
-    folder.mkdir(parents=True)
-    for path in theirs.folder(DIGITS).iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    record = json.loads((folder / "record.json").read_text())
-    change(record["metrics"])
-    (folder / "record.json").write_text(json.dumps(record))
-    assert any(message in problem for problem in run_problems(folder, ours))
+    store = edited(Store(results), DIGITS, tmp_path, change)
+    assert any(message in problem for problem in run_problems(store.folder(DIGITS), store))
 
 
 @pytest.mark.parametrize(

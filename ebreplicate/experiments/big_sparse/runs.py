@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.rigl_mnist.runs import FIRST_UPDATE
-from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 ITEM, MODEL = "big_sparse", "lenet300"
@@ -31,7 +31,7 @@ class Grid(Spec):
     recipe: Recipe
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
         for arm in self.arms:
             if arm not in ARMS:
                 raise unknown("Grid.arms", arm, ARMS)

@@ -5,8 +5,8 @@ from typing import Any
 
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.early_crop.runs import AT_INIT, EARLY_CROP, PAPER_RULE, RULE, Planned, arms
-from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe
 
 ITEM, MODEL, DATASET = "early_crop_mnist", "lenet300", "mnist"
@@ -37,7 +37,7 @@ class Grid(Spec):
     weight_init: str = "model"
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
         for arm in self.arms:
             if arm not in (*DRAWN, *SPARSE):
                 raise unknown("Grid.arms", arm, (*DRAWN, *SPARSE))

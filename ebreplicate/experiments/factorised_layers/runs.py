@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ebreplicate.catalog import INFO
 from ebreplicate.errors import unknown
 from ebreplicate.experiments.early_crop.runs import Planned
-from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Factorised, Recipe, Search, Sparse
 
 ITEM, MODEL, DATASET = "factorised_layers", "resnet20", "cifar10"
@@ -39,7 +39,7 @@ class Grid(Spec):
     recipe: Recipe
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
         for arm in self.arms:
             if arm not in ARMS[1:]:
                 raise unknown("Grid.arms", arm, ARMS[1:])

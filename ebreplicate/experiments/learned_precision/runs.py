@@ -6,7 +6,7 @@ from ebreplicate.errors import unknown
 from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.specs.bits import CYCLIC, LEARNED, PROGRESSIVE, STATIC, Bits
 from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe
 
 ITEM, DATASET = "learned_precision", "cifar10"
@@ -45,7 +45,7 @@ class Grid(Spec):
     evaluation: str = "test"
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
         for arm in self.arms:
             if arm not in ARMS:
                 raise unknown("Grid.arms", arm, ARMS)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ebreplicate.catalog import SPARSIFIERS
-from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 ITEM, MODEL, DENSE = "rigl_lm", "gru", "dense"
@@ -35,7 +35,7 @@ class Grid(Spec):
     recipe: Recipe
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
         for method in self.methods:
             _ = method == DENSE or SPARSIFIERS.check(method)
 

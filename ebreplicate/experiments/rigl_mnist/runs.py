@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
 ITEM, MODEL, DATASET = "rigl_mnist", "lenet300", "mnist"
@@ -28,7 +28,7 @@ class Grid(Spec):
     recipe: Recipe
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
 
 
 class Planned(NamedTuple):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ebreplicate.specs.fields import Spec, need
-from ebreplicate.specs.scale import Scale
+from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.wann.spec import WeightAgnostic
 
 ITEM = "wann"
@@ -27,7 +27,7 @@ class Grid(Spec):
     digits_images: int
 
     def _validate(self) -> None:
-        need(len(set(self.seeds)) == len(self.seeds), "Grid.seeds", f"repeats a seed: {list(self.seeds)}")
+        need_distinct(self.seeds, "Grid.seeds")
         for name in ("swing_generations", "digits_generations"):
             need(getattr(self, name) >= 1, f"Grid.{name}", f"must be at least 1, got {getattr(self, name)}")
 
