@@ -1,9 +1,10 @@
 """Which trainings the item needs: four arms a seed. No torch."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from ebreplicate.errors import unknown
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.rigl_mnist.runs import FIRST_UPDATE
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale, need_distinct
@@ -35,14 +36,6 @@ class Grid(Spec):
         for arm in self.arms:
             if arm not in ARMS:
                 raise unknown("Grid.arms", arm, ARMS)
-
-
-class Planned(NamedTuple):
-    """One training and the arm it belongs to."""
-
-    arm: str
-    seed: int
-    spec: Search | Sparse
 
 
 def grid_of(scale: Scale) -> Grid:

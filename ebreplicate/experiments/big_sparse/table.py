@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ebreplicate.experiments.big_sparse.runs import Planned, planned
+from ebreplicate.experiments.big_sparse.runs import planned
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.specs.scale import Scale

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ebreplicate.errors import unknown
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
-from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket
+from ebreplicate.specs.spec import Retrain, Search, Ticket
 
 ITEM, MODEL, DATASET = "early_crop", "vgg16", "cifar10"
 DENSE, EB_TRAIN, EARLY_CROP = "dense", "EB Train", "EarlyCroP"
@@ -48,14 +48,6 @@ class Grid(Spec):
         for arm in self.arms:
             if arm not in ARMS:
                 raise unknown("Grid.arms", arm, ARMS)
-
-
-class Planned(NamedTuple):
-    """One training and the arm it belongs to."""
-
-    arm: str
-    seed: int
-    spec: Search | Retrain | Sparse
 
 
 def grid_of(scale: Scale) -> Grid:

@@ -8,10 +8,11 @@ import pandas as pd
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments.common import compared
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.early_crop.claims import COMPARED, FIRES_EARLIER
-from ebreplicate.experiments.early_crop.runs import DATASET, MODEL, RULE, RULES, Planned, grid_of, planned, seeds_of
+from ebreplicate.experiments.early_crop.runs import DATASET, MODEL, RULE, RULES, grid_of, planned, seeds_of
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, Search, Sparse, key
 

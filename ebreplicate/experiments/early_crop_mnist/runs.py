@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebreplicate.errors import unknown
-from ebreplicate.experiments.early_crop.runs import AT_INIT, EARLY_CROP, PAPER_RULE, RULE, Planned, arms
+from ebreplicate.experiments.common.arms import Planned
+from ebreplicate.experiments.early_crop.runs import AT_INIT, EARLY_CROP, PAPER_RULE, RULE, arms
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ebreplicate.catalog import INFO
 from ebreplicate.errors import unknown
-from ebreplicate.experiments.early_crop.runs import Planned
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Factorised, Recipe, Search, Sparse

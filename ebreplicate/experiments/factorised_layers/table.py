@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ebreplicate.experiments.common import compared
-from ebreplicate.experiments.early_crop.runs import Planned
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.factorised_layers.claims import COMPARED
 from ebreplicate.experiments.factorised_layers.runs import FACTORISED, NARROW, others, planned, weights

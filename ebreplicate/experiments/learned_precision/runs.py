@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ebreplicate.errors import unknown
-from ebreplicate.experiments.early_crop.runs import Planned
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.bits import CYCLIC, LEARNED, PROGRESSIVE, STATIC, Bits
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, need_distinct

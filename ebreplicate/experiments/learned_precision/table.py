@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ebreplicate.experiments.common import compared
-from ebreplicate.experiments.early_crop.runs import Planned
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.learned_precision.claims import COMPARED, LAYERS_DIFFER, RAISES_BITS
 from ebreplicate.experiments.learned_precision.runs import LDP, LOW, planned

@@ -1,9 +1,10 @@
 """Which trainings the item needs: one of every method a seed. No torch."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from ebreplicate.catalog import SPARSIFIERS
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Search, Sparse
@@ -43,14 +44,6 @@ class Grid(Spec):
     def steps(self) -> int:
         """Optimiser steps of an epoch."""
         return self.train_size // (self.recipe.batch_size * self.sequence)
-
-
-class Planned(NamedTuple):
-    """One training and the method it is of."""
-
-    arm: str
-    seed: int
-    spec: Search | Sparse
 
 
 def grid_of(scale: Scale) -> Grid:

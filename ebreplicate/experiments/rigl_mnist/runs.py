@@ -1,8 +1,8 @@
 """Which trainings the item needs: five arms a seed. No torch."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Search, Sparse
@@ -29,14 +29,6 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         need_distinct(self.seeds, "Grid.seeds")
-
-
-class Planned(NamedTuple):
-    """One training and the arm it belongs to."""
-
-    arm: str
-    seed: int
-    spec: Search | Sparse
 
 
 def grid_of(scale: Scale) -> Grid:

@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from ebreplicate.catalog import INFO
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.rigl_mnist import costs
-from ebreplicate.experiments.rigl_mnist.runs import DATASET, MODEL, Planned, planned
+from ebreplicate.experiments.rigl_mnist.runs import DATASET, MODEL, planned
 from ebreplicate.pruning.sizes import products, size_bytes
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Search, Sparse, key
@@ -95,6 +96,7 @@ def _row(run: Planned, store: Store) -> dict[str, Any]:
         f"{which}_error": None if reached[f"{which}_accuracy"] is None else 100 - reached[f"{which}_accuracy"]
         for which in ("last", "best")
     }
+    assert isinstance(run.spec, (Search, Sparse))
     sized = _sparse(run.spec, metrics, store) if isinstance(run.spec, Sparse) else _dense(run.spec)
     cost = {"training_flops": record["cost"]["training_flops"]["authors"], "seconds": record["cost"]["seconds"]}
     return {**names, "status": record["status"], **reached, **errors, **sized, **cost}

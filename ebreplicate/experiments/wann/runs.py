@@ -1,8 +1,8 @@
 """Which runs the item needs: the released champion's test and two searches a seed. No torch."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.wann.spec import WeightAgnostic
@@ -30,14 +30,6 @@ class Grid(Spec):
         need_distinct(self.seeds, "Grid.seeds")
         for name in ("swing_generations", "digits_generations"):
             need(getattr(self, name) >= 1, f"Grid.{name}", f"must be at least 1, got {getattr(self, name)}")
-
-
-class Planned(NamedTuple):
-    """One run and the arm it belongs to."""
-
-    arm: str
-    seed: int
-    spec: WeightAgnostic
 
 
 def grid_of(scale: Scale) -> Grid:

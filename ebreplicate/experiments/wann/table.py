@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.common.experiment import NOT_RUN
-from ebreplicate.experiments.wann.runs import RELEASED, Planned, planned
+from ebreplicate.experiments.wann.runs import RELEASED, planned
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import key
 
