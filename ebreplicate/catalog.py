@@ -266,6 +266,13 @@ SPARSIFIERS = Registry(
         "gmp": "ebreplicate.training.dynamic:GradualMagnitude",
     },
 )
+PIGGYBACK, KERNEL_BINARY, KERNEL_ZEROS, KERNEL_ALL = "piggyback", "kernel-binary", "kernel-zeros", "kernel-all"
+MASKED = (PIGGYBACK, KERNEL_BINARY, KERNEL_ZEROS, KERNEL_ALL)
+"""Masks over the frozen weights of a trained network, for another task (docs/kernel-masks.md): binary, over weights;
+binary, over kernels; over kernels, with real values for those that are off; with real values for all."""
+NORMS, FINE_TUNING = "norms", "fine-tuning"
+ADAPTIONS = (*MASKED, NORMS, FINE_TUNING)
+"""What trains when a network is adapted to a task: a mask, batch norms and the classifier; these two alone; or all."""
 
 
 @dataclass(frozen=True)
