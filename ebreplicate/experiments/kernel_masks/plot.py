@@ -1,6 +1,5 @@
 """The table to the figure: accuracy by task and arm, and its mean against the bits that a task stores."""
 
-
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -35,7 +34,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     names = [task.partition("-")[2].replace("-", " ") for task in tasks]
     left.set_xticks(range(len(tasks)), names, rotation=30, ha="right", fontsize="small")
     left.set(ylabel="test accuracy (%)", title=f"{network(scale, MODEL)}, by task")
-    left.legend(fontsize="small", ncols=2)
+    figure.legend(fontsize="small", ncols=len(LOOKS), loc="outside upper center")
     right.set_xscale("log")
     right.set(xlabel="bits that a task stores", title="Mean over tasks")
     seeds = count(len(seeds_of(scale)), "seed")

@@ -153,8 +153,9 @@ def test_the_cells_are_cpgs_for_orientation(tmp_path):
 
 
 def test_the_figure_has_every_arm_by_task_and_against_its_bits(tmp_path):
-    left, right = EXPERIMENTS.load(ITEM).figure(FIVE, filled(tmp_path)).axes
+    figure = EXPERIMENTS.load(ITEM).figure(FIVE, filled(tmp_path))
+    left, right = figure.axes
     assert [t.get_text() for t in left.get_xticklabels()] == ["low", "high"]
-    assert [t.get_text() for t in left.get_legend().get_texts()] == list(ADAPTIONS)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(ADAPTIONS)
     assert len(right.containers) == len(ADAPTIONS)
     assert sorted({c.lines[0].get_xdata()[0] for c in right.containers}) == sorted({5000 + b for b in BITS.values()})
