@@ -1,5 +1,7 @@
 """The table to the figure: accuracy by task and arm, and its mean against the bits that a task stores."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -24,7 +26,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
         1, 2, figsize=(6 + 0.7 * len(tasks), 4.4), width_ratios=(0.6 + len(tasks) / 4, 1)
     )
     for i, (arm, (marker, colour)) in enumerate(LOOKS.items()):
-        look = {"marker": marker, "c": colour, "ls": ""}
+        look: dict[str, Any] = {"marker": marker, "c": colour, "ls": ""}
         values = [by_seed(table, "last_accuracy", arm=arm, task=task).values() for task in tasks]
         places = [place + 0.12 * (i - 2.5) for place in range(len(tasks))]
         if style.series(left, zip(places, values, strict=True), **look):

@@ -1,7 +1,7 @@
 """Which trainings the item needs: for each seed, its search adapted to every task by every method. No torch."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ebreplicate.catalog import ADAPTIONS, TASKS
 from ebreplicate.errors import unknown
@@ -54,7 +54,7 @@ def planned(scale: Scale) -> list[Planned]:
     grid, out = grid_of(scale), list[Planned]()
     for seed in seeds_of(scale):
         search = scale.search(MODEL, DATASET, seed)
-        same = {"seed": seed, "width": search.width, "precision": search.precision, "evaluation": "unseen"}
+        same: dict[str, Any] = {"seed": seed, "width": search.width, "precision": search.precision, "evaluation": "unseen"}
         for arm in ADAPTIONS:
             for task in grid.tasks:
                 spec = Adapt(search.model, task, grid.recipe, **same, backbone=search, method=arm)
