@@ -10,10 +10,10 @@ from ebreplicate.catalog import FINE_TUNING, NORMS
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import Network, weight_layers
 from ebreplicate.models.masked import freeze, storage, zeros
+from ebreplicate.runner.inputs import needed, network, shape
+from ebreplicate.runner.rebuild import load_weights
+from ebreplicate.runner.run import Run
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.inputs import needed, network, shape
-from ebreplicate.stages.rebuild import load_weights
-from ebreplicate.stages.training import Run
 from ebreplicate.store.store import Store
 
 

@@ -36,7 +36,7 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
     """Network, FLOPs and scores of a search."""
     from ebreplicate import cost
     from ebreplicate.pruning.channels import bn_widths, prunable_scores
-    from ebreplicate.stages.inputs import load_displacement, load_scores, network
+    from ebreplicate.runner.inputs import load_displacement, load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)
     training = {c: cost.training_flops(f, search_of(spec).train_images, epochs) for c, f in forward.items()}
@@ -79,7 +79,7 @@ def bits_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
     """The bits of a quantised search, of which its BitOPs follow, and its accuracy at the most of them."""
     import torch
 
-    from ebreplicate.stages.inputs import network, shape
+    from ebreplicate.runner.inputs import network, shape
     from ebreplicate.training.precision import bitops, products_of
 
     assert spec.bits is not None
@@ -164,7 +164,7 @@ def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) ->
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.pruning.compaction import alive_facts
     from ebreplicate.pruning.weights import split_weights, weight_counts
-    from ebreplicate.stages.inputs import load_mask, shape
+    from ebreplicate.runner.inputs import load_mask, shape
 
     masks = split_weights(trained, load_mask(spec, store, sum(weight_counts(trained))))
     hook = SPARSIFIERS.load(spec.method)(spec)
@@ -180,7 +180,7 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
     from ebreplicate import cost
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.cost.sparse import layer_costs, sparse_forward
-    from ebreplicate.stages.inputs import shape
+    from ebreplicate.runner.inputs import shape
     from ebreplicate.stages.sparse import sparse_network
     from ebreplicate.training.sparse import sparse_layers
 
@@ -220,8 +220,8 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
 def adapt_problems(spec: Adapt, record: Record) -> Iterator[str]:
     """FLOPs of an adaption, and what it stores."""
     from ebreplicate.models.masked import storage
+    from ebreplicate.runner.inputs import network
     from ebreplicate.stages.adapt import flops
-    from ebreplicate.stages.inputs import network
 
     metrics = record["metrics"]
     stored = storage(network(spec), spec.method, metrics["mask_zeros"])

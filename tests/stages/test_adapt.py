@@ -14,13 +14,14 @@ from ebreplicate.cost import forward_flops
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.models.masked import freeze, masks, zeros
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.inputs import network
+from ebreplicate.runner.rebuild import load_weights
 from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.graph import Plan, parents, root_of, search_of, trainings_before
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Adapt, Recipe, canonical, from_json, key
 from ebreplicate.stages.adapt import start
-from ebreplicate.stages.checkpoint import Checkpoint
-from ebreplicate.stages.rebuild import load_weights
 from ebreplicate.store.store import Store
 from ebreplicate.verify.trainings import training_problems
 
@@ -60,9 +61,9 @@ def test_the_plan_keeps_the_last_weights_of_the_backbone():
 
 
 def test_it_starts_from_the_last_weights_and_a_classifier_of_its_own(store):
-    trained = load_weights(stages.network(BACKBONE), BACKBONE, 4, store, NOWHERE, CPU).state_dict()
+    trained = load_weights(network(BACKBONE), BACKBONE, 4, store, NOWHERE, CPU).state_dict()
     for name, value in start(SPEC, store, NOWHERE, CPU).state_dict().items():
-        theirs = stages.network(SPEC).state_dict() if name.startswith("classifier") else trained
+        theirs = network(SPEC).state_dict() if name.startswith("classifier") else trained
         assert value.equal(theirs[name]), name
     assert start(SPEC, store, NOWHERE, CPU).classifier.weight.shape == (5, 32)
 
@@ -71,7 +72,7 @@ def test_it_starts_from_the_last_weights_and_a_classifier_of_its_own(store):
 def test_its_record_has_what_it_stores_and_costs_and_verify_holds_them(store, method):
     spec = of(method)
     record = store.read(spec)
-    forward = forward_flops(stages.network(spec), (3, 32, 32))["authors"]
+    forward = forward_flops(network(spec), (3, 32, 32))["authors"]
     passes = 2 if method == NORMS else 3
     assert record["cost"]["training_flops"]["authors"] == pytest.approx(passes * forward * 60 * 2)
     kernels = 3 * 4 + 4 * 4 + 4 * 8 + 8 * 8 + 8 * 16 + 2 * 16 * 16 + 16 * 32 + 5 * 32 * 32

@@ -4,12 +4,12 @@ import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.catalog import FINE_TUNING, KERNEL_ALL, KERNEL_BINARY, KERNEL_ZEROS, NORMS, PIGGYBACK
+from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.contrasts import BySeed, mean_by_seed
 from ebreplicate.experiments.common.experiment import COST, Cell, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.verdicts import greater
-from ebreplicate.experiments.early_crop.contrasts import Compared, judged
 from ebreplicate.experiments.kernel_masks.runs import grid_of
 from ebreplicate.specs.scale import Scale
 

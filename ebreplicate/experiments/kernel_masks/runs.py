@@ -54,7 +54,12 @@ def planned(scale: Scale) -> list[Planned]:
     grid, out = grid_of(scale), list[Planned]()
     for seed in seeds_of(scale):
         search = scale.search(MODEL, DATASET, seed)
-        same: dict[str, Any] = {"seed": seed, "width": search.width, "precision": search.precision, "evaluation": "unseen"}
+        same: dict[str, Any] = {
+            "seed": seed,
+            "width": search.width,
+            "precision": search.precision,
+            "evaluation": "unseen",
+        }
         for arm in ADAPTIONS:
             for task in grid.tasks:
                 spec = Adapt(search.model, task, grid.recipe, **same, backbone=search, method=arm)

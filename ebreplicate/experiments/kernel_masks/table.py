@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
-from ebreplicate.experiments.early_crop import contrasts
 from ebreplicate.experiments.kernel_masks.claims import COMPARED
 from ebreplicate.experiments.kernel_masks.runs import Planned, planned
 from ebreplicate.specs.scale import Scale
@@ -23,7 +23,7 @@ COLUMNS += ["training_flops", "seconds", "claim", "images", "difference", "image
 def table(scale: Scale, store: "Store") -> pd.DataFrame:
     """One row an adaption, and a contrast and seed."""
     rows = [_row(run, store) for run in planned(scale)]
-    return pd.DataFrame([*rows, *contrasts.rows(COMPARED, rows, store)]).reindex(columns=COLUMNS)
+    return pd.DataFrame([*rows, *compared.rows(COMPARED, rows, store)]).reindex(columns=COLUMNS)
 
 
 def _row(run: Planned, store: "Store") -> dict[str, Any]:

@@ -10,10 +10,10 @@ from synthetic import TINY, Outcome, claims, empty_table, tabulated, trained
 from ebreplicate.catalog import ADAPTIONS, FINE_TUNING, KERNEL_ALL, KERNEL_BINARY, KERNEL_ZEROS, NORMS, PIGGYBACK, TASKS
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.common import compared
+from ebreplicate.experiments.common.compared import Compared
 from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.experiments.early_bird.runs import planned as early_bird
-from ebreplicate.experiments.early_crop import contrasts
-from ebreplicate.experiments.early_crop.contrasts import Compared
 from ebreplicate.experiments.kernel_masks.claims import COMPARED
 from ebreplicate.experiments.kernel_masks.runs import Grid, planned
 from ebreplicate.specs.scale import load_scale
@@ -136,7 +136,7 @@ def test_images_of_several_tasks_are_pooled_one_after_another(tmp_path):
         row = {**run._asdict(), "key": "k", "status": "ok", "unseen_accuracy": 50.0, "unseen_images": len(correct)}
         rows.append(row)
     claim = Compared("c", "", "", "better than", ((KERNEL_ALL, 1.0), (KERNEL_BINARY, -1.0)))
-    found = [*contrasts.rows([claim], rows, store)]
+    found = [*compared.rows([claim], rows, store)]
     for row in found:
         difference = np.subtract(bits[KERNEL_ALL, row["seed"]], bits[KERNEL_BINARY, row["seed"]], dtype=float)
         assert row["difference"] == pytest.approx(difference.mean())
