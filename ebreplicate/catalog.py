@@ -111,6 +111,9 @@ class DatasetInfo:
     """True if it is read image by image from class folders, too large for a device's memory."""
     text: bool = False
     """True if it is a text, of which each character (a byte) is predicted from those before it."""
+    of: tuple[int, ...] = ()
+    """Of a task, the labels of the dataset it is a part of: its images are those that have one, its own labels their
+    places."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -135,9 +138,46 @@ USERS_FILES = {"imagenet": "imagenet/train", "text": "text/train.txt"}
 """Of datasets that nobody can download for the user, what must be under the data root."""
 HOME = {"mnist": "mnist", "folders": "folders", "imagenet": "folders", "text": "text", "grammar": "text"}
 """Modules of ebreplicate.data that hold loaders; the others are in `arrays`."""
-DATASETS = Registry("dataset", {name: f"ebreplicate.data.{HOME.get(name, 'arrays')}:load_{name}" for name in INFO})
 ON_DISK = tuple(name for name, info in INFO.items() if info.files)
 FOLDERS = tuple(name for name, info in INFO.items() if info.streamed)
+SUPERCLASSES = {
+    "aquatic-mammals": (4, 30, 55, 72, 95),
+    "fish": (1, 32, 67, 73, 91),
+    "flowers": (54, 62, 70, 82, 92),
+    "food-containers": (9, 10, 16, 28, 61),
+    "fruit-and-vegetables": (0, 51, 53, 57, 83),
+    "household-electrical-devices": (22, 39, 40, 86, 87),
+    "household-furniture": (5, 20, 25, 84, 94),
+    "insects": (6, 7, 14, 18, 24),
+    "large-carnivores": (3, 42, 43, 88, 97),
+    "large-man-made-outdoor-things": (12, 17, 37, 68, 76),
+    "large-natural-outdoor-scenes": (23, 33, 49, 60, 71),
+    "large-omnivores-and-herbivores": (15, 19, 21, 31, 38),
+    "medium-mammals": (34, 63, 64, 66, 75),
+    "non-insect-invertebrates": (26, 45, 77, 79, 99),
+    "people": (2, 11, 35, 46, 98),
+    "reptiles": (27, 29, 44, 78, 93),
+    "small-mammals": (36, 50, 65, 74, 80),
+    "trees": (47, 52, 56, 59, 96),
+    "vehicles-1": (8, 13, 48, 58, 90),
+    "vehicles-2": (41, 69, 81, 85, 89),
+}
+"""Fine labels of each superclass of CIFAR-100, as its files have them (coarse labels, in this order)."""
+TASKS = {
+    **{
+        f"cifar100-{name}": DatasetInfo(5, 2500, 500, f"CIFAR-100, {name.replace('-', ' ')}", files=True, of=labels)
+        for name, labels in SUPERCLASSES.items()
+    },
+    "digits-low": DatasetInfo(5, 721, 180, "handwritten digits 0 to 4", of=(0, 1, 2, 3, 4)),
+    "digits-high": DatasetInfo(5, 716, 180, "handwritten digits 5 to 9", of=(5, 6, 7, 8, 9)),
+}
+"""Parts of a dataset, a few classes each: its name begins theirs."""
+DATASETS = Registry(
+    "dataset",
+    {name: f"ebreplicate.data.{HOME.get(name, 'arrays')}:load_{name}" for name in INFO},
+    {name: f"ebreplicate.data.arrays:load_{name.partition('-')[0]}" for name in TASKS},
+)
+INFO |= TASKS
 GCN_HIDDEN = 16
 """Hidden units of the GCN."""
 GRAPH_SEARCH_ROUNDS = 4
@@ -226,6 +266,13 @@ SPARSIFIERS = Registry(
         "gmp": "ebreplicate.training.dynamic:GradualMagnitude",
     },
 )
+PIGGYBACK, KERNEL_BINARY, KERNEL_ZEROS, KERNEL_ALL = "piggyback", "kernel-binary", "kernel-zeros", "kernel-all"
+MASKED = (PIGGYBACK, KERNEL_BINARY, KERNEL_ZEROS, KERNEL_ALL)
+"""Masks over the frozen weights of a trained network, for another task (docs/kernel-masks.md): binary, over weights;
+binary, over kernels; over kernels, with real values for those that are off; with real values for all."""
+NORMS, FINE_TUNING = "norms", "fine-tuning"
+ADAPTIONS = (*MASKED, NORMS, FINE_TUNING)
+"""What trains when a network is adapted to a task: a mask, batch norms and the classifier; these two alone; or all."""
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
+    _training_options(sub.add_parser("adapt", help="train a search's network for another task"))
     _training_options(sub.add_parser("graph", help="search, draw and retrain tickets of a graph"))
     for name, stage in OWN_STAGES.items():
         _training_options(sub.add_parser(name, help=stage.help))
@@ -273,6 +274,8 @@ def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, plan
             stages.search(spec, store, root, device, keep | planned)
         elif args.command == "sparse":
             stages.sparse(spec, store, root, device)
+        elif args.command == "adapt":
+            stages.adapt(spec, store, root, device)
         else:
             stages.retrain(spec, store, root, device, Keep(set(args.keep_epochs)) | planned)
 
@@ -449,6 +452,7 @@ COMMANDS = {
     "draw": _stage,
     "retrain": _stage,
     "sparse": _stage,
+    "adapt": _stage,
     "graph": _stage,
     **dict.fromkeys(OWN_STAGES, _stage),
     "evaluate": _evaluate,

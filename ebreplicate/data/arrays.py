@@ -114,6 +114,12 @@ class Split:
         """The images at the positions `keep`, int64 (k,)."""
         return Split(self.images[keep], self.labels[keep])
 
+    def only(self, labels: tuple[int, ...]) -> "Split":
+        """The images that have one of `labels`, in their order; their labels become places in `labels`."""
+        matches = self.labels[:, None] == torch.tensor(labels)
+        keep = matches.any(1)
+        return Split(self.images[keep], matches[keep].int().argmax(1))
+
 
 @dataclass
 class Data:
@@ -213,6 +219,8 @@ def load(
     if info.text:
         text: Text = data.sized(train_size or info.train, test_size or info.test, sequence)
         return text
+    if info.of:
+        data.train, data.test = data.train.only(info.of), data.test.only(info.of)
     if not standardise:
         data.mean, data.std = (0.0,) * len(data.mean), (1.0,) * len(data.std)
     data.train = balanced_subset(data.train, train_size, "Search.train_size")

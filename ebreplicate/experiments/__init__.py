@@ -31,6 +31,7 @@ EXPERIMENTS = Registry(
         "learned_precision": "ebreplicate.experiments.learned_precision:EXPERIMENT",
         "rigl_lm": "ebreplicate.experiments.rigl_lm:EXPERIMENT",
         "big_sparse": "ebreplicate.experiments.big_sparse:EXPERIMENT",
+        "kernel_masks": "ebreplicate.experiments.kernel_masks:EXPERIMENT",
     },
     parts={
         "lottery_lenet300": "ebreplicate.experiments.lottery:LENET300",

@@ -12,11 +12,11 @@ from ebreplicate.report.markdown import markdown_table
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, search_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Alone, Retrain, Ticket, Training
+from ebreplicate.specs.spec import Adapt, Alone, Retrain, Ticket, Training
 from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"
-KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse from scratch"}
+KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse from scratch", "adapt": "adapted"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ Run = TypeVar("Run", bound=Spec)
 
 def unseeded(spec: Run) -> Run:
     """The spec with seed 0 at its root: equal for the runs that differ by their seed alone."""
+    if isinstance(spec, Adapt):
+        return replace(spec, seed=0, backbone=unseeded(spec.backbone))
     if isinstance(spec, Training):
         return replace(spec, seed=0)
     if isinstance(spec, Retrain):

@@ -51,9 +51,7 @@ class Run:
     hooks.
     """
 
-    def __init__(
-        self, spec: specs.Search | specs.Retrain | specs.Sparse, store: Store, root: Path, device: torch.device
-    ):
+    def __init__(self, spec: specs.Training | specs.Retrain, store: Store, root: Path, device: torch.device):
         self.started = time.time()
         self.spec, self.store, self.root, self.device = spec, store, root, device
         self.search: specs.Training = spec.ticket.search if isinstance(spec, specs.Retrain) else spec

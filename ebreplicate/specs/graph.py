@@ -7,7 +7,7 @@ from typing import TypeVar
 from ebreplicate.catalog import DISPLACEMENT_DRAWS, NEEDS_WEIGHTS
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
-from ebreplicate.specs.spec import Alone, Retrain, Search, Sparse, Ticket, Training, key
+from ebreplicate.specs.spec import Adapt, Alone, Retrain, Search, Sparse, Ticket, Training, key
 
 Run = TypeVar("Run", bound=Spec)
 
@@ -18,6 +18,8 @@ def parents(spec: Spec) -> list[Spec]:
         return [spec.ticket]
     if isinstance(spec, Sparse):
         return [spec.compact_of] if spec.compact_of else []
+    if isinstance(spec, Adapt):
+        return [spec.backbone]
     return [spec.after or spec.search] if isinstance(spec, Ticket) else []
 
 
@@ -30,14 +32,12 @@ def lineage(spec: Spec) -> list[Spec]:
 
 
 def root_of(spec: Spec) -> Training | Alone:
-    """What a run begins with: a training from scratch, or a run that stands alone, which is its own root."""
-    root = lineage(spec)[-1]
-    assert isinstance(root, (Training, Alone))  # where a lineage ends
-    return root
+    """What a run has its network and data from: itself, or of a ticket and its retrain, the search at their root."""
+    return next(root for root in lineage(spec) if isinstance(root, (Training, Alone)))
 
 
 def search_of(spec: Spec) -> Training:
-    """The training from scratch at the root of a run."""
+    """`root_of` a run that does not stand alone."""
     root = root_of(spec)
     assert isinstance(root, Training)
     return root
@@ -77,6 +77,8 @@ class Plan:
             self.runs[name] = spec
         if isinstance(spec, (Search, Retrain)):
             self.keep.setdefault(name, Keep())
+        if isinstance(spec, Adapt):
+            self.keep[key(spec.backbone)].epochs.add(spec.backbone.recipe.epochs)
         if isinstance(spec, Ticket) and spec.method in NEEDS_WEIGHTS:
             self._keep_draw(spec)
         if isinstance(spec, Ticket) and spec.method == "taylor":

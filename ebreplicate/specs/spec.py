@@ -7,10 +7,11 @@ moves no existing key; for the same reason a default is never edited.
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ebreplicate.catalog import (
+    ADAPTIONS,
     DATASETS,
     DISPLACEMENT_DRAWS,
     DISTRIBUTIONS,
@@ -21,7 +22,9 @@ from ebreplicate.catalog import (
     INFO,
     METHODS,
     MODELS,
+    ON_TEXT,
     OWN_STAGES,
+    SHAPED,
     SPARSIFIERS,
     WEIGHT_METHODS,
     check_images,
@@ -462,6 +465,38 @@ class Sparse(Training):
         return f"{super().slug}-{self.method}{spread}-S{self.sparsity:g}{longer}{compact}"
 
 
+@dataclass(frozen=True)
+class Adapt(Training):
+    """Training of a finished search's network, `backbone`, for another dataset, in general a task of few classes.
+
+    It starts from the weights of the search's last epoch and a new classifier. `method`: what trains, one of
+    `ADAPTIONS`: masks over frozen weights, batch norms and classifier alone, or everything.
+    """
+
+    backbone: Search = field(kw_only=True)
+    method: str = field(kw_only=True)
+
+    stage = "adapt"
+
+    def _validate(self) -> None:
+        super()._validate()
+        if self.method not in ADAPTIONS:
+            raise unknown("Adapt.method", self.method, ADAPTIONS)
+        need(self.model not in (*SHAPED, *ON_TEXT), "Adapt.model", f"{self.model} has no batch norms that can adapt")
+        need(self.precision not in LOW_PRECISIONS, "Adapt.precision", f"{self.precision} is not offered; use fp32")
+        need(self.recipe.swa_start is None, "Adapt.recipe.swa_start", "weights are not averaged; leave it out")
+        plain = self.backbone.factorised is None and self.backbone.bits is None
+        need(plain, "Adapt.backbone", "is of a factorised or quantised network, which is not adapted")
+        for name in ("model", "width"):
+            ours, its = getattr(self, name), getattr(self.backbone, name)
+            need(ours == its, "Adapt.backbone", f"has {name} {its!r}, this training has {ours!r}")
+
+    @property
+    def slug(self) -> str:
+        """Human-readable part of the key."""
+        return f"{super().slug}-{self.method}"
+
+
 class Alone(Spec):
     """Base of runs that train no network of `models`, build on no other run and use the CPU.
 
@@ -560,6 +595,7 @@ STAGES: dict[str, type[Spec]] = {
     "draw": Ticket,
     "retrain": Retrain,
     "sparse": Sparse,
+    "adapt": Adapt,
     "graph": GraphTickets,
 }
 

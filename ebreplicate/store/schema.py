@@ -65,6 +65,7 @@ METRICS = {
     **_kinds(_number, "a number, not negative", "removed_fraction", "remaining_fraction", "sparsity", "width"),
     **_kinds(_each(_count), "a list of counts", "channels", "bn_widths", "architecture", "stable_architecture"),
     **_kinds(_count, "a count", "compact_nnz", "compact_bytes", "stable_nnz"),
+    **_kinds(_count, "a count", "mask_entries", "mask_zeros", "mask_bits", "task_bits"),
     **_kinds(_named(_each(_count)), "lists of counts by name", "input_connections"),
     **_kinds(_named(_or_none(_count)), "counts or null by name", "emergence"),
     **_kinds(_each(_count), "a list of counts", "draws", "edges"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.specs.graph import other_names, search_of
-from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Training, key
+from ebreplicate.specs.spec import Adapt, Recipe, Retrain, Search, Sparse, Training, key
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import (
     Record,
@@ -217,6 +217,22 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
                 yield f"training_flops {ledger['training_flops'][c]:g} are fewer than {least:g} at its final densities"
 
 
+def adapt_problems(spec: Adapt, record: Record) -> Iterator[str]:
+    """FLOPs of an adaption, and what it stores."""
+    from ebreplicate.models.masked import storage
+    from ebreplicate.runner.inputs import network
+    from ebreplicate.stages.adapt import flops
+
+    metrics = record["metrics"]
+    stored = storage(network(spec), spec.method, metrics["mask_zeros"])
+    yield from differences(metrics, stored, " of its network")
+    if metrics["mask_zeros"] > stored["mask_entries"]:
+        yield f"mask_zeros {metrics['mask_zeros']} of {stored['mask_entries']} entries"
+    yield from differences(
+        record["cost"], flops(spec, dense_forward(plain(spec)), metrics["epochs"]), " of its network"
+    )
+
+
 def unseen_problems(spec: Training | Retrain, record: Record, store: Store) -> Iterator[str]:
     """Accuracies on unseen images against correct.npy, one bit an image; and only where the spec asks for them."""
     import numpy as np
@@ -264,7 +280,7 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
         if search_of(spec).validation:
             yield from evaluation_problems(spec, record, evaluations, recipe, len(rows))
     if not isinstance(spec, Sparse) and record["status"] != "no-ticket":
-        searched = {} if isinstance(spec, Search) else {"search_precision": search_of(spec).precision}
+        searched = {} if isinstance(spec, Training) else {"search_precision": search_of(spec).precision}
         yield from differences(record["cost"], {"precision": spec.precision} | searched, " of its spec")
     yield from unseen_problems(spec, record, store)
     if isinstance(spec, Search):
@@ -272,3 +288,5 @@ def training_problems(spec: Training | Retrain, record: Record, folder: Path, st
         yield from bits_problems(spec, record, store) if spec.bits else ()
     if isinstance(spec, Sparse):
         yield from sparse_problems(spec, record, store)
+    if isinstance(spec, Adapt):
+        yield from adapt_problems(spec, record)

@@ -48,6 +48,17 @@ use rule search as sparse with:
         stage="sparse",
 
 
+use rule search as adapt with:
+    input:
+        needs("adapt"),
+    output:
+        update(f"{RESULTS}/runs/adapt/{{run}}/record.json"),
+    log:
+        f"{RESULTS}/logs/adapt/{{run}}.log",
+    params:
+        stage="adapt",
+
+
 # Short trainings share a job. The command skips finished runs.
 for batch, runs in BATCHES.items():
 

@@ -1,9 +1,12 @@
 """Claims about differences of arms: from trainings to differences by seed, and from those to verdicts."""
 
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from ebreplicate.experiments.common import judgement as rules
@@ -52,22 +55,35 @@ class Compared:
 def rows(claims: Sequence[Compared], trained: Sequence[dict[str, Any]], store: "Store") -> Iterator[dict[str, Any]]:
     """A row a claim and seed that has all arms of the claim.
 
-    Its difference as `per_image.columns` has it, image by image where the scale evaluates unseen images.
+    Its difference as `per_image.columns` has it, image by image where the scale evaluates unseen images. Of an arm with
+    several trainings a seed (tasks), in the same order as those of the others, all are pooled; or none, if one failed.
     """
-    found = {(row["arm"], row["seed"]): row for row in trained if row["status"] == "ok"}
-    images = UNSEEN if any(row.get("unseen_accuracy") is not None for row in found.values()) else CURVE
+    of_arm = defaultdict[tuple[str, int], list[dict[str, Any]]](list)
+    for row in trained:
+        of_arm[row["arm"], row["seed"]].append(row)
+    found = {arm: rows for arm, rows in of_arm.items() if all(row["status"] == "ok" for row in rows)}
+    evaluated = any(row.get("unseen_accuracy") is not None for rows in found.values() for row in rows)
+    images = UNSEEN if evaluated else CURVE
     for claim in claims:
         on = "" if claim.column else images if claim.unseen else CURVE
         differences: dict[int, Any] = {}
         for seed in sorted({seed for _, seed in found}):
             here = [found.get((arm, seed)) for arm, _ in claim.terms]
-            values = [None if row is None else _values(row, claim, on, store) for row in here]
+            values = [None if rows is None else _pooled(rows, claim, on, store) for rows in here]
             parts = [w * v for (_, w), v in zip(claim.terms, values, strict=True) if v is not None]
             if parts and len(parts) == len(claim.terms):
                 differences[seed] = sum(parts)
         for seed, columns in per_image.columns(differences).items():
-            keys = " ".join(found[arm, seed]["key"] for arm, _ in claim.terms)
+            keys = " ".join(row["key"] for arm, _ in claim.terms for row in found[arm, seed])
             yield {"claim": claim.name, "images": on, "seed": seed, "status": CONTRAST, "key": keys, **columns}
+
+
+def _pooled(rows: list[dict[str, Any]], claim: Compared, images: str, store: "Store") -> Any:
+    """`_values` of all rows: images one after another, or the mean of numbers; None where one is not there."""
+    values = [_values(row, claim, images, store) for row in rows]
+    if any(value is None for value in values):
+        return None
+    return np.concatenate(values) if np.ndim(values[0]) else math.fsum(values) / len(values)
 
 
 def _values(row: dict[str, Any], claim: Compared, images: str, store: "Store") -> Any:

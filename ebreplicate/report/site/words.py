@@ -14,6 +14,7 @@ STAGES = {
     "draw": "Draw",
     "retrain": "Retrain",
     "sparse": "Sparse training",
+    "adapt": "Adaption",
     "graph": "Graph tickets",
     **{name: stage.title for name, stage in OWN_STAGES.items()},
 }
@@ -65,6 +66,8 @@ def detail(spec: Any) -> str:
         return spec.detail
     if spec.stage == "sparse":
         return f"{spec.method}, {spec.sparsity:.0%} of the weights zero, {spec.distribution}"
+    if spec.stage == "adapt":
+        return f"{spec.method}, from a search on {dataset(spec.backbone)}"
     soft = f", soft pruning {spec.soft_ratio:g}" if spec.soft_ratio else ""
     f = spec.factorised
     soft += f", factorised at rank scale {f.rank_scale:g} ({f.init}, decay of {f.decay})" if f else ""

@@ -144,7 +144,7 @@ def test_planning_works_without_the_room_and_its_two_lines(tmp_path):
     command = [sys.executable, "-m", "ebreplicate", "plan", "--scale", "smoke", "--runs"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     stages = {line.split("\t")[0] for line in done.stdout.splitlines()}
-    assert stages == {"search", "draw", "retrain", "sparse", "graph"}
+    assert stages == {"search", "draw", "retrain", "sparse", "adapt", "graph"}
 
 
 def test_the_room_imports_no_torch():
