@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from ebreplicate import cost
+from ebreplicate.data.arrays import ImageData
 from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
@@ -15,18 +16,23 @@ from ebreplicate.stages.recorder import Recorder, usable
 from ebreplicate.stages.training import Run, Trained, hooks_of
 from ebreplicate.store.store import Store
 from ebreplicate.training.factorised import FactorNorms, FrobeniusDecay
+from ebreplicate.training.joint import SearchAndPrune
 from ebreplicate.training.loop import StepHook, evaluate
 from ebreplicate.training.precision import Precision
 from ebreplicate.training.soft import SoftFilters
 from ebreplicate.training.unseen import correct_images
 
 
-def search_hooks(spec: specs.Search) -> list[StepHook]:
-    """Step hooks that change what the search computes."""
+def search_hooks(spec: specs.Search, data: ImageData) -> list[StepHook]:
+    """Step hooks that change what the search computes, with the run's `data`."""
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
     frobenius = [FrobeniusDecay()] if spec.factorised and spec.factorised.decay == "frobenius" else []
     bits = [Precision(spec.bits, spec.seed, shape(spec))] if spec.bits else []
-    return [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *frobenius, *bits]
+    joint = []
+    if spec.joint:
+        batches = data.batches(spec.recipe.batch_size, spec.recipe.augment, spec.seed)
+        joint = [SearchAndPrune(spec.joint, spec.seed, shape(spec), batches)]
+    return [*hooks_of(spec.recipe, spec.precision, spec.seed), *soft, *frobenius, *bits, *joint]
 
 
 def search(
@@ -40,7 +46,7 @@ def search(
     model = network(spec).to(device)
     resume = usable(run.checkpoint.load(), keep)
     recorder = Recorder(keep, run.folder / "weights", bn_widths(model), resume)
-    forward, hooks = cost.forward_flops(model, shape(spec)), search_hooks(spec)
+    forward, hooks = cost.forward_flops(model, shape(spec)), search_hooks(spec, run.data)
     norms = [FactorNorms()] if spec.factorised else []
 
     trained = run.train(
@@ -63,6 +69,8 @@ def search(
             save_array(run.folder / "bits.npy", torch.stack(hook.rows).numpy())
             metrics |= {"most_bits_accuracy": _accuracy_at_most_bits(hook, run, trained)}
             flops |= hook.cost(spec.train_images)
+        elif isinstance(hook, SearchAndPrune):
+            metrics |= hook.metrics()
     return run.save(trained, metrics, flops)
 
 
