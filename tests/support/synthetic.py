@@ -52,6 +52,7 @@ TINY = Scale(
         "mobilenet": {"name": "mobilenet", "width": 0.125},
         "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
         "resnet20": {"name": "resnet20", "width": 0.125},
+        "supernet": {"name": "supernet", "width": 0.125},
         "lenet300": {"name": "lenet300", "width": 0.1},
         **{name: {"name": name, "width": 0.0625} for name in ("conv2", "conv4", "conv6", "vgg19")},
         "preresnet20": {"name": "preresnet20", "width": 0.25},
