@@ -28,7 +28,7 @@ def search_hooks(spec: specs.Search, data: ImageData) -> list[StepHook]:
     soft = [SoftFilters(spec.soft_ratio)] if spec.soft_ratio else []
     frobenius = [FrobeniusDecay()] if spec.factorised and spec.factorised.decay == "frobenius" else []
     bits = [Precision(spec.bits, spec.seed, shape(spec))] if spec.bits else []
-    joint = []
+    joint: list[StepHook] = []
     if spec.joint:
         batches = data.batches(spec.recipe.batch_size, spec.recipe.augment, spec.seed)
         joint = [SearchAndPrune(spec.joint, spec.seed, shape(spec), batches)]

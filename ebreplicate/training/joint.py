@@ -91,11 +91,11 @@ class SearchAndPrune(StepHook):
         """Everything is alive at first."""
         self.model, self.steps_per_epoch, self.epochs = model, steps_per_epoch, recipe.epochs
         layers = list(weight_layers(model).values())
-        self.uses = dict(zip(layers, uses_per_weight(model, self.shape), strict=True))
+        self.uses: dict[nn.Module, int] = dict(zip(layers, uses_per_weight(model, self.shape), strict=True))
         self.weights = [layer.weight for layer in layers]
         self.blocks = [block for block in model.modules() if isinstance(block, MixedBlock)]
-        self.costs = resource_weights(self.blocks, dict(self.uses))
-        self.alive = {layer: torch.ones_like(layer.weight, dtype=torch.bool) for layer in layers}
+        self.costs = resource_weights(self.blocks, self.uses)
+        self.alive: dict[nn.Module, Tensor] = {x: torch.ones_like(x.weight, dtype=torch.bool) for x in layers}
         self.masks = [mask.clone() for mask in self.alive.values()]
         self.stored = [weight.detach().clone() for weight in self.weights]
         self.pruned = torch.zeros(sum(w.numel() for w in self.weights), dtype=torch.bool)

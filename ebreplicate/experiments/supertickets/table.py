@@ -11,7 +11,7 @@ from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.supertickets.claims import ACCURACY, NUMBERS
 from ebreplicate.experiments.supertickets.runs import planned
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Retrain
+from ebreplicate.specs.spec import Retrain, Search
 
 if TYPE_CHECKING:
     from ebreplicate.store.store import Store
@@ -62,13 +62,12 @@ def _giga(products: int, search: Any) -> float:
 
 def _course(run: Planned, base: dict[str, Any], store: "Store") -> Iterator[dict[str, Any]]:
     """A row an epoch with what the next one trains, and a row a round with the share of weights that came back."""
-    record = None if isinstance(run.spec, Retrain) else store.read(run.spec)
-    if record is None or record["status"] != "ok":
+    record, joint = store.read(run.spec), run.spec.joint if isinstance(run.spec, Search) else None
+    if joint is None or record is None or record["status"] != "ok":
         return
     names = {name: base[name] for name in ("arm", "seed", "status", "key")}
     for epoch, sizes in enumerate(zip(*(record["metrics"][name] for name in SIZES), strict=True)):
         yield {"kind": EPOCH, **names, "epoch": epoch} | dict(zip(SIZES, sizes, strict=True))
-    interval = run.spec.joint.interval
     for i, share in enumerate(record["metrics"]["returned_weights"], start=1):
         if share is not None:
-            yield {"kind": ROUND, **names, "epoch": i * interval, "returned": round(100 * share, 3)}
+            yield {"kind": ROUND, **names, "epoch": i * joint.interval, "returned": round(100 * share, 3)}
