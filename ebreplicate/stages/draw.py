@@ -12,12 +12,12 @@ from ebreplicate.errors import UserError
 from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.weights import pack, weight_counts
+from ebreplicate.runner.inputs import Rows, load_mask, load_rows, needed, network
+from ebreplicate.runner.rebuild import have_rows, load_weights
+from ebreplicate.runner.record import save_array, save_record
+from ebreplicate.runner.samples import sampled_batches, sampled_images
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.inputs import Rows, load_mask, load_rows, needed, network
-from ebreplicate.stages.rebuild import have_rows, load_weights
-from ebreplicate.stages.record import save_array, save_record
-from ebreplicate.stages.samples import sampled_batches, sampled_images
 from ebreplicate.stages.tickets import draw_epoch, emergence, facts, ticket_mask
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store

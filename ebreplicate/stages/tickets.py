@@ -14,8 +14,8 @@ from ebreplicate.pruning.masks import rescue_empty_layers, tied
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.crop import BATCH_SIZE, BATCHES, PASSES, sparsities
 from ebreplicate.pruning.weights import density, split_weights
+from ebreplicate.runner.inputs import Rows, network, shape
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.inputs import Rows, network, shape
 
 
 def emergence(spec: specs.Ticket, rows: Rows) -> dict[str, int | None]:

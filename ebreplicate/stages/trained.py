@@ -9,11 +9,11 @@ from ebreplicate.models.common import Network
 from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.pruning.surgery import shrink
 from ebreplicate.pruning.weights import apply_mask, weight_counts
+from ebreplicate.runner.inputs import load_mask, needed, network
+from ebreplicate.runner.rebuild import AGAIN, load_weights, threads_of
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.inputs import load_mask, needed, network
-from ebreplicate.stages.rebuild import AGAIN, load_weights, threads_of
 from ebreplicate.stages.retrain import retrain
 from ebreplicate.store import locks, snapshots
 from ebreplicate.store.store import Store

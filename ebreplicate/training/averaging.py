@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ebreplicate.data.arrays import ImageData
 from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.specs.spec import Recipe
-from ebreplicate.training.loop import StepHook, evaluate
+from ebreplicate.training.loop import Ended, Report, StepHook, evaluate
 
 
 class WeightAverage(StepHook):
@@ -48,6 +48,10 @@ class WeightAverage(StepHook):
         self.count = state["count"]
         device = next(self.model.parameters()).device
         self.average = [t.to(device) for t in state["average"]]
+
+    def report(self, ended: Ended) -> Report:
+        """Accuracy of the averaged weights beside that of the training; None if it diverged."""
+        return Report({"swa_accuracy": self.accuracy(ended.data, ended.seed) if ended.status == "ok" else None})
 
     def accuracy(self, data: ImageData, seed: int) -> float | None:
         """Test accuracy (percent) of the averaged network in fp32, or None if no epoch was averaged.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebreplicate.models.factorised import FactorisedConv, factorised_layers
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.gradients import gradients
-from ebreplicate.training.loop import StepHook
+from ebreplicate.training.loop import Ended, Report, StepHook
 
 NORMS = ("nuclear_norm", "nuclear_bound", "frobenius_norm")
 """Of U V^T: the sum of its singular values; (|U|^2 + |V|^2) / 2, never less; the root of the sum of their squares."""
@@ -90,3 +90,7 @@ class FactorNorms(StepHook):
         return {
             name: [v if math.isfinite(v) else None for v in column] for name, column in zip(NORMS, columns, strict=True)
         }
+
+    def report(self, ended: Ended) -> Report:
+        """The norms by epoch."""
+        return Report(self.metrics())

@@ -20,7 +20,7 @@ from ebreplicate.pruning.methods.magnitude import drop
 from ebreplicate.specs.joint import RANDOM, RESET, STALE, ZEROED, Joint
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training.gradients import gradients
-from ebreplicate.training.loop import StepHook
+from ebreplicate.training.loop import Ended, Report, StepHook
 from ebreplicate.training.sparse import generator
 
 DEAD = 1e-3
@@ -198,10 +198,10 @@ class SearchAndPrune(StepHook):
                 tensor.copy_(value)
         self.pruned, self.rows, self.returned = state["pruned"], state["rows"], state["returned"]
 
-    def metrics(self) -> dict[str, list[Any]]:
+    def report(self, ended: Ended) -> Report:
         """Each of `SIZES` that the epochs train with, the ticket's last; the shares that came back; and the living
         channels of every block and kernel at the end."""
         columns = dict(zip(SIZES, map(list, zip(*self.rows, strict=True)), strict=True))
         kernels = [part for block in self.blocks for part in self._channels(block).chunk(len(KERNELS))]
         counts = [int(part.sum()) for part in kernels]
-        return columns | {"returned_weights": self.returned, "kernel_channels": counts}
+        return Report(columns | {"returned_weights": self.returned, "kernel_channels": counts})

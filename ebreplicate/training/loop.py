@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -82,6 +82,31 @@ def evaluate(model: nn.Module, data: ImageData, precision: str = "fp32") -> tupl
     return measure(model, data, precision)[:2]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A training that has come to its end, as `StepHook.report` is given it.
+
+    `seed`: of the training; `images`: trained on in an epoch; `accuracy`: after the last epoch, in percent, on those
+    that the run is judged by, None if it diverged; `evaluate`: measures the same of the network as it is now.
+    """
+
+    status: str
+    data: ImageData
+    seed: int
+    images: int
+    accuracy: float | None
+    evaluate: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a hook adds to the record of its run, and arrays that are saved in the run's folder, by name."""
+
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 class StepHook:
     """Something that takes part in every optimiser step: masks, quantisers. Methods do nothing unless overridden.
 
@@ -109,6 +134,10 @@ class StepHook:
 
     def after_epoch(self, history: list[dict[str, float]]) -> None:
         """After an epoch and its evaluation; `history` ends with that epoch's row."""
+
+    def report(self, ended: Ended) -> Report:
+        """After the training, and all evaluations of its network."""
+        return Report()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs; plain tensors and numbers."""

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.pruning.weights import apply_mask, prunable, split_weights
+from ebreplicate.pruning.weights import apply_mask, prunable, split_weights, stray_weights
 from ebreplicate.specs.spec import Recipe
-from ebreplicate.training.loop import StepHook
+from ebreplicate.training.loop import Ended, Report, StepHook
 
 
 def as_bits(mask: Tensor) -> Tensor:
@@ -27,6 +27,7 @@ class MaskWeights(StepHook):
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
         """Set the pruned weights to zero and remember where they are."""
+        self.model = model
         apply_mask(model, self.mask)
         for weight, keep in zip(prunable(model), split_weights(model, self.mask), strict=True):
             kept = torch.empty_like(weight, dtype=torch.bool)  # in the weight's memory layout
@@ -45,3 +46,10 @@ class MaskWeights(StepHook):
         """Zero the pruned weights."""
         for weight, bits in self.pairs:
             weight.view(torch.int32).bitwise_and_(bits)
+
+    def report(self, ended: Ended) -> Report:
+        """Non-zero prunable weights. Raises RuntimeError if a pruned one moved: no result may rest on it."""
+        stray = stray_weights(self.model, self.mask)
+        if stray:
+            raise RuntimeError(f"{stray} pruned weights are not zero after training")
+        return Report({"nonzero_weights": sum(int(w.count_nonzero()) for w in prunable(self.model))})

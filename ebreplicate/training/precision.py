@@ -10,7 +10,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.specs.bits import CYCLIC, LEARNED, PROGRESSIVE, Bits, cyclic_bits, operations, stage_of
 from ebreplicate.specs.spec import Recipe
 from ebreplicate.training import distributed
-from ebreplicate.training.loop import StepHook
+from ebreplicate.training.loop import Ended, Report, StepHook
 from ebreplicate.training.quantiser import quantise_convolutions
 
 
@@ -101,14 +101,16 @@ class Precision(StepHook):
         if self.bits.schedule == PROGRESSIVE:
             self.stage = stage_of([row["train_loss"] for row in history], len(self.bits.forward))
 
-    def at_most_bits(self) -> bool:
-        """Whether every layer already is at the most bits of the schedule."""
-        return set(self.current) == {self.bits.forward[-1]}
-
-    def use_most_bits(self) -> None:
-        """From here on evaluate at the most forward bits of the schedule."""
-        for layer in self.layers.values():
-            layer.forward_bits = self.bits.forward[-1]
+    def report(self, ended: Ended) -> Report:
+        """The accuracy at the schedule's most bits, which the network keeps; BitOPs of the training; bits, (epochs, 3,
+        layers)."""
+        rows, most = torch.stack(self.rows), self.bits.forward[-1]
+        accuracy = ended.accuracy
+        if accuracy is not None and set(self.current) != {most}:
+            for layer in self.layers.values():
+                layer.forward_bits = most
+            accuracy = ended.evaluate()
+        return Report({"most_bits_accuracy": accuracy}, bitops(rows, self.products, ended.images), {"bits": rows})
 
     def state_dict(self) -> dict[str, Any]:
         """Bits recorded and in use, stage, learned positions, running extremes (layers, 2)."""
@@ -123,7 +125,3 @@ class Precision(StepHook):
             self.positions.copy_(state["positions"])
         for layer, bits, extremes in zip(self.layers.values(), self.current, state["extremes"], strict=True):
             layer.forward_bits, layer.extremes = bits, extremes.to(self.positions)
-
-    def cost(self, images: int) -> dict[str, float]:
-        """BitOPs of the training so far on `images` an epoch (`bitops`)."""
-        return bitops(torch.stack(self.rows), self.products, images)

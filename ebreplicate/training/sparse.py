@@ -18,7 +18,7 @@ from ebreplicate.pruning.distributions import layer_counts
 from ebreplicate.specs.fields import need
 from ebreplicate.specs.spec import Recipe, Sparse
 from ebreplicate.training.gradients import gradients
-from ebreplicate.training.loop import StepHook
+from ebreplicate.training.loop import Ended, Report, StepHook
 from ebreplicate.training.masking import as_bits
 
 
@@ -147,6 +147,18 @@ class SparseHook(StepHook):
     def mean_density(self) -> dict[str, float]:
         """Density of every sparsified layer, averaged over the steps trained."""
         return {n: total / (self.steps * self.weights[n].numel()) for n, total in self.nnz_steps.items()}
+
+    def report(self, ended: Ended) -> Report:
+        """Remaining weights and density, in all and per layer; number of mask updates."""
+        sizes = {name: weight.numel() for name, weight in self.weights.items()}
+        found = {
+            "nnz": sum(self.nnz.values()),
+            "prunable": sum(sizes.values()),
+            "sparsity": 1 - sum(self.nnz.values()) / sum(sizes.values()),
+            "density": {name: self.nnz[name] / size for name, size in sizes.items()},
+            "mask_updates": self.updates,
+        }
+        return Report(found)
 
     def training_flops(self, sparse: float, dense: float) -> float:
         """FLOPs of training on one image, from forward FLOPs at the mean density and of the dense network.

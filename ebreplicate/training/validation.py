@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebreplicate.data.arrays import Data
 from ebreplicate.specs.spec import Recipe
-from ebreplicate.training.loop import StepHook, measure
+from ebreplicate.training.loop import Ended, Report, StepHook, measure
 
 COLUMNS = ("iteration", "validation_loss", "validation_accuracy", "test_accuracy")
 
@@ -68,9 +68,8 @@ class Validation(StepHook):
         found: Tensor = state["rows"]
         self.rows = [dict(zip(COLUMNS, row, strict=True)) for row in found.tolist()]
 
-    def metrics(self) -> dict[str, Any]:
-        """Early stopping, as a record has it; None for both where no loss was finite."""
+    def report(self, ended: Ended) -> Report:
+        """Early stopping; None for both where no loss was finite."""
         stop = early_stop(self.rows)
-        if stop is None:
-            return {"early_stop_iteration": None, "early_stop_accuracy": None}
-        return {"early_stop_iteration": stop.iteration, "early_stop_accuracy": stop.accuracy}
+        iteration, accuracy = (stop.iteration, stop.accuracy) if stop else (None, None)
+        return Report({"early_stop_iteration": iteration, "early_stop_accuracy": accuracy})

@@ -17,8 +17,8 @@ def draw_problems(spec: Ticket, record: dict[str, Any], store: Store) -> Iterato
     """Draw again as far as that needs no weights, which are never committed; the rest follows from the mask."""
     from ebreplicate.pruning.channels import bn_widths
     from ebreplicate.pruning.weights import weight_counts
+    from ebreplicate.runner.inputs import load_mask, load_rows, network
     from ebreplicate.stages.draw import context_of
-    from ebreplicate.stages.inputs import load_mask, load_rows, network
     from ebreplicate.stages.tickets import draw_epoch, emergence, facts, ticket_mask
 
     found, folder = store.read(spec.after or spec.search), store.folder(spec.search)

@@ -57,7 +57,7 @@ def read_rows(path: Path) -> list[Row]:
 def dense_forward(spec: Training) -> dict[str, float]:
     """Forward FLOPs of a training's dense network, every convention."""
     from ebreplicate import cost
-    from ebreplicate.stages.inputs import network, shape
+    from ebreplicate.runner.inputs import network, shape
 
     return cost.forward_flops(network(spec), shape(spec))
 

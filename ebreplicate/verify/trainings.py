@@ -37,7 +37,7 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
     """Network, FLOPs and scores of a search."""
     from ebreplicate import cost
     from ebreplicate.pruning.channels import bn_widths, prunable_scores
-    from ebreplicate.stages.inputs import load_displacement, load_scores, network
+    from ebreplicate.runner.inputs import load_displacement, load_scores, network
 
     forward, epochs, dense = dense_forward(plain(spec)), record["metrics"]["epochs"], network(spec)
     training = {c: cost.training_flops(f, search_of(spec).train_images, epochs) for c, f in forward.items()}
@@ -82,7 +82,7 @@ def _joint_problems(spec: Search, joint: Joint, record: Record, untrained: Any) 
     """What a search that prunes trained, epoch by epoch: from the whole network on, never more, to its target."""
     from ebreplicate.cost import uses_per_weight
     from ebreplicate.pruning.weights import weight_counts
-    from ebreplicate.stages.inputs import shape
+    from ebreplicate.runner.inputs import shape
     from ebreplicate.training.joint import SIZES
 
     counts = weight_counts(untrained)
@@ -108,7 +108,7 @@ def bits_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:
     """The bits of a quantised search, of which its BitOPs follow, and its accuracy at the most of them."""
     import torch
 
-    from ebreplicate.stages.inputs import network, shape
+    from ebreplicate.runner.inputs import network, shape
     from ebreplicate.training.precision import bitops, products_of
 
     assert spec.bits is not None
@@ -193,7 +193,7 @@ def _alive_problems(spec: Sparse, record: Record, trained: Any, store: Store) ->
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.pruning.compaction import alive_facts
     from ebreplicate.pruning.weights import split_weights, weight_counts
-    from ebreplicate.stages.inputs import load_mask, shape
+    from ebreplicate.runner.inputs import load_mask, shape
 
     masks = split_weights(trained, load_mask(spec, store, sum(weight_counts(trained))))
     hook = SPARSIFIERS.load(spec.method)(spec)
@@ -209,7 +209,7 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
     from ebreplicate import cost
     from ebreplicate.catalog import SPARSIFIERS
     from ebreplicate.cost.sparse import layer_costs, sparse_forward
-    from ebreplicate.stages.inputs import shape
+    from ebreplicate.runner.inputs import shape
     from ebreplicate.stages.sparse import sparse_network
     from ebreplicate.training.sparse import sparse_layers
 

@@ -33,7 +33,7 @@ def stream(spec: WeightAgnostic, purpose: int) -> np.random.Generator:
 
 def run(spec: WeightAgnostic, store: Store) -> dict[str, Any]:
     """Run the spec on the CPU and save its record: scores and tuned weight, the champion, and rows by generation."""
-    from ebreplicate.stages.record import save_record  # imports torch
+    from ebreplicate.runner.record import save_record  # imports torch
 
     started, clock = time.time(), time.perf_counter()
     task: Task = SwingUp(spec.cases) if spec.task == "swing-up" else Digits(spec.cases, stream(spec, SPLIT))

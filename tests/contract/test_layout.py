@@ -11,7 +11,7 @@ PACKAGE = Path(ebreplicate.__file__).parent
 ROOMS = (
     *("errors", "machine", "interrupt", "files", "published", "catalog"),
     *("models", "specs", "store", "data", "pruning", "cost", "graphs", "training"),
-    *("stages", "wann", "experiments", "report", "verify", "cli"),
+    *("runner", "stages", "wann", "experiments", "report", "verify", "cli"),
 )
 """From the ground to the roof."""
 

@@ -18,9 +18,10 @@ from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
 from ebreplicate.files import TEMPORARY
 from ebreplicate.report import pipeline
+from ebreplicate.runner import inputs
+from ebreplicate.runner.inputs import load_mask, load_scores
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket, canonical, key
-from ebreplicate.stages import inputs
 from ebreplicate.store import snapshots
 from ebreplicate.store.merging import merge
 from ebreplicate.store.store import Store
@@ -207,7 +208,7 @@ def test_damaged_arrays(store, name, damage):
         "archive": lambda: path.write_bytes(archive()),
     }[damage]()
     with pytest.raises(UserError, match=rf"^{name} of .*{key(spec)}: .*; delete its folder to run it again$"):
-        _ = stages.load_scores(spec, store) if spec is SEARCH else stages.load_mask(spec, store, 264)
+        _ = load_scores(spec, store) if spec is SEARCH else load_mask(spec, store, 264)
 
 
 @fast_fault(

@@ -21,10 +21,11 @@ from ebreplicate import cli as command_line
 from ebreplicate import stages
 from ebreplicate.data import arrays
 from ebreplicate.errors import UserError
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.inputs import load_scores
 from ebreplicate.specs import scale
 from ebreplicate.specs.scale import load_scale, parse_overrides
 from ebreplicate.specs.spec import Recipe, Search, Ticket, canonical, from_json, key
-from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.store import locks, run_files, snapshots
 from ebreplicate.store.merging import merge
 from ebreplicate.store.store import Store
@@ -111,7 +112,7 @@ def test_a_pickle_in_the_place_of_an_array_is_not_run(tmp_path, trap):
     for content in (pickle.dumps(Harmful(trap)), objects(trap)):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"^scores\.npy of search"):
-            stages.load_scores(SEARCH, store)
+            load_scores(SEARCH, store)
 
 
 def objects(trap):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from helpers import digits, tiny_search
 
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.spec import Recipe, Search
-from ebreplicate.stages import network
 from ebreplicate.training.loop import fit
 from ebreplicate.training.observers import Scores
 

@@ -17,6 +17,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.weights import density, prunable, weight_counts
+from ebreplicate.runner.inputs import load_scores
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Search, Ticket
 from ebreplicate.store.store import Store
@@ -123,7 +124,7 @@ def test_a_network_without_batch_norms_is_searched_pruned_and_retrained(tmp_path
     search = Search("lenet300", "digits", recipe, 0, 0.1, train_size=60, test_size=40)
     found = stages.search(search, store, NOWHERE, CPU, Keep({3}))
     assert found["metrics"]["bn_channels"] == 0
-    assert stages.load_scores(search, store).shape == (4, 0)
+    assert load_scores(search, store).shape == (4, 0)
     ticket = Ticket(search, 0.2, "final", "magnitude")
     drawn = stages.draw(ticket, store)
     assert drawn["metrics"]["density"] == [pytest.approx(d, abs=0.01) for d in (0.8, 0.8, 0.9)]

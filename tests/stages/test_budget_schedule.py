@@ -10,6 +10,7 @@ from ebreplicate.models import build
 from ebreplicate.pruning.channels import bn_widths, prunable_scores
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.thinet import thinet
+from ebreplicate.runner.inputs import load_mask
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket
 from ebreplicate.stages.retrain import budget_recipe
@@ -57,7 +58,7 @@ def test_a_thinet_draw_sees_the_weights_of_its_epoch_and_training_images(store):
     seen = arrays.load("digits", NOWHERE, 60)
     x = torch.cat([x for x, _ in arrays.normalised(seen.train, seen)])
     context = DrawContext(prunable_scores(dense), bn_widths(dense), 0.5, SEARCH.seed, dense, images=lambda n: x[:n])
-    mask = stages.load_mask(ticket, store, sum(bn_widths(dense)))
+    mask = load_mask(ticket, store, sum(bn_widths(dense)))
     assert mask.equal(thinet(context))
     assert record["metrics"]["channels"] == [w // 2 for w in bn_widths(dense)]
 

@@ -13,6 +13,7 @@ from ebreplicate import stages
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import prunable_scores
 from ebreplicate.pruning.weights import prunable
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, canonical, key
 from ebreplicate.store.store import Store
@@ -53,7 +54,7 @@ def test_a_retrain_gives_the_network_whose_accuracy_it_recorded(finished, spec):
 def test_a_draw_gives_the_network_that_its_retrain_starts_from(finished):
     model = ebreplicate.load_ticket(key(TICKET), finished.root)
     assert len(prunable_scores(model)) == finished.read(TICKET)["metrics"]["kept"]
-    dense = stages.network(SEARCH)
+    dense = network(SEARCH)
     dense.load_state_dict(torch.load(finished.folder(SEARCH) / "weights" / "epoch_0001.pt", weights_only=True))
     scales = prunable_scores(dense)
     assert set(prunable_scores(model).tolist()) <= set(scales.tolist())

@@ -9,13 +9,14 @@ from helpers import CPU, NOWHERE, TINY, starting_network, tiny_search
 
 from ebreplicate import cost, stages
 from ebreplicate.pruning.weights import prunable, weight_counts
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.inputs import load_mask, network
+from ebreplicate.runner.rebuild import load_weights
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, key
-from ebreplicate.stages.checkpoint import Checkpoint
-from ebreplicate.stages.rebuild import load_weights
-from ebreplicate.stages.retrain import nonzero_weights
 from ebreplicate.store.store import Store
+from ebreplicate.training.loop import Ended
 from ebreplicate.training.masking import MaskWeights
 
 RECIPE = replace(TINY, l1=0.0, epochs=2)
@@ -35,11 +36,11 @@ def flat(model):
 
 
 def loaded(store, run, epoch):
-    return load_weights(stages.network(SEARCH), run, epoch, store, NOWHERE, CPU)
+    return load_weights(network(SEARCH), run, epoch, store, NOWHERE, CPU)
 
 
 def mask_of(store, ticket):
-    return stages.load_mask(ticket, store, sum(weight_counts(stages.network(SEARCH))))
+    return load_mask(ticket, store, sum(weight_counts(network(SEARCH))))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_the_plan_chains_rounds_and_keeps_what_they_look_at():
 def test_every_round_removes_the_smallest_weights_of_the_training_before(store):
     weights = flat(loaded(store, SEARCH, 2)).abs()
     first, second = mask_of(store, FIRST), mask_of(store, SECOND)
-    hidden = len(first) - weight_counts(stages.network(SEARCH))[-1]
+    hidden = len(first) - weight_counts(network(SEARCH))[-1]
     assert first[hidden:].all()
     assert weights[:hidden][~first[:hidden]].max() <= weights[:hidden][first[:hidden]].min()
     assert int((~first).sum()) == round(0.2 * hidden)
@@ -81,7 +82,7 @@ def test_every_round_removes_the_smallest_weights_of_the_training_before(store):
 
 
 def test_a_draw_says_what_is_left_and_that_dense_hardware_saves_nothing(store):
-    record, mask, model = store.read(SECOND), mask_of(store, SECOND), stages.network(SEARCH)
+    record, mask, model = store.read(SECOND), mask_of(store, SECOND), network(SEARCH)
     metrics = record["metrics"]
     assert metrics["kept"] == int(mask.sum())
     assert metrics["remaining_fraction"] == pytest.approx(int(mask.sum()) / len(mask))
@@ -108,7 +109,7 @@ def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkey
         initial.update(model.state_dict())
         raise Interrupt
 
-    monkeypatch.setattr("ebreplicate.stages.training.fit", fit)
+    monkeypatch.setattr("ebreplicate.runner.run.fit", fit)
     with pytest.raises(Interrupt):
         stages.search(SEARCH, Store(store.root / "again"), NOWHERE, CPU)
     rewound = starting_network(REWOUND, store, 99).state_dict()
@@ -117,7 +118,7 @@ def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkey
     early = starting_network(LATER, store, 99)
     assert flat(early).equal(flat(loaded(store, SEARCH, 1)))
     fresh = starting_network(replace(REWOUND, init="reinit"), store, 99)
-    assert not flat(fresh).equal(flat(stages.network(SEARCH)))
+    assert not flat(fresh).equal(flat(network(SEARCH)))
     inherited = starting_network(replace(LATER, init="inherit", rewind=0), store, 99)
     assert flat(inherited).equal(flat(loaded(store, REWOUND, 2)))
 
@@ -126,8 +127,8 @@ def test_a_channel_ticket_may_be_rewound_too(store):
     ticket = Ticket(SEARCH, 0.5, 1)
     stages.draw(ticket, store)
     small = starting_network(Retrain(ticket, init="rewind"), store, 0)
-    initial = stages.network(SEARCH)
-    kept = stages.load_mask(ticket, store, 264)[:4]
+    initial = network(SEARCH)
+    kept = load_mask(ticket, store, 264)[:4]
     assert small.features[0].weight.equal(initial.features[0].weight[kept])
 
 
@@ -142,12 +143,13 @@ def test_what_is_trained_is_as_sparse_as_its_mask(store):
 
 def test_a_pruned_weight_that_moved_is_a_bug_and_no_result(store):
     model = loaded(store, REWOUND, 2)
-    hooks = [MaskWeights(mask_of(store, FIRST))]
-    assert nonzero_weights(model, hooks)["nonzero_weights"] == store.read(FIRST)["metrics"]["kept"]
+    hook, ended = MaskWeights(mask_of(store, FIRST)), Ended("ok", None, 0, 1, None, float)  # of which it reads nothing
+    hook.attach(model, None, RECIPE, 1)
+    assert hook.report(ended).metrics == {"nonzero_weights": store.read(FIRST)["metrics"]["kept"]}
     with torch.no_grad():
         prunable(model)[0].fill_(1.0)
     with pytest.raises(RuntimeError, match="pruned weights are not zero"):
-        nonzero_weights(model, hooks)
+        hook.report(ended)
 
 
 def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):
@@ -165,12 +167,12 @@ def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):
         return observe
 
     with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.stages.training.Progress", interrupting)
-        patch.setattr("ebreplicate.stages.training.Checkpoint", functools.partial(Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.runner.run.Progress", interrupting)
+        patch.setattr("ebreplicate.runner.run.Checkpoint", functools.partial(Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
     epochs = []
-    monkeypatch.setattr("ebreplicate.stages.training.Progress", lambda _: lambda s: epochs.append(s.epoch))
+    monkeypatch.setattr("ebreplicate.runner.run.Progress", lambda _: lambda s: epochs.append(s.epoch))
     again = stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
     assert epochs == [3]
     assert again["metrics"] == whole["metrics"]

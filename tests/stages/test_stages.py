@@ -19,10 +19,11 @@ from ebreplicate import cost, stages
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 from ebreplicate.pruning import bn_widths, global_mask, shrink
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.inputs import load_mask
+from ebreplicate.runner.record import save_array
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Search, Ticket, key
-from ebreplicate.stages.checkpoint import Checkpoint
-from ebreplicate.stages.record import save_array
 from ebreplicate.store.store import Store
 
 # The rate all but vanishes after two epochs, so the masks settle: the ticket emerges at 6, when the empty mask of the
@@ -88,7 +89,7 @@ def test_kept_weights_are_those_of_their_epoch(store):
 def test_a_draw_at_an_epoch_takes_its_mask_and_pays_for_the_search_so_far(store):
     ticket = Ticket(SEARCH, 0.5, 1)
     record = stages.draw(ticket, store)
-    mask = stages.load_mask(ticket, store, N)
+    mask = load_mask(ticket, store, N)
     small = build("vgg16", 10, 0.0625, record["metrics"]["channels"])
     metrics = record["metrics"]
 
@@ -142,7 +143,7 @@ def test_a_layer_that_the_mask_empties_keeps_one_channel(tmp_path, model, width,
 
     metrics = stages.draw(Ticket(search, 0.3, 3), store)["metrics"]
 
-    mask = stages.load_mask(Ticket(search, 0.3, 3), store, sum(widths))
+    mask = load_mask(Ticket(search, 0.3, 3), store, sum(widths))
     assert metrics["channels"][1] == 1
     assert (metrics["empty_layers"], metrics["rescued_layers"]) == (1, rescued)
     assert mask[second].tolist() == [False] * (widths[1] - 1) + [bool(rescued)]  # the best-scored, or none
@@ -182,7 +183,7 @@ def test_inherit_starts_from_the_weights_of_the_draw_epoch_and_reinit_from_fresh
     dense = build("vgg16", 10, 0.0625)
     path = store.folder(SEARCH) / "weights" / "epoch_0001.pt"
     dense.load_state_dict(torch.load(path, weights_only=True))
-    ours = shrink(dense, stages.load_mask(ticket, store, N))
+    ours = shrink(dense, load_mask(ticket, store, N))
 
     inherited = starting_network(Retrain(ticket), store, 5)
     fresh, again, other = (starting_network(Retrain(ticket, init="reinit"), store, seed) for seed in (5, 5, 6))
@@ -225,7 +226,7 @@ def test_a_retrain_sees_other_batches_than_its_search(store, monkeypatch):
         seeds.append(seed)
         raise Interrupt
 
-    monkeypatch.setattr("ebreplicate.stages.training.fit", fit)
+    monkeypatch.setattr("ebreplicate.runner.run.fit", fit)
     ticket, recipe = Ticket(SEARCH, 0.5, 1), replace(TINY, lr=0.2)
     stages.draw(ticket, store)
     for seed in (None, SEARCH.seed, 4):
@@ -243,7 +244,7 @@ def test_best_and_its_epoch_are_trained_once(store, monkeypatch):
     stages.draw(named.ticket, store)
     trained = stages.retrain(numbered, store, NOWHERE, CPU)
 
-    monkeypatch.setattr("ebreplicate.stages.training.fit", None)
+    monkeypatch.setattr("ebreplicate.runner.run.fit", None)
     record = stages.retrain(named, store, NOWHERE, CPU)
 
     assert record["trained_as"] == store.read(named)["trained_as"] == key(numbered)
@@ -324,8 +325,8 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
     resumed = Store(tmp_path)
     run = functools.partial(stages.search, SEARCH, resumed, NOWHERE, CPU, Keep({1}, {0.5}))
     with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.stages.training.Progress", interrupting)
-        patch.setattr("ebreplicate.stages.training.Checkpoint", functools.partial(Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.runner.run.Progress", interrupting)
+        patch.setattr("ebreplicate.runner.run.Checkpoint", functools.partial(Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             run()
     folder, whole = resumed.folder(SEARCH), store.folder(SEARCH)
@@ -333,7 +334,7 @@ def test_an_interrupted_search_resumes_to_the_same_record(store, tmp_path, monke
     assert not resumed.done(SEARCH)
 
     epochs = []
-    monkeypatch.setattr("ebreplicate.stages.training.Progress", lambda _: lambda state: epochs.append(state.epoch))
+    monkeypatch.setattr("ebreplicate.runner.run.Progress", lambda _: lambda state: epochs.append(state.epoch))
     record = run()
 
     assert epochs == [5, 6, 7, 8]

@@ -15,8 +15,8 @@ from ebreplicate import cli as command_line
 from ebreplicate import files, machine
 from ebreplicate.errors import UserError
 from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
+from ebreplicate.runner.checkpoint import checkpoint_seconds
 from ebreplicate.specs.spec import canonical, key
-from ebreplicate.stages.checkpoint import checkpoint_seconds
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store
 

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ebreplicate import stages
 from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.pruning.weights import weight_counts
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket
 from ebreplicate.store.store import Store
@@ -60,7 +61,7 @@ def trained(spec, threads):
     torch.set_num_threads(threads)
     try:
         scores = Scores()
-        state = fit(stages.network(spec), digits(60), spec.recipe, seed=spec.seed, observers=[scores])
+        state = fit(network(spec), digits(60), spec.recipe, seed=spec.seed, observers=[scores])
     finally:
         torch.set_num_threads(before)
     return torch.tensor([row["train_loss"] for row in state.history]), torch.stack(scores.rows)

@@ -14,11 +14,11 @@ from ebreplicate import stages
 from ebreplicate.errors import UserError
 from ebreplicate.pruning.displacement import EarlyCroP, displacement_epoch, growth
 from ebreplicate.pruning.methods.crop import crop
+from ebreplicate.runner.inputs import load_mask, load_rows
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Ticket, key
 from ebreplicate.stages.draw import context_of
-from ebreplicate.stages.inputs import load_rows
 from ebreplicate.store.store import Store
 from ebreplicate.training.displacement import Displacement
 from ebreplicate.training.loop import State
@@ -159,9 +159,7 @@ def test_a_ticket_is_drawn_where_the_rule_fires_and_trains_on(store):
     assert list(draw_problems(AT_RULE, record, store)) == []
     rows = load_rows(AT_RULE, store)
     context = context_of(AT_RULE, rows, epoch, store, NOWHERE)
-    assert (
-        crop(context) & ~stages.load_mask(AT_RULE, store, rows.scores.shape[1])
-    ).sum() == 0  # but for rescued channels
+    assert (crop(context) & ~load_mask(AT_RULE, store, rows.scores.shape[1])).sum() == 0  # but for rescued channels
     named = Retrain(AT_RULE, RECIPE, schedule="continue")
     assert stages.retrain(named, store, NOWHERE, CPU)["metrics"]["epochs"] == 6 - epoch
     numbered = Retrain(Ticket(SEARCH, 0.5, epoch, "crop"), RECIPE, schedule="continue")

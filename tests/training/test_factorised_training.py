@@ -11,9 +11,9 @@ from helpers import CPU, NOWHERE, digits, images
 from ebreplicate import stages, verify
 from ebreplicate.errors import UserError
 from ebreplicate.models.factorised import factorised_layers
+from ebreplicate.runner.hooks import search_hooks
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.spec import Factorised, Recipe, Search, Ticket, canonical, from_json, key
-from ebreplicate.stages import network
-from ebreplicate.stages.search import search_hooks
 from ebreplicate.store.store import Store
 from ebreplicate.training.factorised import FactorNorms, FrobeniusDecay, frobenius_gradients, norms
 from ebreplicate.training.loop import Trainer, fit

@@ -15,10 +15,10 @@ from ebreplicate import stages
 from ebreplicate.errors import UserError
 from ebreplicate.models.supernet import KERNELS
 from ebreplicate.pruning.weights import prunable
+from ebreplicate.runner.inputs import load_mask, network
 from ebreplicate.specs.joint import Joint
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, from_json, key
-from ebreplicate.stages.inputs import load_mask, network
 from ebreplicate.store.store import Store
 from ebreplicate.training.joint import DEAD, SearchAndPrune, recalibrate
 from ebreplicate.training.loop import Trainer, evaluate, fit

@@ -13,8 +13,8 @@ from torch import nn
 from ebreplicate.data import arrays
 from ebreplicate.data.arrays import Data, Split
 from ebreplicate.pruning.channels import batch_norms
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.spec import Recipe
-from ebreplicate.stages import network
 from ebreplicate.training.loop import Trainer, evaluate, fit, measure
 
 WITHOUT_TIMES = ("epoch", "lr", "train_loss", "test_loss", "test_accuracy")

@@ -14,9 +14,9 @@ from ebreplicate.errors import UserError
 from ebreplicate.pruning import global_mask
 from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.masks import tied
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket
-from ebreplicate.stages import network
 from ebreplicate.store.store import Store
 from ebreplicate.training import formats, lowprecision
 from ebreplicate.training.averaging import WeightAverage, restate

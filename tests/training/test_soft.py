@@ -15,10 +15,10 @@ from ebreplicate.pruning.channels import batch_norms, split_mask
 from ebreplicate.pruning.filters import filter_mask, prunable_filters, prune_softly, weakest
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.soft import soft
+from ebreplicate.runner.inputs import load_mask, network
+from ebreplicate.runner.rebuild import load_weights
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.spec import Ticket, key
-from ebreplicate.stages import network
-from ebreplicate.stages.rebuild import load_weights
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import evaluate, fit
 from ebreplicate.training.soft import SoftFilters
@@ -86,7 +86,7 @@ def test_a_soft_draw_is_the_pruned_network_of_the_last_evaluation(tmp_path):
     assert found["cost"]["training_flops"]["authors"] == pytest.approx(3 * 60 * 3 * dense)  # trains the dense network
     model = network(SOFT)
     load_weights(model, SOFT, 3, store, NOWHERE, CPU)
-    pruned = shrink(model, stages.load_mask(ticket, store, sum(bn_widths(model))))
+    pruned = shrink(model, load_mask(ticket, store, sum(bn_widths(model))))
     assert evaluate(pruned, digits())[1] == pytest.approx(found["metrics"]["last_accuracy"])
 
 

@@ -15,10 +15,10 @@ from ebreplicate.errors import UserError
 from ebreplicate.pruning import EarlyBird, bn_widths, emergence_epoch, epi_epoch, global_mask
 from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.pruning.indicator import GRADIENT
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.inputs import load_mask, network
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, key
-from ebreplicate.stages import network
-from ebreplicate.stages.checkpoint import Checkpoint
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer, fit
 from ebreplicate.training.observers import detectors
@@ -100,7 +100,7 @@ def test_weights_are_kept_where_each_importance_emerges(store):
 def test_a_taylor_ticket_keeps_the_highest_scores_of_its_epoch(store):
     ticket = Ticket(SEARCH, 0.5, 1, "taylor")
     record = stages.draw(ticket, store)
-    mask, plain_mask = stages.load_mask(ticket, store, N), global_mask(array(store, "taylor")[1], 0.5)
+    mask, plain_mask = load_mask(ticket, store, N), global_mask(array(store, "taylor")[1], 0.5)
     assert (mask | plain_mask).equal(mask)
     assert int(mask.sum()) == int(plain_mask.sum()) + record["metrics"]["rescued_layers"]
     for piece, kept, scores in zip(
@@ -127,7 +127,7 @@ def test_epi_and_its_epoch_are_trained_once(store, monkeypatch):
     numbered, named = (Retrain(Ticket(SEARCH, 0.5, at), TINY) for at in (drawn["metrics"]["epoch"], "epi"))
     stages.draw(numbered.ticket, store)
     trained = stages.retrain(named, store, NOWHERE, CPU)
-    monkeypatch.setattr("ebreplicate.stages.training.fit", None)
+    monkeypatch.setattr("ebreplicate.runner.run.fit", None)
     assert stages.retrain(numbered, store, NOWHERE, CPU)["trained_as"] == key(named)
     assert store.read(numbered)["metrics"] == trained["metrics"]
 
@@ -152,8 +152,8 @@ def interrupted(store, keep, monkeypatch):
             raise Interrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.stages.training.Progress", lambda _: observe)
-        patch.setattr("ebreplicate.stages.training.Checkpoint", functools.partial(Checkpoint, every=0.0))
+        patch.setattr("ebreplicate.runner.run.Progress", lambda _: observe)
+        patch.setattr("ebreplicate.runner.run.Checkpoint", functools.partial(Checkpoint, every=0.0))
         with pytest.raises(Interrupt):
             stages.search(SEARCH, store, NOWHERE, CPU, keep)
 
@@ -166,7 +166,7 @@ def test_an_interrupted_search_goes_on_if_it_has_the_rows_it_needs(
 ):
     resumed, epochs = Store(tmp_path), []
     interrupted(resumed, before, monkeypatch)
-    monkeypatch.setattr("ebreplicate.stages.training.Progress", lambda _: lambda state: epochs.append(state.epoch))
+    monkeypatch.setattr("ebreplicate.runner.run.Progress", lambda _: lambda state: epochs.append(state.epoch))
     stages.search(SEARCH, resumed, NOWHERE, CPU, after)
     assert epochs[0] == goes_on_at
     for name in ("scores", "taylor") if after.taylor else ("scores",):

@@ -15,9 +15,9 @@ from ebreplicate.data.text import sentences
 from ebreplicate.errors import UserError
 from ebreplicate.interrupt import Interrupted
 from ebreplicate.models import build
+from ebreplicate.runner.inputs import load_data, network
 from ebreplicate.specs.spec import Recipe, Search, Sparse, canonical, key
 from ebreplicate.stages import search, sparse
-from ebreplicate.stages.inputs import load_data, network
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer, fit, measure
 from ebreplicate.training.sparse import SmallDense

@@ -14,9 +14,9 @@ from ebreplicate.errors import UserError
 from ebreplicate.files import digest
 from ebreplicate.models import build
 from ebreplicate.pruning import shrink
+from ebreplicate.runner.inputs import load_mask, network
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
-from ebreplicate.stages.inputs import load_mask, network
 from ebreplicate.store.merging import merge
 from ebreplicate.store.store import Store
 from ebreplicate.training.unseen import correct_images

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import COST, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.verdicts import greater
-from ebreplicate.experiments.early_crop.contrasts import Compared, judged
 from ebreplicate.experiments.early_crop.runs import (
     AT_INIT,
     CROP_AT_EB,

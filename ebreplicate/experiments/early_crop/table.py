@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ebreplicate.errors import UserError
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
-from ebreplicate.experiments.early_crop import contrasts
 from ebreplicate.experiments.early_crop.claims import COMPARED, FIRES_EARLIER
 from ebreplicate.experiments.early_crop.runs import DATASET, MODEL, RULE, RULES, Planned, grid_of, planned, seeds_of
 from ebreplicate.specs.scale import Scale
@@ -36,7 +36,7 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
         curve, fired = indicators(search, store, grid.ratio, grid.ratios)
         firing += fired
         rows += curve if i == 0 else []
-    rows += [*firing, *contrasts.rows(COMPARED, trained, store), *_earlier(firing, scale)]
+    rows += [*firing, *compared.rows(COMPARED, trained, store), *_earlier(firing, scale)]
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
@@ -80,7 +80,7 @@ def indicators(
     if record is None or record["status"] != "ok":
         return [], blank
     from ebreplicate.pruning.displacement import growth
-    from ebreplicate.stages.inputs import load_displacement, load_scores
+    from ebreplicate.runner.inputs import load_displacement, load_scores
 
     try:
         scores = load_scores(search, store)
@@ -136,5 +136,5 @@ def _earlier(firing: list[dict[str, Any]], scale: Scale) -> Iterator[dict[str, A
         }
         eb, crop = (sum(found) / len(found) for found in epochs.values())
         keys = " ".join({row["key"] for row in firing if row["seed"] == seed})
-        names = {"claim": FIRES_EARLIER, "images": "", "seed": seed, "status": contrasts.CONTRAST, "key": keys}
+        names = {"claim": FIRES_EARLIER, "images": "", "seed": seed, "status": compared.CONTRAST, "key": keys}
         yield names | {"difference": 100 * (eb - crop) / end}

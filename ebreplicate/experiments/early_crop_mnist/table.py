@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ebreplicate.experiments.early_crop import contrasts
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.early_crop.runs import DENSE
 from ebreplicate.experiments.early_crop.table import COLUMNS, indicators, training
 from ebreplicate.experiments.early_crop_mnist.claims import COMPARED
@@ -28,4 +28,4 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
             row for row in fired if row["rule"] not in ("eb", "epi")
         ]  # which ask batch norms, of which it has none
         rows += curve if i == 0 else []
-    return pd.DataFrame([*rows, *contrasts.rows(COMPARED, trained, store)]).reindex(columns=COLUMNS)
+    return pd.DataFrame([*rows, *compared.rows(COMPARED, trained, store)]).reindex(columns=COLUMNS)

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from ebreplicate import published
+from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, tolerance
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.early_crop.contrasts import Compared, judged
 from ebreplicate.experiments.factorised_layers.runs import BOTH, DENSE, FD, LOW_RANK, NARROW, ONES, RIGL, SI
 from ebreplicate.specs.scale import Scale
 

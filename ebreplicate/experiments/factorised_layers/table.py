@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ebreplicate.experiments.early_crop import contrasts
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.factorised_layers.claims import COMPARED
@@ -27,7 +27,7 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
     trained = [_training(run, runs, store) for run in runs]
     first = [row for row in trained if row["arm"] in FACTORISED and row["seed"] == runs[0].seed]
     rows = [*trained, *(epoch for row in first for epoch in _epochs(row, store))]
-    return pd.DataFrame([*rows, *contrasts.rows(COMPARED, trained, store)]).reindex(columns=COLUMNS)
+    return pd.DataFrame([*rows, *compared.rows(COMPARED, trained, store)]).reindex(columns=COLUMNS)
 
 
 def _training(run: Planned, runs: list[Planned], store: "Store") -> dict[str, Any]:

@@ -36,7 +36,7 @@ def _curves(spec: Any, store: Store, ratio: float, matrix: bool) -> list[dict[st
     """Rows of one search and ratio, one per epoch."""
     from ebreplicate.pruning.earlybird import emergence_epoch
     from ebreplicate.pruning.masks import distance_matrix, epoch_masks
-    from ebreplicate.stages import load_scores
+    from ebreplicate.runner.inputs import load_scores
 
     scores = load_scores(spec, store)
     distances = distance_matrix(epoch_masks(scores[1:], ratio)).numpy().round(4)

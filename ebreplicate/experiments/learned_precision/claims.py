@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from ebreplicate import published
+from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.experiment import COST, Cell, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.common.verdicts import greater
-from ebreplicate.experiments.early_crop.contrasts import Compared, judged
 from ebreplicate.experiments.learned_precision.runs import CPT, LDP_COST, PFQ, STATIC_8
 from ebreplicate.specs.bits import cyclic_saving
 from ebreplicate.specs.scale import Scale

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ebreplicate.experiments.early_crop import contrasts
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.learned_precision.claims import COMPARED, LAYERS_DIFFER, RAISES_BITS
@@ -33,7 +33,7 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
     recorded = {(run.arm, run.seed): _bits(run, store) for run in runs}
     first = [run for run in runs if run.seed == runs[0].seed]
     rows = [*trained, *(row for run in first for row in _layers(run, recorded[run.arm, run.seed], trained))]
-    rows += contrasts.rows(COMPARED, trained, store)
+    rows += compared.rows(COMPARED, trained, store)
     ends = {row["seed"]: (row["key"], recorded[LDP, row["seed"]]) for row in trained if row["arm"] == LDP}
     rows += _learned({seed: (key, bits) for seed, (key, bits) in ends.items() if bits is not None})
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
@@ -70,6 +70,6 @@ def _learned(ends: dict[int, tuple[str, Any]]) -> Iterator[dict[str, Any]]:
     for seed, (key, bits) in ends.items():
         last = bits[-1]
         found = {RAISES_BITS: float(np.median(last)) - LOW, LAYERS_DIFFER: float(last.max() - last.min()) - 1}
-        base = {"images": "", "seed": seed, "status": contrasts.CONTRAST, "key": key}
+        base = {"images": "", "seed": seed, "status": compared.CONTRAST, "key": key}
         for claim, difference in found.items():
             yield {"claim": claim, **base, "difference": difference}

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
-from ebreplicate.experiments.early_crop.contrasts import Compared, judged
 from ebreplicate.experiments.supertickets.runs import AFTER, FROZEN, JOINT, RETRAINED
 from ebreplicate.specs.scale import Scale
 

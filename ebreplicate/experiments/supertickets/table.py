@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ebreplicate.experiments.early_crop import contrasts
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.early_crop.runs import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.supertickets.claims import ACCURACY, NUMBERS
@@ -32,7 +32,7 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
     runs = planned(scale)
     trained = [_training(run, store) for run in runs]
     rows = [*trained, *(row for run, base in zip(runs, trained, strict=True) for row in _course(run, base, store))]
-    return pd.DataFrame([*rows, *contrasts.rows((*ACCURACY, *NUMBERS), trained, store)]).reindex(columns=COLUMNS)
+    return pd.DataFrame([*rows, *compared.rows((*ACCURACY, *NUMBERS), trained, store)]).reindex(columns=COLUMNS)
 
 
 def _training(run: Planned, store: "Store") -> dict[str, Any]:

@@ -10,10 +10,10 @@ from ebreplicate.catalog import SPARSIFIERS
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.big_sparse.claims import CLAIMS
 from ebreplicate.experiments.big_sparse.runs import ARMS, planned
+from ebreplicate.runner.inputs import network
 from ebreplicate.specs.graph import epochs_of
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import Sparse
-from ebreplicate.stages.inputs import network
 from ebreplicate.store.store import Store
 
 FIVE = replace(TINY, items={**TINY.items, "big_sparse": {**TINY.items["big_sparse"], "seeds": [0, 1, 2, 3, 4]}})

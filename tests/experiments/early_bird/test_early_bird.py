@@ -12,10 +12,10 @@ from ebreplicate.experiments.early_bird import plot, runs
 from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.experiments.planner import requests
 from ebreplicate.pruning import global_mask, rescue_empty_layers, shrink
+from ebreplicate.runner.inputs import load_scores, network
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import Retrain, Search, Sparse, Ticket, key
-from ebreplicate.stages.inputs import network
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import fit
 
@@ -84,7 +84,7 @@ def test_a_final_mask_on_early_weights_is_the_dense_network_of_that_epoch_cut_to
     stages.retrain(spec, store, NOWHERE, CPU)
 
     weights = torch.load(store.folder(search) / "weights" / "epoch_0001.pt", weights_only=True)
-    scores = stages.load_scores(search, store)[3]
+    scores = load_scores(search, store)[3]
     widths = [int(bn.num_features) for bn in network(search).modules() if isinstance(bn, torch.nn.BatchNorm2d)]
     mask, _ = rescue_empty_layers(global_mask(scores, 0.3), scores, widths)
     dense = network(search)

@@ -9,7 +9,7 @@ from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, trained, tur
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.early_crop import contrasts
+from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.early_crop.runs import ARMS, DENSE, EARLY_CROP, EB_TRAIN, Grid, planned
 from ebreplicate.experiments.early_crop_mnist import runs as mnist
 from ebreplicate.files import atomic_write
@@ -165,8 +165,8 @@ def test_images_are_compared_one_by_one(tmp_path):
         atomic_write(store.folder(run.spec) / "correct.npy", buffer.getvalue())
         rows.append({**run._asdict(), "key": key(run.spec), "status": "ok", "unseen_accuracy": 70.0})
         rows[-1] |= {"unseen_images": 40, "last_accuracy": 70.0}
-    claim = contrasts.Compared("a", "s", "s", "better than", ((EARLY_CROP, 1.0), (DENSE, -1.0)))
-    found = list(contrasts.rows([claim], rows, store))
+    claim = compared.Compared("a", "s", "s", "better than", ((EARLY_CROP, 1.0), (DENSE, -1.0)))
+    found = list(compared.rows([claim], rows, store))
     apart = [100.0 * (bits[EARLY_CROP, s].astype(float) - bits[DENSE, s]) for s in range(3)]
     assert [row["difference"] for row in found] == pytest.approx([d.mean() for d in apart])
     products = [[float(v) for v in row["products"].split()] for row in found]

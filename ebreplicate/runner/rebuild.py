@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import Network
 from ebreplicate.pruning.channels import bn_widths, prunable_scores
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.hooks import search_hooks
+from ebreplicate.runner.inputs import load_data, load_scores, needed, network
+from ebreplicate.runner.record import save_array
+from ebreplicate.runner.recorder import Recorder, usable
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.checkpoint import Checkpoint
-from ebreplicate.stages.inputs import load_data, load_scores, needed, network
-from ebreplicate.stages.record import save_array
-from ebreplicate.stages.recorder import Recorder, usable
-from ebreplicate.stages.search import search_hooks
 from ebreplicate.store import locks, snapshots
 from ebreplicate.store.merging import checked_run
 from ebreplicate.store.store import Store

@@ -10,8 +10,8 @@ from ebreplicate.data.folders import FolderData
 from ebreplicate.data.text import Text
 from ebreplicate.errors import UserError
 from ebreplicate.pruning.methods.crop import BATCH_SIZE, BATCHES
+from ebreplicate.runner.inputs import load_data
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.inputs import load_data
 
 
 def sampled_images(search: specs.Search, root: Path, count: int) -> Tensor:

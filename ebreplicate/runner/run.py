@@ -14,35 +14,28 @@ from torch import nn
 from ebreplicate import cost
 from ebreplicate.data import arrays as datasets
 from ebreplicate.data.text import Text
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.inputs import load_data
+from ebreplicate.runner.record import save_array, save_record
 from ebreplicate.specs import spec as specs
-from ebreplicate.stages.checkpoint import Checkpoint
-from ebreplicate.stages.inputs import load_data
-from ebreplicate.stages.record import save_array, save_record
 from ebreplicate.store.store import Store
-from ebreplicate.training import distributed, lowprecision
-from ebreplicate.training.averaging import WeightAverage
-from ebreplicate.training.loop import Observer, State, StepHook, fit
+from ebreplicate.training import distributed
+from ebreplicate.training.loop import Ended, Observer, State, StepHook, evaluate, fit
 from ebreplicate.training.observers import Progress
 from ebreplicate.training.outcome import metrics_of, status_of
 from ebreplicate.training.unseen import CORRECT, accuracies, correct_images
 from ebreplicate.training.validation import Validation
 
 
-def hooks_of(recipe: specs.Recipe, precision: str, seed: int) -> list[StepHook]:
-    """Step hooks of a training: rounding in low precision, then averaging of the rounded weights."""
-    averages = [] if recipe.swa_start is None else [WeightAverage()]
-    return [*lowprecision.hooks(precision, seed), *averages]
-
-
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to: its state after the last epoch, its status and metrics, as a record has them, what was
-    measured of its cost, and its evaluations on held-out images."""
+    """What a training came to: its state after the last epoch; its status, metrics and cost, as a record has them, the
+    reports of its hooks among them; and its evaluations on held-out images."""
 
     state: State
     status: str
     metrics: dict[str, Any]
-    measured: dict[str, Any]
+    cost: dict[str, Any]
     evaluations: list[dict[str, float]]
 
     @property
@@ -104,16 +97,29 @@ class Run:
                 resume=resume,
                 checkpoint=checkpoint or self.checkpoint.save,
             )
-        metrics, status = metrics_of(state), status_of(state)
-        for hook in self.validating:  # early stopping on held-out images takes the place of that on the test loss
-            metrics = {k: v for k, v in metrics.items() if k != "early_stop_epoch"} | hook.metrics()
+        metrics, status, spent = metrics_of(state), status_of(state), _measured(ledger, state, resume is not None)
+        if self.validating:  # early stopping on held-out images takes the place of that on the test loss
+            del metrics["early_stop_epoch"]
         if status == "ok" and isinstance(self.data, Text):
             metrics["bits"] = state.history[-1]["test_loss"] / math.log(2)
         if status == "ok":
             metrics |= unseen_metrics(self.search, model, self.root, self.spec.precision, self.folder)
-        metrics |= _averaged(hooks, status, self.data, seed)
-        rows = [row for hook in self.validating for row in hook.rows]
-        return Trained(state, status, metrics, _measured(ledger, state, resume is not None), rows)
+        ended = self._ended(model, status, metrics, seed)
+        for report in [hook.report(ended) for hook in hooks]:
+            metrics |= report.metrics
+            spent |= report.cost
+            for name, array in report.arrays.items():
+                save_array(self.folder / f"{name}.npy", array.numpy())
+        return Trained(state, status, metrics, spent, [row for hook in self.validating for row in hook.rows])
+
+    def _ended(self, model: nn.Module, status: str, metrics: dict[str, Any], seed: int) -> Ended:
+        def again() -> float:
+            if self.search.evaluation == "unseen":
+                return 100 * float(correct_images(model, self.search, self.root, self.spec.precision).mean())
+            return evaluate(model, self.data, self.spec.precision)[1]
+
+        accuracy = metrics.get("unseen_accuracy", metrics["last_accuracy"]) if status == "ok" else None
+        return Ended(status, self.data, seed, self.search.train_images, accuracy, again)
 
     def save(self, trained: Trained, metrics: dict[str, Any], flops: dict[str, Any]) -> dict[str, Any]:
         """Write and return the record: of the training, and what the stage adds to its metrics and cost."""
@@ -122,7 +128,7 @@ class Run:
             self.store,
             trained.status,
             {**trained.metrics, **metrics},
-            {**flops, **trained.measured},
+            {**flops, **trained.cost},
             self.started,
             self.device,
             trained.state.history,
@@ -146,14 +152,6 @@ def unseen_metrics(
     correct = correct_images(model, search, root, precision)
     save_array(folder / CORRECT, np.packbits(correct))
     return accuracies(search, correct)
-
-
-def _averaged(hooks: Sequence[StepHook], status: str, data: datasets.ImageData, seed: int) -> dict[str, Any]:
-    """Accuracy of the averaged weights beside that of the training, where the recipe averages; None if it diverged."""
-    average = next((hook for hook in hooks if isinstance(hook, WeightAverage)), None)
-    if average is None:
-        return {}
-    return {"swa_accuracy": average.accuracy(data, seed) if status == "ok" else None}
 
 
 def _measured(ledger: cost.Ledger, state: State, resumed: bool) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ebreplicate.runner.checkpoint import Checkpoint
+from ebreplicate.runner.record import save_array
 from ebreplicate.specs.keep import Keep
-from ebreplicate.stages.checkpoint import Checkpoint
-from ebreplicate.stages.record import save_array
 from ebreplicate.training.displacement import Displacement
 from ebreplicate.training.loop import Observer, StepHook
 from ebreplicate.training.observers import KeepWeights, Scores
