@@ -114,10 +114,9 @@ class SearchAndPrune(StepHook):
     def before_step(self, step: int) -> bool:
         """Add the L1 term's gradient; then let the optimiser see the stored weights, and no gradient of masked ones."""
         rho = self.joint.rho_at(step / self.steps_per_epoch)
-        for block, costs, gradient in zip(
-            self.blocks, self.costs, gradients(b.gate.weight for b in self.blocks), strict=True
-        ):
-            gradient.add_(costs * block.gate.weight.sign(), alpha=rho)
+        gammas = [block.gate.weight for block in self.blocks]
+        for gamma, costs, gradient in zip(gammas, self.costs, gradients(gammas), strict=True):
+            gradient.add_(costs * gamma.sign(), alpha=rho)
         every = zip(self.weights, self.stored, self.masks, gradients(self.weights), strict=True)
         for weight, stored, mask, gradient in every:
             gradient.mul_(mask)
@@ -189,13 +188,9 @@ class SearchAndPrune(StepHook):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state of `state_dict`."""
-        for ours, saved in (
-            (self.alive.values(), state["alive"]),
-            (self.masks, state["masks"]),
-            (self.stored, state["stored"]),
-        ):
-            for tensor, value in zip(ours, saved, strict=True):
-                tensor.copy_(value)
+        ours = [*self.alive.values(), *self.masks, *self.stored]
+        for tensor, saved in zip(ours, [*state["alive"], *state["masks"], *state["stored"]], strict=True):
+            tensor.copy_(saved)
         self.pruned, self.rows, self.returned = state["pruned"], state["rows"], state["returned"]
 
     def report(self, ended: Ended) -> Report:
