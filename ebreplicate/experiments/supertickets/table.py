@@ -57,7 +57,7 @@ def _training(run: Planned, store: "Store") -> dict[str, Any]:
 
 def _giga(products: int, search: Any) -> float:
     """Thousand million multiply-adds of training, from those of an image's forward pass added over epochs."""
-    return 3 * products * search.train_images / GIGA
+    return 3 * products * int(search.train_images) / GIGA
 
 
 def _course(run: Planned, base: dict[str, Any], store: "Store") -> Iterator[dict[str, Any]]:
