@@ -149,7 +149,15 @@ def write(
                 record["cost"]["relative_bitops"] = 0.05
                 store.folder(spec).mkdir(parents=True, exist_ok=True)
                 np.save(store.folder(spec) / "bits.npy", np.full((8, 3, 4), [[5.0]] * 3))
+            if isinstance(spec, Search) and spec.joint:
+                record["metrics"] |= joint([100] * 8 + [50], [None, 0.1])
             store.write(spec, record)
+
+
+def joint(sizes: list[int], returned: list[float | None]) -> dict[str, Any]:
+    """Metrics that a search of a supernet has besides: channels, weights and products by epoch, and what came back."""
+    names = ("alive_channels", "alive_weights", "unmasked_weights", "forward_products")
+    return {**dict.fromkeys(names, sizes), "returned_weights": returned, "kernel_channels": [1, 2, 3] * 6}
 
 
 def compact(spec: Sparse) -> dict[str, Any]:

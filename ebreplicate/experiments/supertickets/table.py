@@ -37,7 +37,7 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
 
 def _training(run: Planned, store: "Store") -> dict[str, Any]:
     """Row of a training; what the search found is the retrained ticket's as well, and its products count for both."""
-    row = {"kind": TRAINING, **training(run, store)}
+    row = {"kind": TRAINING, "training_products": None, "returned": None, **training(run, store)}
     search = run.spec.ticket.search if isinstance(run.spec, Retrain) else run.spec
     found, record = store.read(search), store.read(run.spec)
     if found is None or record is None:

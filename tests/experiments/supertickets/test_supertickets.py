@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from scipy.stats import ttest_1samp
-from synthetic import TINY, Outcome, claims, empty_table, tabulated, trained
+from synthetic import TINY, Outcome, claims, empty_table, joint, tabulated, trained
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
@@ -43,11 +43,8 @@ def filled(root, scale=FIVE, outcome=accuracy):
         found = outcome(run)
         record = trained(found if isinstance(found, Outcome) else Outcome(found))
         if isinstance(run.spec, Search):
-            products = LEFT.get(run.arm, [100, 100, 100, 50])
-            sizes = ("alive_channels", "alive_weights", "unmasked_weights", "forward_products")
-            record["metrics"] |= dict.fromkeys(sizes, products)
             back = [None, 0.2 + 0.01 * run.seed, 0.4] if run.arm == JOINT else [None]
-            record["metrics"] |= {"kernel_channels": [1, 2, 3] * 6, "returned_weights": back}
+            record["metrics"] |= joint(LEFT.get(run.arm, [100, 100, 100, 50]), back)
         store.write(run.spec, record)
     return tabulated(ITEM, scale, root)
 
