@@ -55,6 +55,7 @@ MODELS = Registry(
         "resnet18": "ebreplicate.models.resnet:resnet18",
         "wideresnet22x2": "ebreplicate.models.wideresnet:wideresnet22x2",
         "resnet20": "ebreplicate.models.resnet20:resnet20",
+        "supernet": "ebreplicate.models.supernet:supernet",
         "mobilenet": "ebreplicate.models.mobilenet:mobilenet",
         "lenet300": "ebreplicate.models.lenet:lenet300",
         "conv2": "ebreplicate.models.lenet:conv2",
@@ -64,6 +65,8 @@ MODELS = Registry(
         "gru": "ebreplicate.models.gru:gru",
     },
 )
+SUPERNETS = ("supernet",)
+"""Networks whose channels a search can remove while it trains."""
 SHAPED = ("lenet300", "conv2", "conv4", "conv6")
 """Networks whose linear layers depend on the size of an image."""
 ON_TEXT = ("gru",)
@@ -235,6 +238,7 @@ METHODS = Registry(
         "uniform": "ebreplicate.pruning.methods.uniform:uniform",
         "magnitude": "ebreplicate.pruning.methods.magnitude:magnitude",
         "random-weights": "ebreplicate.pruning.methods.magnitude:random_weights",
+        "nonzero": "ebreplicate.pruning.methods.magnitude:nonzero",
         "taylor": "ebreplicate.pruning.methods.taylor:taylor",
         "soft": "ebreplicate.pruning.methods.soft:soft",
         "crop": "ebreplicate.pruning.methods.crop:crop",
@@ -243,11 +247,11 @@ METHODS = Registry(
         "grasp-weights": "ebreplicate.pruning.methods.crop:grasp_weights",
     },
 )
-WEIGHT_METHODS = ("magnitude", "random-weights", "crop-weights", "grasp-weights")
+WEIGHT_METHODS = ("magnitude", "random-weights", "nonzero", "crop-weights", "grasp-weights")
 """Methods whose mask is over single weights (every convolution and linear weight), not channels."""
 GRADIENT_FLOW_METHODS = ("crop", "crop-leak", "crop-weights", "grasp-weights")
 """Methods that score by gradients on labelled images, and can therefore prune the untrained network (draw epoch 0)."""
-NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "soft", *GRADIENT_FLOW_METHODS)
+NEEDS_WEIGHTS = ("thinet", "uniform", "magnitude", "random-weights", "nonzero", "soft", *GRADIENT_FLOW_METHODS)
 """Methods that look at the weights of the draw epoch, which the search must therefore keep."""
 DISPLACEMENT_DRAWS = ("crop", "crop-code")
 """Draws where the weights have stopped moving (EarlyCroP): by the paper's rule, second hand, and by its code's."""
@@ -303,6 +307,7 @@ TITLES = {
     "preresnet101": "PreResNet101",
     "wideresnet22x2": "WRN-22-2",
     "resnet20": "ResNet-20",
+    "supernet": "supernet of mixed kernels",
     "resnet18": "ResNet18",
     "resnet50": "ResNet50",
     "mobilenet": "MobileNet-v1",

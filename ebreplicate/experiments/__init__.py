@@ -29,6 +29,7 @@ EXPERIMENTS = Registry(
         "wann": "ebreplicate.experiments.wann:EXPERIMENT",
         "factorised_layers": "ebreplicate.experiments.factorised_layers:EXPERIMENT",
         "learned_precision": "ebreplicate.experiments.learned_precision:EXPERIMENT",
+        "supertickets": "ebreplicate.experiments.supertickets:EXPERIMENT",
         "rigl_lm": "ebreplicate.experiments.rigl_lm:EXPERIMENT",
         "big_sparse": "ebreplicate.experiments.big_sparse:EXPERIMENT",
         "kernel_masks": "ebreplicate.experiments.kernel_masks:EXPERIMENT",

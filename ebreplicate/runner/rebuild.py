@@ -169,13 +169,14 @@ def _trained_again(
     recorder = Recorder(keep, beside, bn_widths(model), resume, best=False)
     try:
         with threads(threads_of(needed(spec, store))):
+            data = load_data(spec, root, device)
             fit(
                 model,
-                load_data(spec, root, device),
+                data,
                 spec.recipe,
                 seed=spec.seed,
                 precision=spec.precision,
-                hooks=[*search_hooks(spec), *recorder.hooks],
+                hooks=[*search_hooks(spec, data), *recorder.hooks],
                 observers=[_same_as_recorded(spec, store), *recorder.observers, Progress(name)],
                 resume=resume,
                 checkpoint=recorder.checkpoint(checkpoint),

@@ -26,6 +26,7 @@ from ebreplicate.catalog import (
     OWN_STAGES,
     SHAPED,
     SPARSIFIERS,
+    SUPERNETS,
     WEIGHT_METHODS,
     check_images,
 )
@@ -33,6 +34,7 @@ from ebreplicate.errors import UserError, shown, unknown
 from ebreplicate.files import strict_json
 from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.fields import Spec, from_dict, need, to_json
+from ebreplicate.specs.joint import Joint
 
 NUMERICS = 1
 """Bumped when the golden CPU loss curve changes: it is part of every key."""
@@ -253,15 +255,17 @@ class Search(Training):
 
     `soft_ratio`: fraction of the filters of every layer that soft filter pruning sets to zero after each epoch (He et
     al., IJCAI 2018); None: plain dense training. `factorised`: the network's convolutions are products; it has no
-    tickets. `bits`: of the quantiser in every convolution; None: none.
+    tickets. `bits`: of the quantiser in every convolution; None: none. `joint`: search of a supernet's channels and
+    pruning of its weights while it trains.
     """
 
     soft_ratio: float | None = None
     factorised: Factorised | None = None
     bits: Bits | None = None
+    joint: Joint | None = None
 
     stage = "search"
-    nested: ClassVar[dict[str, type[Spec]]] = {"factorised": Factorised, "bits": Bits}
+    nested: ClassVar[dict[str, type[Spec]]] = {"factorised": Factorised, "bits": Bits, "joint": Joint}
 
     def _validate(self) -> None:
         super()._validate()
@@ -271,6 +275,20 @@ class Search(Training):
         need(not rounded, "Search.precision", f"{self.precision} is not offered for factorised networks; use fp32")
         exact = self.bits is None or self.precision in ("fp32", "tf32")
         need(exact, "Search.bits", f"quantise fp32 or tf32, not {self.precision}, which rounds in its own way")
+        if self.joint is not None:
+            self._validate_joint(self.joint)
+
+    def _validate_joint(self, joint: Joint) -> None:
+        known = ", ".join(SUPERNETS)
+        need(self.model in SUPERNETS, "Search.joint", f"needs a supernet ({known}), not {self.model!r}")
+        alone = (self.soft_ratio, self.factorised, self.bits, self.recipe.swa_start) == (None,) * 4
+        need(alone, "Search.joint", "cannot be combined with soft_ratio, factorised, bits or swa_start")
+        need(not self.recipe.l1, "Search.recipe.l1", "must be 0 with joint, which has an L1 term of its own")
+        need(self.precision not in LOW_PRECISIONS, "Search.precision", f"{self.precision} is not offered with joint")
+        if joint.target:
+            last = joint.pruned_at(self.recipe.epochs)
+            reached = f"is not reached: {self.recipe.epochs} epochs prune {last:g}; shorten Joint.interval"
+            need(last == joint.target, "Joint.target", reached)
 
     @property
     def slug(self) -> str:
@@ -278,7 +296,8 @@ class Search(Training):
         soft = "" if self.soft_ratio is None else f"-soft{self.soft_ratio:g}"
         f = self.factorised
         factors = "" if f is None else f"-rank{f.rank_scale:g}-{f.init}-{f.decay}"
-        return super().slug + soft + factors + ("" if self.bits is None else f"-{self.bits.slug}")
+        rest = "".join(f"-{part.slug}" for part in (self.bits, self.joint) if part)
+        return super().slug + soft + factors + rest
 
 
 @dataclass(frozen=True)
@@ -307,6 +326,10 @@ class Ticket(Spec):
         METHODS.check(self.method)
         need(0 < self.ratio < 1, "Ticket.ratio", f"must lie strictly between 0 and 1, got {self.ratio}")
         need(self.search.factorised is None, "Ticket.search", "is of a factorised network, which has no tickets")
+        if self.method == "nonzero":
+            joint = self.search.joint
+            pruned = joint is not None and joint.target == self.ratio and self.after is None
+            need(pruned, "Ticket.method", f"'nonzero' needs a search with joint of target {self.ratio:g}, the ratio")
         last = self.search.recipe.epochs
         if self.after is not None:
             after = self.after

@@ -33,7 +33,7 @@ def search(
         model,
         spec.recipe,
         spec.seed,
-        hooks=[*search_hooks(spec), *run.validating, *recorder.hooks],
+        hooks=[*search_hooks(spec, run.data), *run.validating, *recorder.hooks],
         observers=recorder.observers,
         resume=resume,
         checkpoint=recorder.checkpoint(run.checkpoint),

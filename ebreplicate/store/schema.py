@@ -72,6 +72,9 @@ METRICS = {
     **_kinds(_count, "a count", "test_nodes"),
     **_kinds(_each(_number), "a list of numbers, not negative", "tied"),
     **_kinds(_each(_or_none(_number)), "a list of numbers or null", "nuclear_norm", "nuclear_bound", "frobenius_norm"),
+    **_kinds(_each(_count), "a list of counts", "alive_channels", "alive_weights", "unmasked_weights"),
+    **_kinds(_each(_count), "a list of counts", "forward_products", "kernel_channels"),
+    **_kinds(_each(_or_none(_number)), "a list of numbers or null", "returned_weights"),
     **_kinds(_named(_each(_percent)), "lists of percentages by arm", "accuracy", "accuracy_at_best_validation"),
 }
 COST = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.specs.graph import other_names, search_of
+from ebreplicate.specs.joint import ZEROED, Joint
 from ebreplicate.specs.spec import Adapt, Recipe, Retrain, Search, Sparse, Training, key
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import (
@@ -52,6 +53,8 @@ def search_problems(spec: Search, record: Record, store: Store) -> Iterator[str]
         yield "scores.npy does not begin with those of the untrained network"
     if spec.factorised:
         yield from _norm_problems(record, dense)
+    if spec.joint:
+        yield from _joint_problems(spec, spec.joint, record, dense)
     if (store.folder(spec) / "displacement.npy").is_file():
         yield from _displacement_problems(load_displacement(spec, store), epochs, dense)
 
@@ -73,6 +76,32 @@ def _norm_problems(record: Record, untrained: Any) -> Iterator[str]:
     finite = [row for row in zip(*columns, strict=False) if None not in row]
     if any(not frobenius <= nuclear * (1 + 1e-6) <= bound * (1 + 2e-6) for nuclear, bound, frobenius in finite):
         yield "nuclear_norm is above its bound, or below the Frobenius norm"
+
+
+def _joint_problems(spec: Search, joint: Joint, record: Record, untrained: Any) -> Iterator[str]:
+    """What a search that prunes trained, epoch by epoch: from the whole network on, never more, to its target."""
+    from ebreplicate.cost import uses_per_weight
+    from ebreplicate.pruning.weights import weight_counts
+    from ebreplicate.runner.inputs import shape
+    from ebreplicate.training.joint import SIZES
+
+    counts = weight_counts(untrained)
+    products = sum(n * uses for n, uses in zip(counts, uses_per_weight(untrained, shape(spec)), strict=True))
+    channels = sum(block.gate.num_features for block in untrained.blocks)
+    whole = dict(zip(SIZES, (channels, sum(counts), sum(counts), products), strict=True))
+    columns = {name: record["metrics"].get(name, []) for name in SIZES}
+    for name, column in columns.items():
+        if len(column) != record["metrics"]["epochs"] + 1:
+            yield f"{name} has {len(column)} entries, not {record['metrics']['epochs'] + 1}"
+        elif column[0] != whole[name]:
+            yield f"{name} does not begin with that of the untrained network, {whole[name]}"
+        elif name.startswith("alive") and column != sorted(column, reverse=True):
+            yield f"{name} rises"
+    alive, kept = (columns[name][-1:] for name in ("alive_weights", "unmasked_weights"))
+    if record["status"] == "ok" and alive and kept:
+        most = alive[0] - round(joint.target * alive[0])
+        if kept[0] > most or (kept[0] < most and joint.connectivity != ZEROED):
+            yield f"unmasked_weights end at {kept[0]}, and {joint.target:g} of {alive[0]} pruned are {most}"
 
 
 def bits_problems(spec: Search, record: Record, store: Store) -> Iterator[str]:

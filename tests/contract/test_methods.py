@@ -13,7 +13,7 @@ from ebreplicate.data.arrays import normalised
 from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.pruning.filters import prune_softly
 from ebreplicate.pruning.methods.base import DrawContext
-from ebreplicate.pruning.weights import weight_counts
+from ebreplicate.pruning.weights import apply_mask, weight_counts
 
 pytestmark = pytest.mark.parametrize("name", sorted(METHODS))
 CLOSE = {"soft": 0.03}
@@ -23,11 +23,14 @@ CLOSE = {"soft": 0.03}
 def context(name, ratio=0.5, seed=0):
     """A draw from a VGG16 of 528 channels; its scores are drawn, so that no two are equal.
 
-    Soft finds its mask in what soft pruning did to the network, at the same ratio.
+    Soft and nonzero find their mask in what pruning did to the network before, at the same ratio.
     """
     model = random_network("vgg16", 0.125, seed=0)
     if name == "soft":
         prune_softly(model, ratio)
+    if name == "nonzero":
+        places = torch.rand(sum(weight_counts(model)), generator=torch.Generator().manual_seed(8))
+        apply_mask(model, places >= ratio)
     widths = bn_widths(model)
     scores = torch.rand(sum(widths), generator=torch.Generator().manual_seed(7))
     data = digits(20, 20)

@@ -12,7 +12,8 @@ from ebreplicate.pruning import bn_widths, global_mask, prunable_scores, shrink
 from ebreplicate.pruning.channels import batch_norms, kept_channels
 
 CLASSES, WIDTH = 7, 0.0625
-DENSE_ONLY = {"wideresnet22x2", "resnet20", "mobilenet", "lenet300", "conv2", "conv4", "conv6"}  # no channel surgery
+DENSE_ONLY = {"wideresnet22x2", "resnet20", "supernet", "mobilenet", "lenet300", "conv2", "conv4", "conv6"}
+"""Without channel surgery."""
 
 
 def side(name):

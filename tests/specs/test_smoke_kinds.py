@@ -79,6 +79,7 @@ def test_smoke_has_every_kind_of_run_that_the_papers_scale_has():
         "Retrain.schedule: budget",
         "Search.soft_ratio: some",
         "Search.factorised: some",
+        "Search.joint: some",
         "Search.precision: fp8",
         "Bits.schedule: learned",
         "Retrain.precision: bfp8",

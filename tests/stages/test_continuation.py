@@ -8,6 +8,7 @@ from helpers import CPU, NOWHERE, left
 from ebreplicate import cli as command_line
 from ebreplicate import interrupt, stages
 from ebreplicate.specs.bits import Bits
+from ebreplicate.specs.joint import Joint
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Factorised, Recipe, Retrain, Search, Sparse, Ticket, canonical
 from ebreplicate.store.store import Store
@@ -17,6 +18,8 @@ AVERAGED = replace(RECIPE, swa_start=1)
 SEARCH = Search("vgg16", "digits", RECIPE, 0, 0.0625, 60, 20)
 EARLY = Ticket(SEARCH, 0.3, 1)
 SMALLEST = Ticket(SEARCH, 0.5, 3, "magnitude")
+JOINT = Joint(0.01, 1, 1, 0.9, 1, 0.3)
+SUPERNET = Search("supernet", "digits", replace(RECIPE, l1=0.0), 0, 0.125, 60, 20, joint=JOINT)
 SPARSE = Sparse("vgg16", "digits", RECIPE, 0, 0.0625, 60, 20, interval=2)
 CASES = {
     "search": (replace(SEARCH, seed=1), "--keep-epochs 1 2 --keep-ratios 0.5 --keep-epi slimming:0.5 --keep-taylor"),
@@ -27,6 +30,8 @@ CASES = {
     "search-fp8": (replace(SEARCH, precision="fp8"), ""),
     "search-learned-bits": (replace(SEARCH, bits=Bits("learned", (3, 8), (8,), 0.05)), "--keep-epochs 2"),
     "search-progressive": (replace(SEARCH, bits=Bits("progressive", (3, 8), (6, 8))), ""),
+    "search-joint": (SUPERNET, "--keep-epochs 2"),
+    "search-joint-reset": (replace(SUPERNET, joint=replace(JOINT, connectivity="reset")), ""),
     "search-bf16": (replace(SEARCH, precision="bf16"), ""),
     "retrain": (Retrain(EARLY, RECIPE), "--keep-epochs 2"),
     "retrain-reinit-adam": (Retrain(EARLY, replace(RECIPE, optimizer="adam", lr=0.01, warmup=2), "reinit"), ""),

@@ -32,5 +32,6 @@ models:
         "preresnet20",
         "wideresnet22x2",
         "resnet20",
+        "supernet",
     )
 )

@@ -52,6 +52,7 @@ TINY = Scale(
         "mobilenet": {"name": "mobilenet", "width": 0.125},
         "wideresnet22x2": {"name": "wideresnet22x2", "width": 0.125},
         "resnet20": {"name": "resnet20", "width": 0.125},
+        "supernet": {"name": "supernet", "width": 0.125},
         "lenet300": {"name": "lenet300", "width": 0.1},
         **{name: {"name": name, "width": 0.0625} for name in ("conv2", "conv4", "conv6", "vgg19")},
         "preresnet20": {"name": "preresnet20", "width": 0.25},
@@ -148,7 +149,15 @@ def write(
                 record["cost"]["relative_bitops"] = 0.05
                 store.folder(spec).mkdir(parents=True, exist_ok=True)
                 np.save(store.folder(spec) / "bits.npy", np.full((8, 3, 4), [[5.0]] * 3))
+            if isinstance(spec, Search) and spec.joint:
+                record["metrics"] |= joint([100] * 8 + [50], [None, 0.1])
             store.write(spec, record)
+
+
+def joint(sizes: list[int], returned: list[float | None]) -> dict[str, Any]:
+    """Metrics that a search of a supernet has besides: channels, weights and products by epoch, and what came back."""
+    names = ("alive_channels", "alive_weights", "unmasked_weights", "forward_products")
+    return {**dict.fromkeys(names, sizes), "returned_weights": returned, "kernel_channels": [1, 2, 3] * 6}
 
 
 def compact(spec: Sparse) -> dict[str, Any]:

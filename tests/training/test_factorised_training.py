@@ -62,13 +62,14 @@ def test_a_step_decays_products_and_leaves_all_else_to_ordinary_decay():
 def test_the_nuclear_norm_is_below_its_bound_in_every_layer_after_every_epoch(init, decay):
     spec = replace(SPEC, factorised=Factorised(0.2, init, decay), train_size=40)
     seen, hook = [], FactorNorms()
+    data = digits(40, 20)
     fit(
         network(spec),
-        digits(40, 20),
+        data,
         spec.recipe,
         seed=0,
         observers=[lambda s: seen.append([norms(layer) for layer in factorised_layers(s.model)])],
-        hooks=[*search_hooks(spec), hook],
+        hooks=[*search_hooks(spec, data), hook],
     )
     for row in seen:
         assert all(frobenius <= nuclear <= bound * (1 + 1e-6) for nuclear, bound, frobenius in row)

@@ -1,4 +1,4 @@
-"""Masks over single weights: the largest magnitudes, and as many weights at random.
+"""Masks over single weights: the largest magnitudes, as many weights at random, and those that are not zero.
 
 Magnitude pruning as in The Lottery Ticket Hypothesis (Frankle & Carbin, ICLR 2019, section 1 and Figure 2): layer by
 layer on networks that ask for it (LeNet, Conv-2/4/6), across all layers on the others, whose output layer is spared.
@@ -19,7 +19,7 @@ def smallest(scores: Tensor, rate: float) -> Tensor:
     return chosen
 
 
-def _drop(scores: Tensor, alive: Tensor, rate: float) -> Tensor:
+def drop(scores: Tensor, alive: Tensor, rate: float) -> Tensor:
     """`alive` without the fraction `rate` of it that scores least."""
     alive = alive.clone()
     alive[alive.nonzero().flatten()[smallest(scores[alive], rate)]] = False
@@ -36,9 +36,9 @@ def magnitude(context: DrawContext) -> Tensor:
     rates = layer_rates(model, context.ratio)
     if rates is None:
         hidden = sum(sizes[:-1])
-        return torch.cat([_drop(torch.cat(scores[:-1]), alive[:hidden], context.ratio), alive[hidden:]])
+        return torch.cat([drop(torch.cat(scores[:-1]), alive[:hidden], context.ratio), alive[hidden:]])
     layers = zip(scores, alive.split(sizes), rates, strict=True)
-    return torch.cat([_drop(s, a, r) for s, a, r in layers])
+    return torch.cat([drop(s, a, r) for s, a, r in layers])
 
 
 def random_weights(context: DrawContext) -> Tensor:
@@ -50,3 +50,11 @@ def random_weights(context: DrawContext) -> Tensor:
     sizes = [len(s) for s in magnitudes(context.dense())]
     pieces = magnitude(context).split(sizes)
     return torch.cat([piece[torch.randperm(len(piece), generator=generator)] for piece in pieces])
+
+
+def nonzero(context: DrawContext) -> Tensor:
+    """Keep the weights that are not zero; bool (N,): the ticket of a search that prunes (SuperTickets, ECCV 2022).
+
+    `ratio` plays no part: the fraction removed is what the search has pruned.
+    """
+    return torch.cat(magnitudes(context.dense())) != 0

@@ -72,7 +72,7 @@ def detail(spec: Any) -> str:
     f = spec.factorised
     soft += f", factorised at rank scale {f.rank_scale:g} ({f.init}, decay of {f.decay})" if f else ""
     precision = "" if spec.precision == "fp32" else f", {spec.precision}"
-    bits = f", {spec.bits.words}" if spec.bits else ""
+    bits = "".join(f", {part.words}" for part in (spec.bits, spec.joint) if part)
     return f"{spec.recipe.epochs} epochs from rate {spec.recipe.lr:g}{soft}{bits}{precision}"
 
 
