@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ebreplicate.errors import unknown
-from ebreplicate.experiments.common.panels import PANELS, panels
+from ebreplicate.experiments.common.panels import panels
 from ebreplicate.specs.fields import Spec, need
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, Ticket
@@ -18,21 +17,18 @@ Series = tuple[str, str, float, str]
 
 @dataclass(frozen=True)
 class Grid(Spec):
-    """`seeds`: how many of the scale's; 0: nothing is run. `panels`: of the scale's, as model_dataset. `taylor_draws`:
-    draws, as the paper's epochs, among which Taylor's oracle is looked for (none: no oracle); `continue_too`: whether
-    tickets also go on through the rest of the search's schedule."""
+    """`seeds`: how many of the scale's; 0: nothing is run. `taylor_draws`: draws, as the paper's epochs, among which
+    Taylor's oracle is looked for (none: no oracle); `continue_too`: whether tickets also go on through the rest of the
+    search's schedule."""
 
     seeds: int
-    panels: tuple[str, ...]
+    datasets: tuple[str, ...]
     ratios: tuple[float, ...]
     taylor_draws: tuple[int, ...]
     continue_too: bool
 
     def _validate(self) -> None:
         need(self.seeds >= 0, "Grid.seeds", f"must not be negative, got {self.seeds}")
-        for panel in self.panels:
-            if panel not in (known := [f"{model}_{dataset}" for dataset, model in PANELS]):
-                raise unknown("Grid.panels", panel, known)
         need(len(self.ratios) <= 4, "Grid.ratios", f"the figure has room for 4, got {len(self.ratios)}")
 
 
@@ -48,7 +44,7 @@ def seeds_of(scale: Scale) -> tuple[int, ...]:
 
 def panels_of(scale: Scale) -> list[tuple[str, str]]:
     """(dataset, model) of the panels this item runs."""
-    return [(d, m) for d, m in panels(scale) if f"{m}_{d}" in grid_of(scale).panels]
+    return [(d, m) for d, m in panels(scale) if d in grid_of(scale).datasets]
 
 
 def series(scale: Scale) -> list[Series]:

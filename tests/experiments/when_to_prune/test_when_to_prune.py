@@ -26,7 +26,7 @@ WIDTHS = [4, 6]
 def _wider_grid(monkeypatch):
     """Two seeds, one panel row, one ratio of Figure 1, Taylor's own oracle; and fast writes."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    wider, of_file = Grid(2, ("vgg16_cifar10", "preresnet101_cifar10"), (0.5,), (1, 160), True), Scale.grid
+    wider, of_file = Grid(2, ("cifar10",), (0.5,), (1, 160), True), Scale.grid
     monkeypatch.setattr(Scale, "grid", lambda self, item, kind: wider if item == ITEM else of_file(self, item, kind))
 
 
