@@ -54,6 +54,7 @@ def tickets(draw):
     )
     method = draw(st.sampled_from(sorted(METHODS)))
     assume(not (at in ("eb", "epi") and method in WEIGHT_METHODS))
+    assume(method != "nonzero")  # of searches that prune
     return Ticket(search, draw(st.floats(0.01, 0.99)), at, method)
 
 
@@ -95,6 +96,8 @@ def test_keys_are_equal_exactly_where_specs_are(a, b):
 @given(searches, searches, st.sampled_from(fields(Search)))
 def test_a_changed_field_changes_the_key_and_a_restored_one_restores_it(a, b, field):
     value = getattr(b, field.name)
+    pair = {"model": a.model, "dataset": a.dataset, field.name: value}
+    assume((pair["model"], pair["dataset"]) in PAIRS)
     changed = replace(a, **{field.name: value})
     assert (key(changed) == key(a)) == (value == getattr(a, field.name))
     assert key(replace(changed, **{field.name: getattr(a, field.name)})) == key(a)

@@ -103,7 +103,7 @@ def test_two_spellings_of_one_value_are_one_spec(one, other):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"stage": "train"}, r"^spec\.stage: unknown name 'train'; .*known: draw, graph, retrain, search"),
+        ({"stage": "train"}, r"^spec\.stage: unknown name 'train'; .*known: adapt, draw, graph, retrain, search"),
         ({"stage": []}, r"^spec\.stage: unknown name \[\]"),
         ({"numerics": 0}, r"^spec\.numerics: .* asks 0"),
         ({"extra": 1}, "^spec: expected an object with the fields stage, numerics and spec"),

@@ -58,7 +58,7 @@ def retrained(method, store):
     return store.read(Retrain(ticket, RETRAIN))["metrics"]["last_accuracy"]
 
 
-LEFT_OUT = {"soft", "grasp-weights", *(m for m, _ in CONTROLS.values())}
+LEFT_OUT = {"soft", "nonzero", "grasp-weights", *(m for m, _ in CONTROLS.values())}
 """Controls; what needs a search of its own; and GraSP's signed score, which is one of the untrained network."""
 
 

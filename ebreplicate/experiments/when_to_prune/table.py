@@ -48,7 +48,7 @@ def _indicators(
     from ebreplicate.pruning.earlybird import emergence_epoch
     from ebreplicate.pruning.indicator import first_firing, indicator, threshold_of
     from ebreplicate.pruning.masks import distance_matrix, epoch_masks
-    from ebreplicate.stages.inputs import load_scores, load_taylor
+    from ebreplicate.runner.inputs import load_scores, load_taylor
 
     try:
         scores = (load_taylor if importance == "taylor" else load_scores)(search, store)
