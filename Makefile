@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 .PHONY: all venv cluster smoke test faults lint docs docs-test report site requirements environment clean help
 
 all: smoke ## build .venv, run the workflow at smoke scale, and build the site of all results
-	@$(BIN)/python -m ebreplicate site
+	@$(BIN)/python -m ebreplicate site --figures figures
 	@echo 'Done. What replicates, and every run behind it (open in a browser):  site/index.html'
 	@echo 'Figures on toy data:  figures/smoke/     Comparison of this run:  results/comparison/smoke.md'
 

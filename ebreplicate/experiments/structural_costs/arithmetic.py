@@ -1,6 +1,7 @@
 """How the training FLOPs of Tables 2 and 3 follow from networks, draw epochs and widths: every printed cell derived."""
 
 import math
+from functools import cache
 from typing import Any
 
 from ebreplicate import published
@@ -53,15 +54,17 @@ def solve_table2(dense: float, inherit: float, reinit: float) -> list[tuple[int,
     return [(draw, small) for _, draw, small in sorted(found)]
 
 
-def _dense_forward(model: str, classes: int, side: int, channels: list[int] | None = None) -> float:
+@cache
+def _dense_forward(model: str, classes: int, side: int, channels: tuple[int, ...] | None = None) -> float:
     """Authors'-convention forward FLOPs of our own network, rounded to 0.01 G as the tables evidently were."""
     from ebreplicate import cost
     from ebreplicate.models import build
 
-    network = build(model, classes, channels=channels)
+    network = build(model, classes, channels=None if channels is None else list(channels))
     return round(cost.flops(network, (3, side, side), "authors") / 1e7) * 1e7
 
 
+@cache
 def uniform_forward(classes: int, ratio: float) -> float:
     """Forward FLOPs of VGG16 with every layer's width times (1 - ratio), to 0.01 G: what ThiNet's network would be."""
     from ebreplicate.models import build
@@ -69,7 +72,7 @@ def uniform_forward(classes: int, ratio: float) -> float:
     from ebreplicate.pruning.methods.layers import kept
 
     widths = bn_widths(build("vgg16", classes))
-    return _dense_forward("vgg16", classes, 32, [kept(w, ratio) for w in widths])
+    return _dense_forward("vgg16", classes, 32, tuple(kept(w, ratio) for w in widths))
 
 
 def _printed(rows: Any, method: str, ratio: float) -> float:
