@@ -8,13 +8,12 @@ sizes compare on one imagined chip of that process; it predicts no device. docs/
 import math
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from ebreplicate import published
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import search_of
 from ebreplicate.specs.spec import Retrain, Training
-from ebreplicate.store.store import Store
 
 PICO = 1e-12
 ARITHMETIC = {"fp32": (("fp32", "multiply"), ("fp32", "add")), "bfp8": (("int8", "multiply"), ("int32", "add"))}
@@ -98,7 +97,14 @@ def work_of(training: Training, forward: dict[str, float], channels: list[int] |
     return Work(forward["torch"] / 2, forward["authors"] - forward["torch"], activations, weights)
 
 
-def modelled(spec: Spec, store: Store) -> float | None:
+class Records(Protocol):
+    """Records of finished runs, as a `Store` reads them."""
+
+    def read(self, spec: Spec) -> dict[str, Any] | None:
+        """The record of a run; None where it has not finished."""
+
+
+def modelled(spec: Spec, store: Records) -> float | None:
     """Modelled energy of a run in J, search included; None where it has not finished or a part has no energy.
 
     On dense hardware: a mask over weights saves nothing.
@@ -139,7 +145,7 @@ def searched_epochs(root: Training, drawn: dict[str, Any], dense: dict[str, floa
     return searched / (3 * dense["authors"] * root.train_images)
 
 
-def measured(spec: Spec, store: Store) -> tuple[float | None, str | None]:
+def measured(spec: Spec, store: Records) -> tuple[float | None, str | None]:
     """Measured energy of a run in J and its source: a ticket's with its share of the search, both from the same kind
     of counter; None where either was not measured."""
     record = store.read(spec)
