@@ -67,6 +67,8 @@ MODELS = Registry(
 )
 SUPERNETS = ("supernet",)
 """Networks whose channels a search can remove while it trains."""
+KERNELS = (3, 5, 7)
+"""Sizes of their depthwise kernels."""
 SHAPED = ("lenet300", "conv2", "conv4", "conv6")
 """Networks whose linear layers depend on the size of an image."""
 ON_TEXT = ("gru",)

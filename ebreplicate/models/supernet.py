@@ -7,12 +7,13 @@ branches of several resolutions and its transformer are left out (docs/supertick
 import torch
 from torch import nn
 
+from ebreplicate.catalog import KERNELS
 from ebreplicate.errors import UserError
 from ebreplicate.models.common import Network, batch_norm, conv, scaled
 
 STEM, STAGES, BLOCKS = 16, ((16, 2), (24, 2), (40, 1)), 2
 """Channels of the stem; channels of each stage and stride of its first block; blocks in each."""
-KERNELS, EXPANSION = (3, 5, 7), 2
+EXPANSION = 2
 """Sizes of depthwise kernels, and hidden channels for each as a multiple of the block's input channels."""
 
 

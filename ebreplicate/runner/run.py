@@ -97,7 +97,7 @@ class Run:
             )
         metrics, status, spent = metrics_of(state), status_of(state), _measured(ledger, state, resume is not None)
         if self.validating:  # early stopping on held-out images takes the place of that on the test loss
-            del metrics["early_stop_epoch"]
+            metrics.pop("early_stop_epoch", None)  # of a training without epochs there is none
         if status == "ok" and isinstance(self.data, Text):
             metrics["bits"] = state.history[-1]["test_loss"] / math.log(2)
         if status == "ok":

@@ -3,6 +3,7 @@
 import json
 import math
 import types
+from collections.abc import Collection, Iterable
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
@@ -46,6 +47,13 @@ def need(ok: bool, where: str, problem: str) -> None:
     """Raise UserError "where: problem" unless `ok`."""
     if not ok:
         raise UserError(f"{where}: {problem}")
+
+
+def need_known(names: Iterable[str], known: Collection[str], where: str) -> None:
+    """Raise UserError for the first of `names`, the setting called `where`, that is not among `known`."""
+    for name in names:
+        if name not in known:
+            raise unknown(where, name, known)
 
 
 @cache

@@ -15,6 +15,9 @@ CONNECTIVITIES = (STALE, ZEROED, RESET)
 on."""
 MAGNITUDE, RANDOM = "magnitude", "random"
 RANKINGS = (MAGNITUDE, RANDOM)
+SIZES = ("alive_channels", "alive_weights", "unmasked_weights", "forward_products")
+"""Hidden channels left; weights of the network without the others; of these, those that are not pruned; and
+multiply-adds by them in an image's forward pass."""
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,11 @@ class Scale:
         found: str = self.datasets[dataset].get("evaluation", "test")
         return found
 
-    def seeds_for(self, model: str) -> tuple[int, ...]:
-        """The seeds that the paper's `model` is run with: all, or the first `seeds_of[model]` of them."""
-        return self.seeds[: self.seeds_of.get(model, len(self.seeds))]
+    def seeds_for(self, model: str, setting: Seeds | None = None) -> tuple[int, ...]:
+        """The seeds that the paper's `model` is run with: all, or the first `seeds_of[model]` of them; of these, those
+        that an item's `setting` means."""
+        found = self.seeds[: self.seeds_of.get(model, len(self.seeds))]
+        return found if setting is None else tuple(seed for seed in found if seed in self.chosen(setting))
 
     def epoch(self, paper_epoch: int) -> int:
         """The epoch that stands for the paper's `paper_epoch`; raises UserError if the scale schedules none."""

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ebreplicate.catalog import KERNELS
 from ebreplicate.cost import uses_per_weight
 from ebreplicate.data.arrays import BatchSource
 from ebreplicate.models.common import weight_layers
-from ebreplicate.models.supernet import KERNELS, MixedBlock
-from ebreplicate.pruning.channels import batch_norms
+from ebreplicate.models.supernet import MixedBlock
 from ebreplicate.pruning.methods.magnitude import drop
-from ebreplicate.specs.joint import RANDOM, RESET, STALE, ZEROED, Joint
+from ebreplicate.specs.joint import RANDOM, RESET, SIZES, STALE, ZEROED, Joint
 from ebreplicate.specs.spec import Recipe
+from ebreplicate.training.averaging import restate
 from ebreplicate.training.gradients import gradients
 from ebreplicate.training.loop import Ended, Report, StepHook
 from ebreplicate.training.sparse import generator
@@ -27,9 +28,6 @@ DEAD = 1e-3
 """Largest |gamma| of a channel that is removed."""
 CALIBRATION = 10
 """Batches over which batch-norm statistics are averaged anew after masks have changed."""
-SIZES = ("alive_channels", "alive_weights", "unmasked_weights", "forward_products")
-"""Hidden channels left; weights of the network without the others; of these, those that are not pruned; and
-multiply-adds by them in an image's forward pass."""
 
 
 def channel_rows(block: MixedBlock) -> list[tuple[nn.Conv2d, slice, int]]:
@@ -56,21 +54,6 @@ def resource_weights(blocks: Iterable[MixedBlock], uses: dict[nn.Module, int]) -
         found.append(costs.to(block.gate.weight.device))
     mean = torch.cat(found).mean()
     return [costs / mean for costs in found]
-
-
-@torch.no_grad()
-def recalibrate(model: nn.Module, images: Iterable[Tensor]) -> None:
-    """Replace the running statistics of every batch norm by their mean over batches of `images` (B, C, H, W)."""
-    norms = batch_norms(model)
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    model.train()
-    for x in images:
-        model(x)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 class SearchAndPrune(StepHook):
@@ -136,7 +119,7 @@ class SearchAndPrune(StepHook):
             stored.copy_(weight)
             weight.mul_(mask)
         if changed:
-            recalibrate(self.model, (x for x, _ in islice(self.batches.epoch(epoch), CALIBRATION)))
+            restate(self.model, islice(self.batches.epoch(epoch), CALIBRATION))
 
     def _end_of_epoch(self, epoch: int) -> bool:
         """Remove channels and prune, where it is time to; whether it was."""

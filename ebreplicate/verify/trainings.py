@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ebreplicate.specs.graph import other_names, search_of
-from ebreplicate.specs.joint import ZEROED, Joint
+from ebreplicate.specs.joint import SIZES, ZEROED, Joint
 from ebreplicate.specs.spec import Adapt, Recipe, Retrain, Search, Sparse, Training, key
 from ebreplicate.store.store import Store
 from ebreplicate.verify.history import (
@@ -83,7 +83,6 @@ def _joint_problems(spec: Search, joint: Joint, record: Record, untrained: Any) 
     from ebreplicate.cost import uses_per_weight
     from ebreplicate.pruning.weights import weight_counts
     from ebreplicate.runner.inputs import shape
-    from ebreplicate.training.joint import SIZES
 
     counts = weight_counts(untrained)
     products = sum(n * uses for n, uses in zip(counts, uses_per_weight(untrained, shape(spec)), strict=True))

@@ -12,15 +12,16 @@ from torch import nn
 from torch.func import functional_call
 
 from ebreplicate import stages
+from ebreplicate.catalog import KERNELS
 from ebreplicate.errors import UserError
-from ebreplicate.models.supernet import KERNELS
 from ebreplicate.pruning.weights import prunable
 from ebreplicate.runner.inputs import load_mask, network
 from ebreplicate.specs.joint import Joint
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, from_json, key
 from ebreplicate.store.store import Store
-from ebreplicate.training.joint import DEAD, SearchAndPrune, recalibrate
+from ebreplicate.training.averaging import restate
+from ebreplicate.training.joint import DEAD, SearchAndPrune
 from ebreplicate.training.loop import Trainer, evaluate, fit
 from ebreplicate.verify.trainings import search_problems
 
@@ -102,7 +103,7 @@ def test_a_removed_channel_is_one_that_is_cut_out():
         block.gate.weight.data[::3] = DEAD
         block.gate.weight.data[1] = -2 * DEAD
     hook.after_step(0)
-    recalibrate(model, [images(16)])
+    restate(model, [(images(16), None)])
     model.eval()
     x = images(8)
     small = model.relu(model.bn(model.conv(x)))
@@ -227,7 +228,7 @@ def test_new_statistics_are_those_of_the_batches():
     for _ in range(3):
         model(images(8, 5))
     batches = [images(8, 1), images(8, 2)]
-    recalibrate(model, batches)
+    restate(model, [(x, None) for x in batches])
     ours = model.conv(torch.cat(batches)).mean((0, 2, 3))
     torch.testing.assert_close(model.bn.running_mean, ours, rtol=1e-3, atol=1e-5)
     assert model.bn.momentum == 0.1

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.rigl_mnist.runs import FIRST_UPDATE
-from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.fields import Spec, need_known
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
@@ -33,9 +32,7 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         need_distinct(self.seeds, "Grid.seeds")
-        for arm in self.arms:
-            if arm not in ARMS:
-                raise unknown("Grid.arms", arm, ARMS)
+        need_known(self.arms, ARMS, "Grid.arms")
 
 
 def grid_of(scale: Scale) -> Grid:

@@ -56,14 +56,12 @@ def grid_of(scale: Scale) -> Grid:
 
 def seeds_of(scale: Scale, model: str = MAIN) -> tuple[int, ...]:
     """Seeds of the core."""
-    chosen = scale.chosen(grid_of(scale).seeds)
-    return tuple(seed for seed in scale.seeds_for(model) if seed in chosen)
+    return scale.seeds_for(model, grid_of(scale).seeds)
 
 
 def few_of(scale: Scale, model: str = MAIN) -> tuple[int, ...]:
     """Seeds of the arms of one claim alone."""
-    chosen = scale.chosen(grid_of(scale).few)
-    return tuple(seed for seed in scale.seeds_for(model) if seed in chosen)
+    return scale.seeds_for(model, grid_of(scale).few)
 
 
 def draw_name(epoch: int, low: bool = False) -> str:

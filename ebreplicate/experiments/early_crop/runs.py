@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.arms import Planned
-from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.fields import Spec, need, need_known
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Retrain, Search, Ticket
 
@@ -45,9 +44,7 @@ class Grid(Spec):
         need_seeds(self.seeds, "Grid.seeds")
         need(self.ratio in self.ratios, "Grid.ratio", f"must be one of {list(self.ratios)}, got {self.ratio}")
         need(0 < len(self.ratios) <= 4, "Grid.ratios", f"the figure has room for 1 to 4, got {len(self.ratios)}")
-        for arm in self.arms:
-            if arm not in ARMS:
-                raise unknown("Grid.arms", arm, ARMS)
+        need_known(self.arms, ARMS, "Grid.arms")
 
 
 def grid_of(scale: Scale) -> Grid:
@@ -58,8 +55,7 @@ def grid_of(scale: Scale) -> Grid:
 
 def seeds_of(scale: Scale) -> tuple[int, ...]:
     """Seeds that this item runs."""
-    chosen = scale.chosen(grid_of(scale).seeds)
-    return tuple(seed for seed in scale.seeds_for(MODEL) if seed in chosen)
+    return scale.seeds_for(MODEL, grid_of(scale).seeds)
 
 
 def arms(search: Search, ratio: float, drawn: Mapping[str, tuple[str, str | int]]) -> dict[str, Search | Retrain]:

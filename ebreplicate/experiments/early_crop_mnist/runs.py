@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.early_crop.runs import AT_INIT, EARLY_CROP, PAPER_RULE, RULE, arms
-from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.fields import Spec, need_known
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe
 
@@ -39,9 +38,7 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         need_distinct(self.seeds, "Grid.seeds")
-        for arm in self.arms:
-            if arm not in (*DRAWN, *SPARSE):
-                raise unknown("Grid.arms", arm, (*DRAWN, *SPARSE))
+        need_known(self.arms, (*DRAWN, *SPARSE), "Grid.arms")
 
 
 def grid_of(scale: Scale) -> Grid:

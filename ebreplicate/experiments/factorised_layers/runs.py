@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from ebreplicate.catalog import INFO
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.arms import Planned
-from ebreplicate.specs.fields import Spec
+from ebreplicate.specs.fields import Spec, need_known
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Factorised, Recipe, Search, Sparse
 
@@ -40,9 +39,7 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         need_distinct(self.seeds, "Grid.seeds")
-        for arm in self.arms:
-            if arm not in ARMS[1:]:
-                raise unknown("Grid.arms", arm, ARMS[1:])
+        need_known(self.arms, ARMS[1:], "Grid.arms")
 
 
 def grid_of(scale: Scale) -> Grid:

@@ -34,9 +34,7 @@ def ratios_of(scale: Scale, dataset: str, model: str) -> tuple[float, ...]:
 
 def seeds_of(scale: Scale, model: str) -> tuple[int, ...]:
     """Seeds of the panels of `model`: every point of a series has the same."""
-    setting = scale.grid("fig1_existence", Grid).seeds
-    chosen = scale.seeds if setting is None else scale.chosen(setting)
-    return tuple(seed for seed in scale.seeds_for(model) if seed in chosen)
+    return scale.seeds_for(model, scale.grid("fig1_existence", Grid).seeds)
 
 
 def draws(scale: Scale) -> list[str]:

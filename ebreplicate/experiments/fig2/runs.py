@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.fig1.runs import RATIOS
-from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.fields import Spec, need, need_known
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import LOW_PRECISIONS, Retrain, Search, Ticket
 
@@ -25,9 +24,7 @@ class Grid(Spec):
     seeds: int
 
     def _validate(self) -> None:
-        for name in self.precisions:
-            if name not in LOW_PRECISIONS:
-                raise unknown("Grid.precisions", name, LOW_PRECISIONS)
+        need_known(self.precisions, LOW_PRECISIONS, "Grid.precisions")
         need(self.seeds >= 0, "Grid.seeds", f"must not be negative, got {self.seeds}")
         need(FINAL in self.draws, "Grid.draws", f"must hold the last epoch, {FINAL}, got {list(self.draws)}")
 

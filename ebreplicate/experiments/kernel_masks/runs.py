@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ebreplicate.catalog import ADAPTIONS, TASKS
-from ebreplicate.errors import unknown
-from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.fields import Spec, need, need_known
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Adapt, Recipe
 
@@ -23,9 +22,7 @@ class Grid(Spec):
     def _validate(self) -> None:
         need_seeds(self.seeds, "Grid.seeds")
         need(len(set(self.tasks)) == len(self.tasks) > 0, "Grid.tasks", "needs at least one task, and none twice")
-        for task in self.tasks:
-            if task not in TASKS:
-                raise unknown("Grid.tasks", task, TASKS)
+        need_known(self.tasks, TASKS, "Grid.tasks")
 
 
 class Planned(NamedTuple):
@@ -45,8 +42,7 @@ def grid_of(scale: Scale) -> Grid:
 
 def seeds_of(scale: Scale) -> tuple[int, ...]:
     """Seeds that this item runs."""
-    chosen = scale.chosen(grid_of(scale).seeds)
-    return tuple(seed for seed in scale.seeds_for(MODEL) if seed in chosen)
+    return scale.seeds_for(MODEL, grid_of(scale).seeds)
 
 
 def planned(scale: Scale) -> list[Planned]:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.specs.bits import CYCLIC, LEARNED, PROGRESSIVE, STATIC, Bits
-from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.fields import Spec, need, need_known
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe
 
@@ -46,9 +45,7 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         need_distinct(self.seeds, "Grid.seeds")
-        for arm in self.arms:
-            if arm not in ARMS:
-                raise unknown("Grid.arms", arm, ARMS)
+        need_known(self.arms, ARMS, "Grid.arms")
         need(self.cost > 0, "Grid.cost", f"must be positive, got {self.cost}")
 
 

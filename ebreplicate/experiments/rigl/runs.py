@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ebreplicate.errors import unknown
-from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.fields import Spec, need, need_known
 from ebreplicate.specs.scale import Scale, Seeds, need_seeds
 from ebreplicate.specs.spec import Recipe, Search, Sparse
 
@@ -61,9 +60,7 @@ class Grid(Spec):
     series: tuple[str, ...] = ()
 
     def _validate(self) -> None:
-        for name in self.series:
-            if name not in NAMES:
-                raise unknown("Grid.series", name, NAMES)
+        need_known(self.series, NAMES, "Grid.series")
         need(bool(self.models), "Grid.models", "names no network")
         need(bool(self.sparsities), "Grid.sparsities", "is empty")
         need_seeds(self.seeds, "Grid.seeds")

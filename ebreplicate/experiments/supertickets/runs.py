@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from ebreplicate.errors import unknown
 from ebreplicate.experiments.common.arms import Planned
-from ebreplicate.specs.fields import Spec, need
+from ebreplicate.specs.fields import Spec, need, need_known
 from ebreplicate.specs.joint import RANDOM, RESET, ZEROED, Joint
 from ebreplicate.specs.scale import Scale, need_distinct
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket
@@ -30,9 +29,7 @@ class Grid(Spec):
 
     def _validate(self) -> None:
         need_distinct(self.seeds, "Grid.seeds")
-        for arm in self.arms:
-            if arm not in ARMS:
-                raise unknown("Grid.arms", arm, ARMS)
+        need_known(self.arms, ARMS, "Grid.arms")
         need(self.joint.target > 0, "Grid.joint.target", "must be positive: the arms prune")
 
 

@@ -5,20 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ebreplicate.catalog import KERNELS
 from ebreplicate.experiments.common import compared
 from ebreplicate.experiments.common.arms import Planned
 from ebreplicate.experiments.early_crop.table import training
 from ebreplicate.experiments.supertickets.claims import ACCURACY, NUMBERS
 from ebreplicate.experiments.supertickets.runs import planned
+from ebreplicate.specs.joint import SIZES
 from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, Search
 
 if TYPE_CHECKING:
     from ebreplicate.store.store import Store
 
-KERNELS = (3, 5, 7)
-SIZES = ("alive_channels", "alive_weights", "unmasked_weights", "forward_products")
-"""Of the ticket, in the row of a training; of what the next epoch trains, in the row of an epoch."""
 COLUMNS = ["kind", "arm", "seed", "status", "last_accuracy", "best_accuracy", "unseen_accuracy", "official_accuracy"]
 COLUMNS += [*SIZES, *(f"channels_{kernel}x{kernel}" for kernel in KERNELS), "training_products", "seconds"]
 COLUMNS += ["epoch", "returned", "claim", "images", "difference", "image_count", "products", "key"]
