@@ -93,6 +93,7 @@ def _flops(model: nn.Module, input_shape: Iterable[int], conventions: Iterable[s
 
 
 PER_MULTIPLY_ADD = {"authors": 2, "fvcore": 1, "torch": 2}
+"""FLOPs of one multiply-add under each convention."""
 
 
 @torch.no_grad()
@@ -112,17 +113,15 @@ def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
 
 
 def sparse_forward_flops(
-    model: nn.Module, input_shape: Iterable[int], kept: list[int], dense: Mapping[str, float] | None = None
+    model: nn.Module, input_shape: Iterable[int], kept: list[int], dense: Mapping[str, float]
 ) -> dict[str, float]:
     """Forward FLOPs for one image if only multiplications by kept weights counted: `kept` weights of every convolution
     and linear layer, in module order. What unstructured sparsity could save; on dense hardware it saves nothing.
 
-    `dense`: `forward_flops` of the model, where they have been counted already."""
-    shape = tuple(input_shape)
-    full = forward_flops(model, shape) if dense is None else dense
+    `dense`: `forward_flops` of the model."""
     sizes = [layer.weight.numel() for layer in weight_layers(model).values()]
-    spared = sum(u * (n - k) for u, n, k in zip(uses_per_weight(model, shape), sizes, kept, strict=True))
-    return {c: f - PER_MULTIPLY_ADD[c] * spared for c, f in full.items()}
+    spared = sum(u * (n - k) for u, n, k in zip(uses_per_weight(model, input_shape), sizes, kept, strict=True))
+    return {c: f - PER_MULTIPLY_ADD[c] * spared for c, f in dense.items()}
 
 
 def training_flops(forward: float, images: int, epochs: float) -> float:

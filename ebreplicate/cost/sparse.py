@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ebreplicate.cost import PER_MULTIPLY_ADD
 from ebreplicate.models.common import Layer, weight_layers
-
-PER_PRODUCT = {"authors": 2, "fvcore": 1, "torch": 2}
-"""FLOPs of one multiply-add under each convention of the ledger."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def sparse_forward(
 ) -> dict[str, float]:
     """Forward FLOPs of the sparse network under every convention, from those of the dense one and layer densities."""
     skipped = skipped_products(costs, density)
-    return {name: flops - PER_PRODUCT[name] * skipped for name, flops in dense.items()}
+    return {name: flops - PER_MULTIPLY_ADD[name] * skipped for name, flops in dense.items()}
 
 
 def rigl_forward(costs: Mapping[str, LayerCost], density: Mapping[str, float] | None = None) -> float:

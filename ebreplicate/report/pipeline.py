@@ -102,7 +102,7 @@ def compare(scale: Scale, results: Path) -> None:
     if scale.is_smoke:
         cells, claims, page = cells[:0], claims[:0], comparison.smoke_page(scale, tables)
     else:
-        page = comparison.page(scale, cells, claims, selection.table(scale, Store(results)))
+        page = comparison.page(scale, cells, claims, selection.table(selection.effects(scale, Store(results))))
     folder = results / "comparison"
     atomic_write(folder / f"{scale.name}_claims.csv", claims.to_csv(index=False, lineterminator="\n"))
     atomic_write(folder / f"{scale.name}.md", page)

@@ -47,9 +47,8 @@ def selection_tables(results: Path) -> str:
     """What choosing the best epoch adds, at every scale of which runs have finished."""
     parts = []
     for name in compare.SCALES:
-        scale, store = load_scale(name), Store(results)
-        if selection.effects(scale, store):
-            parts.append(f"Scale `{name}`:\n\n{selection.table(scale, store)}")
+        if found := selection.effects(load_scale(name), Store(results)):
+            parts.append(f"Scale `{name}`:\n\n{selection.table(found)}")
     return "\n" + ("\n".join(parts) or "Nothing has been run yet.\n") + "\n"
 
 

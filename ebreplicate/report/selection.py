@@ -76,9 +76,8 @@ def effects(scale: Scale, store: Store) -> list[Effect]:
     return found
 
 
-def table(scale: Scale, store: Store) -> str:
+def table(found: list[Effect]) -> str:
     """The effects as a markdown table; one line that says so where nothing has been run."""
-    found = effects(scale, store)
     if not found:
         return "Nothing has been run at this scale.\n"
     rows = []

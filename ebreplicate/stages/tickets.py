@@ -84,9 +84,12 @@ def channel_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[d
     return metrics, {"forward_flops": cost.forward_flops(small, shape(spec.search))}
 
 
-def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Remaining weights under a mask over weights, bool (N,), and FLOPs of an image: dense, and of kept weights."""
-    pieces, size = split_weights(dense, mask), shape(spec.search)
+def weight_facts(
+    spec: specs.Ticket, dense: nn.Module, mask: Tensor, full: dict[str, float]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Remaining weights under a mask over weights, bool (N,), and FLOPs of an image: dense (`full`, by convention), and
+    of kept weights."""
+    pieces = split_weights(dense, mask)
     metrics = {
         "round": spec.round,
         "remaining_fraction": mask.float().mean().item(),
@@ -94,8 +97,7 @@ def weight_facts(spec: specs.Ticket, dense: nn.Module, mask: Tensor) -> tuple[di
         "empty_layers": sum(not m.any() for m in pieces),
         "parameters": sum(p.numel() for p in dense.parameters()) - int((~mask).sum()),
     }
-    full = cost.forward_flops(dense, size)
-    sparse = cost.sparse_forward_flops(dense, size, [int(m.sum()) for m in pieces], full)
+    sparse = cost.sparse_forward_flops(dense, shape(spec.search), [int(m.sum()) for m in pieces], full)
     return metrics, {"forward_flops": full, "sparse_forward_flops": sparse}
 
 
@@ -103,10 +105,10 @@ def facts(
     spec: specs.Ticket, dense: nn.Module, mask: Tensor, found: dict[str, Any], epoch: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metrics and cost of a draw: they follow from its mask (N,), its epoch and the record `found` of its origin."""
-    metrics, ledger = (weight_facts if spec.over_weights else channel_facts)(spec, dense, mask)
+    full = found["cost"]["forward_flops"]
+    metrics, ledger = weight_facts(spec, dense, mask, full) if spec.over_weights else channel_facts(spec, dense, mask)
     # Masks made: one per check of a detector (the indicator asks after every epoch), one for the ticket otherwise.
     checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
     ledger["search_flops"] = searched_flops(spec, found, epoch)
-    dense_flops = found["cost"]["forward_flops"]["authors"]
-    ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1)) + scoring_flops(spec, dense_flops)
+    ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1)) + scoring_flops(spec, full["authors"])
     return {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import CPU, NOWHERE, TINY, tiny_search
+from helpers import CPU, NOWHERE, TINY, no_time_left, tiny_search
 from synthetic import Outcome, trained
 
 from ebreplicate import cli as command_line
@@ -44,8 +44,7 @@ def whole(tmp_path_factory):
     stages.draw(TICKET, store)
     stages.retrain(RETRAIN, store, NOWHERE, CPU)
     for name, spec in (("stopped", SEARCH), ("other", OTHER)):
-        patch.setattr(interrupt, "wanted", lambda: True)
-        with pytest.raises(interrupt.Interrupted):
+        with no_time_left(), pytest.raises(interrupt.Interrupted):
             stages.search(spec, Store(store.root.parent / name), NOWHERE, CPU, Keep({2}))
     patch.undo()
     return store

@@ -200,11 +200,11 @@ def test_sparse_flops_count_what_is_left_and_equal_dense_ones_without_a_mask():
     model = random_network("vgg16", 0.0625, seed=0)
     counts = weight_counts(model)
     dense = cost.forward_flops(model, SHAPE)
-    assert cost.sparse_forward_flops(model, SHAPE, counts) == dense
-    assert cost.sparse_forward_flops(model, SHAPE, [0] * len(counts))["torch"] == 0
+    assert cost.sparse_forward_flops(model, SHAPE, counts, dense) == dense
+    assert cost.sparse_forward_flops(model, SHAPE, [0] * len(counts), dense)["torch"] == 0
     less = [counts[0] - 5, *counts[1:-1], counts[-1] - 7]  # 5 weights used 32 x 32 times, 7 used once
     spared = 5 * 1024 + 7
-    assert cost.sparse_forward_flops(model, SHAPE, less) == {
+    assert cost.sparse_forward_flops(model, SHAPE, less, dense) == {
         "authors": dense["authors"] - 2 * spared,
         "fvcore": dense["fvcore"] - spared,
         "torch": dense["torch"] - 2 * spared,

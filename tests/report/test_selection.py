@@ -39,7 +39,7 @@ def test_runs_are_averaged_within_a_seed_and_the_interval_is_over_seeds(store):
     assert (effect.dataset, effect.kind, effect.interval.series, effect.runs) == ("digits", "dense", 2, 4)
     assert (effect.interval.mean, effect.interval.n, effect.largest) == (pytest.approx(2.0), 2, 4.0)
     assert effect.interval.half == pytest.approx(math.tan(0.475 * math.pi))
-    assert "| digits | dense | 8 | +2.00 ± 12.71 | 2 | 2 | 4 | +2.00 | +4.00 |" in selection.table(TINY, store)
+    assert "| digits | dense | 8 | +2.00 ± 12.71 | 2 | 2 | 4 | +2.00 | +4.00 |" in selection.table([effect])
 
 
 def test_a_network_that_lacks_a_seed_is_left_out_of_the_interval_not_of_the_runs(store):
@@ -59,7 +59,7 @@ def test_one_seed_has_no_interval_and_what_did_not_finish_does_not_count(store):
         leave(store, spec, 30.0, trained_as=key(first))
     (effect,) = selection.effects(TINY, store)
     assert (effect.interval.mean, effect.interval.n, effect.runs) == (pytest.approx(0.7), 1, 1)
-    assert "no interval" in selection.table(TINY, store)
+    assert "no interval" in selection.table([effect])
 
 
 def test_kinds_of_training_and_datasets_are_told_apart(store):
@@ -72,7 +72,7 @@ def test_kinds_of_training_and_datasets_are_told_apart(store):
 
 
 def test_nothing_run_says_so(store):
-    assert selection.table(TINY, store) == "Nothing has been run at this scale.\n"
+    assert selection.table(selection.effects(TINY, store)) == "Nothing has been run at this scale.\n"
 
 
 def test_runs_that_differ_by_their_seed_alone_are_one_series():

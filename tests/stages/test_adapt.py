@@ -1,12 +1,11 @@
-"""Adaption to a task: what stays, what trains, the record, resuming, and input that is refused."""
+"""Adaption to a task: what stays, what trains, the record, and input that is refused."""
 
-import functools
 import json
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers import CPU, NOWHERE, TINY, left, tiny_search
+from helpers import CPU, NOWHERE, TINY, tiny_search
 
 from ebreplicate import stages
 from ebreplicate.catalog import ADAPTIONS, FINE_TUNING, KERNEL_ALL, KERNEL_ZEROS, NORMS, PIGGYBACK
@@ -32,10 +31,6 @@ RECIPE = Recipe(
 SPEC = Adapt(
     "vgg16", "digits-high", RECIPE, 0, 0.0625, 60, 40, backbone=BACKBONE, method=KERNEL_ZEROS, evaluation="unseen"
 )
-
-
-class Interrupt(Exception):
-    pass
 
 
 def of(method, **more):
@@ -111,26 +106,6 @@ def test_frozen_weights_do_not_move_and_the_tasks_own_do(store, method, tmp_path
     assert len(frozen) == (0 if method == NORMS else 13)
     assert {name for name in before if "running" in name or name.startswith("classifier")} <= moved
     assert not moved & {name for name in before if before[name].dim() == 4}
-
-
-def test_an_interrupted_adaption_resumes_bit_for_bit(store, tmp_path, monkeypatch):
-    resumed = Store(tmp_path)
-    resumed.folder(BACKBONE).parent.mkdir(parents=True)
-    resumed.folder(BACKBONE).symlink_to(store.folder(BACKBONE))
-    run = functools.partial(stages.adapt, SPEC, resumed, NOWHERE, CPU)
-    save = Checkpoint.save
-
-    def stop(self, snapshot, now):
-        save(self, snapshot, True)
-        raise Interrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "save", stop)
-        with pytest.raises(Interrupt):
-            run()
-    assert not resumed.done(SPEC)
-    run()
-    assert left(resumed.folder(SPEC)) == left(store.folder(SPEC))
 
 
 @pytest.mark.parametrize("method", [PIGGYBACK, KERNEL_ZEROS])

@@ -10,7 +10,7 @@ from ebreplicate import interrupt, stages
 from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.joint import Joint
 from ebreplicate.specs.keep import Keep
-from ebreplicate.specs.spec import Factorised, Recipe, Retrain, Search, Sparse, Ticket, canonical
+from ebreplicate.specs.spec import Adapt, Factorised, Recipe, Retrain, Search, Sparse, Ticket, canonical
 from ebreplicate.store.store import Store
 
 RECIPE = Recipe(epochs=3, batch_size=20, milestones=(2,))
@@ -21,6 +21,9 @@ SMALLEST = Ticket(SEARCH, 0.5, 3, "magnitude")
 JOINT = Joint(0.01, 1, 1, 0.9, 1, 0.3)
 SUPERNET = Search("supernet", "digits", replace(RECIPE, l1=0.0), 0, 0.125, 60, 20, joint=JOINT)
 SPARSE = Sparse("vgg16", "digits", RECIPE, 0, 0.0625, 60, 20, interval=2)
+BY_TEXT = replace(RECIPE, batch_size=4, lr=0.01, l1=0.0, augment="none", optimizer="adam", clip=10.0)
+FACTORS = (1.0, 1.0, 1.0, 1.0, 0.0)
+TEXT = Sparse("gru", "grammar", BY_TEXT, 0, 0.0625, 320, 200, sequence=8, sparsity=0.75, factors=FACTORS, interval=3)
 CASES = {
     "search": (replace(SEARCH, seed=1), "--keep-epochs 1 2 --keep-ratios 0.5 --keep-epi slimming:0.5 --keep-taylor"),
     "search-displacement": (replace(SEARCH, seed=2), "--keep-crop crop:crop:0.5 crop-code:magnitude:0.3"),
@@ -40,6 +43,8 @@ CASES = {
     "sparse-rigl": (SPARSE, ""),
     "sparse-snfs": (replace(SPARSE, method="snfs"), ""),
     "sparse-gmp": (replace(SPARSE, method="gmp"), ""),
+    "sparse-text": (TEXT, ""),
+    "adapt": (Adapt("vgg16", "digits-high", RECIPE, 0, 0.0625, 60, 20, backbone=SEARCH, method="piggyback"), ""),
 }
 
 

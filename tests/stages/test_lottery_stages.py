@@ -1,6 +1,5 @@
 """Rounds of iterative magnitude pruning through the stages, on 60 digits."""
 
-import functools
 from dataclasses import replace
 
 import pytest
@@ -9,12 +8,12 @@ from helpers import CPU, NOWHERE, TINY, starting_network, tiny_search
 
 from ebreplicate import cost, stages
 from ebreplicate.pruning.weights import prunable, weight_counts
-from ebreplicate.runner.checkpoint import Checkpoint
 from ebreplicate.runner.inputs import load_mask, network
 from ebreplicate.runner.rebuild import load_weights
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, key
+from ebreplicate.store import snapshots
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Ended
 from ebreplicate.training.masking import MaskWeights
@@ -25,10 +24,6 @@ FIRST = Ticket(SEARCH, 0.2, "final", "magnitude")
 REWOUND = Retrain(FIRST, RECIPE, init="rewind")
 SECOND = Ticket(SEARCH, 0.2, "final", "magnitude", after=REWOUND)
 LATER = Retrain(SECOND, RECIPE, init="rewind", rewind=1)
-
-
-class Interrupt(Exception):
-    pass
 
 
 def flat(model):
@@ -102,16 +97,10 @@ def test_a_round_pays_for_every_training_before_it(store):
     assert total["training_flops"]["torch"] == pytest.approx(3 * dense["torch"] + total["draw_flops"])
 
 
-def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, monkeypatch):
-    initial = {}
-
-    def fit(model, *_, **__):
-        initial.update(model.state_dict())
-        raise Interrupt
-
-    monkeypatch.setattr("ebreplicate.runner.run.fit", fit)
-    with pytest.raises(Interrupt):
-        stages.search(SEARCH, Store(store.root / "again"), NOWHERE, CPU)
+def test_rewinding_starts_from_the_searchs_own_weights_bit_for_bit(store, tmp_path):
+    again = Store(tmp_path)
+    stages.search(SEARCH, again, NOWHERE, CPU, Keep({0}))
+    initial = snapshots.load(again.folder(SEARCH) / "weights" / "epoch_0000.pt")
     rewound = starting_network(REWOUND, store, 99).state_dict()
     assert initial.keys() == rewound.keys()
     assert all(initial[name].equal(rewound[name]) for name in initial)
@@ -150,30 +139,3 @@ def test_a_pruned_weight_that_moved_is_a_bug_and_no_result(store):
         prunable(model)[0].fill_(1.0)
     with pytest.raises(RuntimeError, match="pruned weights are not zero"):
         hook.report(ended)
-
-
-def test_an_interrupted_round_resumes_bit_for_bit(store, monkeypatch):
-    spec = replace(REWOUND, recipe=replace(RECIPE, epochs=3))
-    whole = stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
-    weights = flat(loaded(store, spec, 3))
-    store.record_path(spec).unlink()
-    (store.folder(spec) / "weights" / "epoch_0003.pt").unlink()
-
-    def interrupting(_name):
-        def observe(state):
-            if state.epoch == 3:
-                raise Interrupt
-
-        return observe
-
-    with monkeypatch.context() as patch:
-        patch.setattr("ebreplicate.runner.run.Progress", interrupting)
-        patch.setattr("ebreplicate.runner.run.Checkpoint", functools.partial(Checkpoint, every=0.0))
-        with pytest.raises(Interrupt):
-            stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
-    epochs = []
-    monkeypatch.setattr("ebreplicate.runner.run.Progress", lambda _: lambda s: epochs.append(s.epoch))
-    again = stages.retrain(spec, store, NOWHERE, CPU, Keep({3}))
-    assert epochs == [3]
-    assert again["metrics"] == whole["metrics"]
-    assert flat(loaded(store, spec, 3)).equal(weights)

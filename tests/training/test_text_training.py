@@ -1,4 +1,4 @@
-"""Training on a text: masks, bits, what is learned, clipping, resuming, and specs that cannot be trained."""
+"""Training on a text: masks, bits, what is learned, clipping, and specs that cannot be trained."""
 
 import math
 from collections import Counter
@@ -13,7 +13,6 @@ from torch import nn
 from ebreplicate.catalog import SPARSIFIERS, SYMBOL
 from ebreplicate.data.text import sentences
 from ebreplicate.errors import UserError
-from ebreplicate.interrupt import Interrupted
 from ebreplicate.models import build
 from ebreplicate.runner.inputs import load_data, network
 from ebreplicate.specs.spec import Recipe, Search, Sparse, canonical, key
@@ -114,18 +113,6 @@ def test_a_long_gradient_is_scaled_to_the_norm_after_masking():
     assert clipped.norm() == pytest.approx(0.01, rel=1e-3)
     assert torch.allclose(clipped / clipped.norm(), free / free.norm(), atol=1e-4)
     assert short.equal(free)
-
-
-def test_an_interrupted_training_ends_with_the_same_bits(tmp_path, monkeypatch):
-    whole = sparse(RIGL, Store(tmp_path / "whole"), NOWHERE, CPU)
-    wanted = iter([True])
-    monkeypatch.setattr("ebreplicate.interrupt.wanted", lambda: next(wanted, False))
-    store = Store(tmp_path / "parts")
-    with pytest.raises(Interrupted, match="after epoch 1"):
-        sparse(RIGL, store, NOWHERE, CPU)
-    again = sparse(RIGL, store, NOWHERE, CPU)
-    names = ("bits", "last_accuracy", "last_train_loss", "density", "mask_updates")
-    assert [again["metrics"][n] for n in names] == [whole["metrics"][n] for n in names]
 
 
 def test_the_dense_network_is_a_search_of_its_own(tmp_path):

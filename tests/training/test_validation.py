@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import CPU, NOWHERE, TINY
+from helpers import CPU, NOWHERE, TINY, no_time_left
 
 from ebreplicate import interrupt, stages
 from ebreplicate.data import arrays as datasets
@@ -140,12 +140,10 @@ def test_verify_reads_the_evaluations(store, tmp_path, column, value, said):
     assert any("evaluations.csv: unreadable" in problem for problem in run_problems(copy.folder(SEARCH), copy))
 
 
-def test_a_stopped_training_goes_on_with_the_same_evaluations(store, tmp_path, monkeypatch):
+def test_a_stopped_training_goes_on_with_the_same_evaluations(store, tmp_path):
     other = Store(tmp_path)
-    monkeypatch.setattr(interrupt, "wanted", lambda: True)
-    with pytest.raises(interrupt.Interrupted):
+    with no_time_left(), pytest.raises(interrupt.Interrupted):
         stages.search(SEARCH, other, NOWHERE, CPU)
-    monkeypatch.undo()
     stages.search(SEARCH, other, NOWHERE, CPU)
     texts = [(s.folder(SEARCH) / "evaluations.csv").read_text() for s in (store, other)]
     assert texts[0] == texts[1]

@@ -6,57 +6,28 @@
 # update(): Snakemake deletes other outputs before a job, and a finished record must survive a forced job that fails.
 
 
-rule search:
-    input:
-        needs("search"),
-    output:
-        update(f"{RESULTS}/runs/search/{{run}}/record.json"),
-    log:
-        f"{RESULTS}/logs/search/{{run}}.log",
-    priority: lambda w: jobs.priority(PLAN.runs[w.run])
-    conda:
-        "../../environment.yml"
-    threads: config["threads"]
-    resources:
-        tmpdir=tempfile.gettempdir(),  # Snakemake's default is an expression, evaluated for every job
-        gpu=jobs.gpus_of_a_training(config),
-    params:
-        stage="search",
-    shell:
-        "python -m ebreplicate {params.stage} {wildcards.run} --threads {threads} 2> >(tee {log} >&2)"
+for stage in ("search", "retrain", "sparse", "adapt"):
 
-
-use rule search as retrain with:
-    input:
-        needs("retrain"),
-    output:
-        update(f"{RESULTS}/runs/retrain/{{run}}/record.json"),
-    log:
-        f"{RESULTS}/logs/retrain/{{run}}.log",
-    params:
-        stage="retrain",
-
-
-use rule search as sparse with:
-    input:
-        needs("sparse"),
-    output:
-        update(f"{RESULTS}/runs/sparse/{{run}}/record.json"),
-    log:
-        f"{RESULTS}/logs/sparse/{{run}}.log",
-    params:
-        stage="sparse",
-
-
-use rule search as adapt with:
-    input:
-        needs("adapt"),
-    output:
-        update(f"{RESULTS}/runs/adapt/{{run}}/record.json"),
-    log:
-        f"{RESULTS}/logs/adapt/{{run}}.log",
-    params:
-        stage="adapt",
+    rule:
+        name:
+            stage
+        input:
+            needs(stage),
+        output:
+            update(f"{RESULTS}/runs/{stage}/{{run}}/record.json"),
+        log:
+            f"{RESULTS}/logs/{stage}/{{run}}.log",
+        priority: lambda w: jobs.priority(PLAN.runs[w.run])
+        conda:
+            "../../environment.yml"
+        threads: config["threads"]
+        resources:
+            tmpdir=tempfile.gettempdir(),  # Snakemake's default is an expression, evaluated for every job
+            gpu=jobs.gpus_of_a_training(config),
+        params:
+            stage=stage,
+        shell:
+            "python -m ebreplicate {params.stage} {wildcards.run} --threads {threads} 2> >(tee {log} >&2)"
 
 
 # Short trainings share a job. The command skips finished runs.

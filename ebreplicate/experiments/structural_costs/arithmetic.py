@@ -38,6 +38,7 @@ def reproduces(derived: float, printed: float, unit: float) -> bool:
     return -0.5 * unit <= derived - printed < unit
 
 
+@cache
 def solve_table2(dense: float, inherit: float, reinit: float) -> list[tuple[int, float]]:
     """All (draw epoch, F_pruned in FLOPs) on the 0.01 G grid that reproduce both printed cells, the nearest first.
 
