@@ -30,7 +30,7 @@ onstart:
     print(jobs.ahead(config, ASKED))
     if omitted := jobs.left_out(config, ASKED):
         print(omitted)
-    manifest.write(PLAN, Path(RESULTS), config["processes"])
+    manifest.write(Plan(chain(*jobs.asked(config).values())), Path(RESULTS), config["processes"])
 
 
 onsuccess:

@@ -17,12 +17,9 @@ settings.load_profile("suite")
 COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
 
 
-LONGEST = ("test_end_to_end.py", "test_site_in_a_browser.py")
-
-
 def pytest_collection_modifyitems(items):
     """The longest first, so that no core is left with one of them when the others have nothing to do."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.name != "test_end_to_end.py")
 
 
 @pytest.fixture

@@ -63,14 +63,17 @@ def check(config: MutableMapping[str, Any]) -> None:
         raise unknown("--config device", config["device"], DEVICES)
 
 
-def asked(config: MutableMapping[str, Any]) -> Asked:
+def asked(config: MutableMapping[str, Any], arguments: Iterable[str] | None = None) -> Asked:
     """Check the configuration and enumerate every item's runs; overrides are of the configured scale alone.
 
+    `arguments`: those of a command. Of scales that come after the configured one, paper last, it needs only those up to
+    one that they name; where they name a run, or are not given, all. (Scales that come before have a say in `batches`.)
     Raises UserError for bad input, and where results cannot be written, before anything runs.
     """
     check(config)
-    given = overrides(config)
-    scales = [load_scale(name, given if name == config["scale"] else None) for name in SCALES]
+    given, text = overrides(config), "runs/" if arguments is None else " ".join([config["scale"], *arguments])
+    last = max(i for i, name in enumerate(SCALES) if name in text or "runs/" in text)
+    scales = [load_scale(name, given if name == config["scale"] else None) for name in SCALES[: last + 1]]
     Store(config["results"]).check_writable()
     return {(scale.name, item): requests(scale, [item]) for scale in scales for item in ITEMS}
 

@@ -19,7 +19,8 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Chromium and its driver (chromium-driver)")
+WITHOUT = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Chromium and its driver (chromium-driver)")
+pytestmark = [WITHOUT, pytest.mark.slow]
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
 DESK, PHONE = (1280, 900), (360, 740)

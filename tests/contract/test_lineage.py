@@ -59,6 +59,7 @@ def has_numbers(item):
     return bool(experiment.runs(SCALE)) and (experiment.has("cells") or experiment.has("claims"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", [i for i in EXPERIMENTS if has_numbers(i)])
 def test_a_number_names_the_records_it_changes_with_and_no_others(item, tmp_path):
     store, specs = Store(tmp_path), EXPERIMENTS.load(item).runs(SCALE)

@@ -10,7 +10,7 @@ from ebreplicate.errors import UserError
 from ebreplicate.experiments import jobs
 from ebreplicate.experiments.planner import make_plan, requests
 from ebreplicate.specs.graph import Plan
-from ebreplicate.specs.scale import load_scale
+from ebreplicate.specs.scale import SCALES, load_scale
 from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Ticket, key
 from ebreplicate.store.store import Store
 
@@ -102,6 +102,29 @@ def test_a_bad_setting_is_refused_by_its_name(given, said, tmp_path, monkeypatch
     with pytest.raises(UserError, match=f"^{re.escape(said)}"):
         jobs.asked(CONFIG | given)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def every_batch(tmp_path_factory):
+    """The batches of all scales, by name."""
+    return jobs.batches(jobs.asked(CONFIG | {"results": str(tmp_path_factory.mktemp("results"))}))
+
+
+@pytest.mark.parametrize(
+    ("scale", "arguments", "last"),
+    [
+        ("smoke", ["--cores", "all"], "smoke"),
+        ("smoke", ["figures/quick/wann.svg"], "quick"),
+        ("quick", ["results/runs/search/some/record.json"], "paper"),
+        ("smoke", ["cpu_paper"], "paper"),
+    ],
+)
+def test_a_command_plans_the_scales_up_to_the_last_that_it_needs(scale, arguments, last, every_batch, tmp_path):
+    """So that its batches, in which a run of two scales is in that of the first, are those of every other command."""
+    config = CONFIG | {"scale": scale, "results": str(tmp_path / "results")}
+    runs = jobs.asked(config, arguments)
+    assert list(dict.fromkeys(name for name, _ in runs)) == [*SCALES[: SCALES.index(last) + 1]]
+    assert jobs.batches(runs).items() <= every_batch.items()
 
 
 @pytest.mark.parametrize("scale", ["smoke", "quick", "paper"])

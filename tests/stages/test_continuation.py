@@ -65,7 +65,11 @@ def calm(monkeypatch):
     interrupt.install(None)
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("search", "retrain-over-weights", "sparse-rigl", "sparse-text", "adapt")
+"""One of every stage, in the default suite."""
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] * (c not in QUICK)) for c in CASES])
 def test_a_command_stopped_twice_and_continued_leaves_the_same_bits(case, roots, capsys):
     spec, flags = CASES[case]
     cut, whole = roots

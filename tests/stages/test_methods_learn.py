@@ -37,6 +37,11 @@ BAR = 60.0
 """Percent of ten digits, of which guessing gets ten."""
 
 
+def but_for(quick, methods):
+    """All of `methods`, in the slow suite; `quick` in every suite."""
+    return [pytest.param(method, marks=[pytest.mark.slow] * (method != quick)) for method in sorted(methods)]
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """A finished search that all tickets are drawn from."""
@@ -62,7 +67,7 @@ LEFT_OUT = {"soft", "nonzero", "grasp-weights", *(m for m, _ in CONTROLS.values(
 """Controls; what needs a search of its own; and GraSP's signed score, which is one of the untrained network."""
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - LEFT_OUT))
+@pytest.mark.parametrize("method", but_for("slimming", set(METHODS) - LEFT_OUT))
 def test_a_ticket_learns_and_beats_a_random_one(method, store):
     control, _ = CONTROLS["weights" if method in WEIGHT_METHODS else "channels"]
     ours = retrained(method, store)
@@ -70,6 +75,7 @@ def test_a_ticket_learns_and_beats_a_random_one(method, store):
     assert ours > retrained(control, store) + 10
 
 
+@pytest.mark.slow
 def test_the_sign_of_the_gradient_flow_misleads_on_a_trained_network(store):
     """Why CroP takes the absolute value: the weights that hold up the flow have either sign."""
     assert retrained("crop-weights", store) > retrained("grasp-weights", store) + 10
@@ -99,6 +105,7 @@ def test_a_ticket_found_in_eight_bits_learns_and_beats_a_random_one(tmp_path):
     assert found["last_accuracy"] > control["last_accuracy"] + 10
 
 
+@pytest.mark.slow
 def test_iterative_lottery_tickets_learn_and_beat_fresh_weights_and_random_sparsity(tmp_path):
     """Four rounds that remove 60 % each, rewound to the initialisation; 3 % of the weights of LeNet are left."""
     search, after = Search("lenet300", "digits", LENET, 0, 0.25, 300, 360), None
@@ -126,6 +133,7 @@ class Net(nn.Module):
         return self.fc(self.features(x).mean((2, 3)))
 
 
+@pytest.mark.slow
 def test_soft_filter_pruning_learns_with_filters_at_zero():
     """A tenth of the filters of every layer of 16 and more are zero when the last epoch is evaluated."""
     torch.manual_seed(0)
@@ -143,14 +151,7 @@ def sparse_accuracy(method):
     return fit(Net(0), digits(300, 360), SPARSE, seed=0, hooks=[SPARSIFIERS.load(method)(spec)]).test_accuracy
 
 
-SLOW = ("gmp", "set", "snfs")
-"""Trained in the slow suite only; that each moves its mask by its rule is held by test_sparse_training.py."""
-
-
-@pytest.mark.parametrize(
-    "method",
-    [pytest.param(m, marks=[pytest.mark.slow] * (m in SLOW)) for m in sorted(set(SPARSIFIERS) - set(SPECIAL))],
-)
+@pytest.mark.parametrize("method", but_for("rigl", set(SPARSIFIERS) - set(SPECIAL)))
 def test_moving_masks_learn_and_beat_a_static_one(method):
     assert sparse_accuracy("static") > 25  # far above chance, yet far from what moving weights finds
     assert sparse_accuracy(method) > sparse_accuracy("static") + 5

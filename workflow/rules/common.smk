@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -16,11 +17,11 @@ from ebreplicate.store import manifest
 from ebreplicate.store.store import figures_root
 
 try:
-    ASKED = jobs.asked(config)
+    ASKED = jobs.asked(config, sys.argv[1:])
     targets.check(sys.argv[1:], config["results"], str(figures_root(Path(config["results"]))))
 except UserError as e:
     raise WorkflowError(str(e)) from None
-PLAN = Plan(spec for specs in ASKED.values() for spec in specs)
+PLAN = Plan(chain(*ASKED.values()))
 BATCHES = jobs.batches(ASKED)
 RESULTS = config["results"]
 FIGURES = str(figures_root(Path(RESULTS)))
