@@ -27,15 +27,14 @@ def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     if not shown:  # of a block, the unpruned network alone may have run
         return style.nothing(scale.name)
     methods = [found[place] for place in shown]
-    across = min(len(shown), 2)
-    down = -(-len(shown) // across)
-    rows = max(len(paper) + len(controls) for paper, controls in methods)
-    size = (5.9 * across + 1.5 * (across == 1), (0.31 * rows + 1.6) * down)
-    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
+    across, counts = min(len(shown), 2), [max(2, len(paper) + len(controls)) for paper, controls in methods]
+    rows = [max(counts[i : i + across]) for i in range(0, len(counts), across)]  # of text, by row of panels
+    size = (5.9 * across + 1.5 * (across == 1), sum(0.31 * n + 1.6 for n in rows))
+    figure, axes = plt.subplots(len(rows), across, figsize=size, height_ratios=rows, squeeze=False)
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
-    for axis, (dataset, model), order in zip(axes.flat, shown, methods, strict=False):
-        _panel(axis, scale, table, dataset, model, *order, rows)
+    for i, (axis, (dataset, model), order) in enumerate(zip(axes.flat, shown, methods, strict=False)):
+        _panel(axis, scale, table, dataset, model, *order, rows[i // across])
     handles = [plt.Line2D([], [], c="0.3", marker="o", ls="", label="ours")]
     if not scale.is_smoke:
         handles.append(plt.Line2D([], [], c="0.3", marker="o", ls="", mfc="white", label="paper"))
