@@ -138,6 +138,7 @@ def test_every_case_trains_an_epoch(monkeypatch, capsys):
     assert tuned == [True]
 
 
+@pytest.mark.slow
 def test_a_plain_loop_that_fails_is_not_waited_for(capfd):
     with pytest.raises(RuntimeError, match="exit code 1"):
         Alone("nonexistent", SMALL)()

@@ -27,7 +27,7 @@ def random_mask(widths, density, empty, seed):
 
 
 @given(st.floats(0.1, 1.0), st.sets(st.integers(0, 12), max_size=3), st.integers(0, 1000), st.booleans())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_shrunk_network_equals_the_masked_one_forward_and_backward(name, density, empty, seed, training):
     dense = dense_network(name).train(training)  # neither shrunk nor masked itself: both are copies
     mask = random_mask(bn_widths(dense), density, empty, seed)

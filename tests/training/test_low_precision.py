@@ -229,7 +229,8 @@ def test_evaluation_rounds_activations_too():
     trainer.hooks[0].detach()
 
 
-@pytest.mark.parametrize("precision", ["bfp8", pytest.param("fp8", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfp8", "fp8"])
 def test_low_precision_learns_what_fp32_learns(precision):
     recipe = replace(TINY, epochs=4, batch_size=40, milestones=(3,))
     spec = replace(tiny_search(recipe, width=0.125), train_size=400)

@@ -236,6 +236,7 @@ def test_a_resumed_training_ends_with_the_same_bits():
     assert torch.stack(its.rows).equal(torch.stack(ours.rows))
 
 
+@pytest.mark.slow
 def test_a_network_learns_at_low_bits():
     torch.manual_seed(0)
     recipe = Recipe(epochs=6, batch_size=30, lr=0.05, milestones=(5,), l1=0.0, augment="none")
