@@ -5,6 +5,7 @@ BIN := .venv/bin
 # The workflow's jobs call `python`, which must be .venv's.
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH"
 SNAKEMAKE := $(ACTIVE) $(BIN)/snakemake
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 SUPPORTED := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 # The first candidate that runs, is supported and can make a virtual environment. Override: make PYTHON=/path/to/python
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := all
-.PHONY: all venv cluster smoke test faults lint docs docs-test report site requirements environment clean help
+.PHONY: all venv cluster smoke test slow faults lint docs docs-test report site requirements environment clean help
 
 all: smoke ## build .venv, run the workflow at smoke scale, and build the site of all results
 	@$(BIN)/python -m ebreplicate site --figures figures
@@ -40,7 +41,10 @@ smoke: venv ## every run, table and figure at smoke scale
 	@$(SNAKEMAKE) --cores all
 
 test: venv ## the test suite
-	$(ACTIVE) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(ACTIVE) $(BIN)/python -m pytest $(PARALLEL)
+
+slow: venv ## the longer tests: learning, interruptions, the site in a browser
+	$(ACTIVE) $(BIN)/python -m pytest -m "slow and not faults and not docs" --ignore tests/cluster $(PARALLEL) tests
 
 faults: venv ## kills, full disks, damaged files, fuzzing: everything in docs/faults.md, which is rewritten
 	@mkdir -p build

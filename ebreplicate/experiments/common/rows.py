@@ -99,6 +99,8 @@ def by_seed(
     computed from it can be traced to them.
     """
     keep = table[column].notna().to_numpy()
+    if not keep.any():  # most tables are of items that have not been run
+        return {}
     for name, value in where.items():
         found = table[name].to_numpy()
         keep = keep & (abs(found - value) < 1e-9 if isinstance(value, float) else found == value)
