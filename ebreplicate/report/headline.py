@@ -80,7 +80,7 @@ def answer(claims: Any) -> str:
     if title.empty or title.verdict.iloc[0] == NOT_RUN:
         first = (
             "On convolutional networks this is not decided yet: the rules and runs of twelve claims are fixed "
-            "([statistics](docs/statistics.md)), and have not been run yet."
+            "([statistics](docs/statistics.md)), and the runs are not finished."
         )
     else:
         row = next(title.itertuples())

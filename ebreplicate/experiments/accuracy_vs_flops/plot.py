@@ -7,8 +7,7 @@ from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.table2.cells import printed
-from ebreplicate.experiments.table2.plot import differences
+from ebreplicate.experiments.table2.cells import differences, printed
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, EB_TRAIN, PAPER
 from ebreplicate.specs.scale import Scale
 

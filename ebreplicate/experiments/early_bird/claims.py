@@ -11,6 +11,7 @@ from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Cla
 from ebreplicate.experiments.common.finding import Finding, effect
 from ebreplicate.experiments.common.rows import count
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm
+from ebreplicate.experiments.early_bird import printed
 from ebreplicate.experiments.early_bird.contrasts import (
     CLAIMS,
     CURVE,
@@ -166,4 +167,5 @@ def _claim(
         p_holm=adjusted,
         family=claim.family,
         points_to=rules.points_to(list(c.differences.values()), rule.bound),
+        printed=printed.difference(claim, scale),
     )

@@ -1,6 +1,5 @@
 """The runs behind the claims as drawn: accuracy of every arm minus that of the dense network of its seed."""
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -8,16 +7,14 @@ import pandas as pd
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.early_bird.runs import DATASET, DENSE, MAIN, SECOND
-from ebreplicate.experiments.fig1 import runs as fig1
-from ebreplicate.experiments.table2.plot import differences as differences_of_table2
+from ebreplicate.experiments.early_bird import printed
+from ebreplicate.experiments.early_bird.runs import DATASET, DENSE, DRAW, MAIN, SECOND
 from ebreplicate.specs.scale import Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-DRAW = re.compile(r"draw (?P<epoch>\d+)(?P<rate>, low rate)?")
 HOLLOW: dict[str, Any] = {"mfc": "white", "alpha": 0.75, "ls": ""}
 
 
@@ -41,17 +38,6 @@ def label(scale: Scale, arm: str) -> str:
         return arm
     share = 100 * scale.epoch(int(found["epoch"])) / scale.recipe.epochs
     return f"drawn at {style.percent(share)} % of the search{found['rate'] or ''}"
-
-
-def published(model: str, ratio: float, arm: str) -> float | None:
-    """The paper's accuracy of an arm minus that of its dense network, in points; None where it has none."""
-    found = DRAW.fullmatch(arm)
-    if not found or found["rate"]:
-        return differences_of_table2(DATASET, model).get((arm, ratio))
-    points = fig1.printed(DATASET, model)
-    dense = points[points.draw == "dense"].value.iloc[0]
-    here = points[(points.draw == found["epoch"]) & ((points.prune_ratio - ratio).abs() < 1e-9)]
-    return float(here.value.iloc[0] - dense) if len(here) else None
 
 
 def _order(row: tuple[str, float]) -> tuple[float, str, int]:
@@ -100,7 +86,7 @@ def _panel(
     for y, (arm, ratio) in enumerate(rows):
         found = differences(table, model, ratio, arm)
         style.series(axis, [(y, found)], across=True, marker="o", c=colours[ratio])
-        theirs = None if scale.is_smoke else published(model, ratio, arm)
+        theirs = None if scale.is_smoke else printed.accuracy(model, ratio, arm)
         if theirs is not None:
             axis.plot(theirs, y + 0.2, c=colours[ratio], marker="o", **HOLLOW)
     style.zero(axis, across=True)

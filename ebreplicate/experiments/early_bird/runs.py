@@ -1,5 +1,6 @@
 """Which runs the claims of the analysis plan need (docs/statistics.md), in the order of its queue. No torch."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -62,6 +63,10 @@ def seeds_of(scale: Scale, model: str = MAIN) -> tuple[int, ...]:
 def few_of(scale: Scale, model: str = MAIN) -> tuple[int, ...]:
     """Seeds of the arms of one claim alone."""
     return scale.seeds_for(model, grid_of(scale).few)
+
+
+DRAW = re.compile(r"draw (?P<epoch>\d+)(?P<rate>, low rate)?")
+"""Arms that `draw_name` names."""
 
 
 def draw_name(epoch: int, low: bool = False) -> str:

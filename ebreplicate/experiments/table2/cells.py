@@ -10,6 +10,7 @@ from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
+from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.experiments.table2.runs import BLOCKS, IMPROVEMENT, PAPER
 from ebreplicate.specs.scale import Scale
@@ -30,6 +31,14 @@ def printed(dataset: str, model: str) -> dict[tuple[str, float, str], float]:
     cells = published.read(f"eb_table2_vgg16_{dataset}")
     found = zip(cells.method, cells.prune_ratio, cells.metric, cells.value, strict=True)
     return {(m.removesuffix(" (row)"), round(float(r), 4), metric): float(v) for m, r, metric, v in found}
+
+
+def differences(dataset: str, model: str) -> dict[tuple[str, float], float]:
+    """The paper's accuracies minus that of the dense network in its Figure 1, in points, by (method, ratio)."""
+    points = fig1.printed(dataset, model)
+    dense = points[points.draw == "dense"].value.iloc[0]
+    cells = printed(dataset, model).items()
+    return {(m, ratio): value - dense for (m, ratio, metric), value in cells if metric == "retrain_top1"}
 
 
 def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:

@@ -7,7 +7,7 @@ from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, has_run, interval
 from ebreplicate.experiments.fig1 import runs as fig1
-from ebreplicate.experiments.table2.cells import printed
+from ebreplicate.experiments.table2.cells import differences
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER, Place
 from ebreplicate.specs.scale import Scale
 
@@ -91,11 +91,3 @@ def _costs(axis: Any, here: Any, order: list[str], ratios: list[float]) -> None:
         text = " / ".join(f"{i.mean:.2f}" if i.n else "-" for i in found)
         where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": "x-small", "color": "0.3"}
         axis.annotate(text, (1.02, y), annotation_clip=False, **where)
-
-
-def differences(dataset: str, model: str) -> dict[tuple[str, float], float]:
-    """The paper's accuracies minus that of the dense network in its Figure 1, in points, by (method, ratio)."""
-    points = fig1.printed(dataset, model)
-    dense = points[points.draw == "dense"].value.iloc[0]
-    cells = printed(dataset, model).items()
-    return {(m, ratio): value - dense for (m, ratio, metric), value in cells if metric == "retrain_top1"}
