@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from ebreplicate.pruning import bn_widths, masked, shrink
 
 WIDTHS = {"vgg16": 0.0625, "preresnet20": 0.125, "resnet18": 0.125, "resnet50": 0.0625}
-pytestmark = pytest.mark.parametrize("name", WIDTHS)
+LARGE = ("resnet18", "resnet50")
+pytestmark = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in WIDTHS]
+)
 
 
 @cache

@@ -153,6 +153,7 @@ def test_the_detector_takes_any_network_with_batch_norms():
         EarlyBird(0.5).update(prunable_scores(nn.Linear(3, 3)))
 
 
+@pytest.mark.slow
 def test_the_library_needs_torch_and_numpy_only():
     done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -236,6 +236,7 @@ def test_even_a_status_is_escaped(tmp_path, small_site):
         assert HOSTILE in page.text or path.name not in (f"{run.key}.html", "runs.html")
 
 
+@pytest.mark.slow
 def test_writing_again_gives_the_same_bytes_and_leaves_nothing_beside(small_site, tmp_path):
     root = tmp_path / "again"
     root.mkdir()

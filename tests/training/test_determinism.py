@@ -42,6 +42,7 @@ def outcome(store, spec):
     return record["status"], record["metrics"], rows, arrays, flat
 
 
+@pytest.mark.slow
 def test_the_stages_leave_the_same_bits_twice(tmp_path):
     first, second = Store(tmp_path / "first"), Store(tmp_path / "second")
     for store in (first, second):

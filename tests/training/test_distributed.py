@@ -155,6 +155,7 @@ def resumed(snapshot):
     return [[row["train_loss"], row["test_loss"]] for row in state.history], [p.detach() for p in model.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 2])
 def test_a_training_resumes_with_another_number_of_processes(first, tmp_path, monkeypatch):
     """One epoch in `first` processes and two in the other number are, step by step, one training in one process."""

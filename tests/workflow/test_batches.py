@@ -64,6 +64,7 @@ def test_several_runs_are_checked_before_the_first_is_trained(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_one_missing_run_plans_one_job_and_a_finished_batch_none(tmp_path):
     store = Store(tmp_path / "results")
     for run in RUNS[1:]:

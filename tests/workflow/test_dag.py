@@ -79,6 +79,7 @@ def test_a_figure_plans_its_own_runs_only(targets, jobs, tmp_path):
     assert planned(done.stdout) == jobs
 
 
+@pytest.mark.slow
 def test_the_papers_scale_without_a_gpu_is_what_a_cpu_trains(tmp_path):
     """145 trainings of LeNet tickets, 25 of RigL and 35 of EarlyCroP on MNIST, a job a graph and seed; no VGG16."""
     asked = ["-n", "--quiet", "rules", "--cores", "1", "--config", "scale=paper"]

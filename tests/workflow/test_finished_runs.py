@@ -61,6 +61,7 @@ def test_a_forced_job_leaves_the_finished_record_whether_it_ends_well_or_fails(s
     assert record.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_forgetting_a_run_has_it_and_its_figure_made_again(tmp_path, monkeypatch, capsys):
     _, specs, made = finished(tmp_path / "results")
     other = tmp_path / "results/tables/smoke/structural_costs.csv"
@@ -90,6 +91,7 @@ def test_a_run_that_there_is_not_or_that_is_being_trained_is_not_forgotten(tmp_p
     assert all(path.exists() for path in made)
 
 
+@pytest.mark.slow
 def test_figures_of_another_results_folder_are_in_it(tmp_path):
     (tmp_path / "results").mkdir()
     project, arguments = linked(tmp_path), ["-n", "--cores", "1", "--quiet", "rules", "--config"]
@@ -109,6 +111,7 @@ def test_a_home_folder_is_the_users(tmp_path):
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.slow
 def test_without_imagenet_its_runs_are_left_out_and_the_item_is_made_of_the_rest(tmp_path):
     arguments = ["-n", "--cores", "1", "--quiet", "rules", "--", "results/tables/paper/table3_imagenet.csv"]
     assert planned(read(linked(tmp_path), *arguments).stdout) == {"evaluate": 1}
@@ -118,6 +121,7 @@ def test_without_imagenet_its_runs_are_left_out_and_the_item_is_made_of_the_rest
     assert jobs["retrain"] > 0
 
 
+@pytest.mark.slow
 def test_snakemake_works_in_another_directory(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
