@@ -81,3 +81,4 @@ def test_a_command_stopped_twice_and_continued_leaves_the_same_bits(case, roots,
     assert capsys.readouterr().err.count("run the same command again") == 2
     assert "record.json" in left(whole.folder(spec))
     assert left(cut.folder(spec)) == left(whole.folder(spec))
+    assert cut.read(spec)["cost"]["energy_j"] is None  # a part of the run was not measured
