@@ -12,11 +12,11 @@ from ebreplicate.experiments.common.verdicts import cell_verdict
 from ebreplicate.report.markdown import markdown_table
 from ebreplicate.specs.scale import Scale
 
-LEVEL = 0.05
 SELECTION = "What choosing the best epoch on the test set adds"
-SELECTION_NOTE = (
+SELECTION_HEAD = (
+    f"## {SELECTION}\n\n"
     "Best minus last epoch's accuracy of our own finished runs: what is in every number whose `selection` is *best "
-    "epoch on test*, and in the paper's. Averaged over series within each seed, then Student's t over seeds (`n`)."
+    "epoch on test*, and in the paper's. Averaged over series within each seed, then Student's t over seeds (`n`).\n\n"
 )
 
 CELL_COLUMNS = ["item", "cell", "model", "dataset", "ratio", "draw", "method", "trained", "published", "measured"]
@@ -207,8 +207,14 @@ def page(scale: Scale, cells: Any, claims: Any, selected: str) -> str:
         text = markdown_table(head, body)
         folded = f"<details><summary>the cells, none of them run</summary>\n\n{text}\n</details>\n"
         parts.append(text if here.n.any() else folded)
-    parts.append(f"## {SELECTION}\n\n{SELECTION_NOTE}\n\n{selected}")
+    parts.append(SELECTION_HEAD + selected)
     return "\n".join(parts)
+
+
+def read_selection(results: Path, scale: str) -> str:
+    """The last table of a scale's page (`selected` of `page`); empty where the scale has not been compared."""
+    path = results / "comparison" / f"{scale}.md"
+    return path.read_text().partition(SELECTION_HEAD)[2] if path.is_file() else ""
 
 
 HEAD = ["item", "claim", "kind", "verdict", "effect (95 % CI)", "printed", "bound", "n", "p", "p Holm", "points to"]

@@ -12,8 +12,6 @@ from ebreplicate.files import atomic_write
 from ebreplicate.report import compare, headline, selection
 from ebreplicate.report.drawing import same_drawing
 from ebreplicate.report.markdown import between, markdown_table
-from ebreplicate.specs.scale import load_scale
-from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 HEAD = [*compare.HEAD[:-1], "scale"]
@@ -44,11 +42,9 @@ def _title(item: str) -> str:
 
 
 def selection_tables(results: Path) -> str:
-    """What choosing the best epoch adds, at every scale of which runs have finished."""
-    parts = []
-    for name in compare.SCALES:
-        if found := selection.effects(load_scale(name), Store(results)):
-            parts.append(f"Scale `{name}`:\n\n{selection.table(found)}")
+    """What choosing the best epoch adds, from the comparison of every scale of which runs have finished."""
+    tables = {name: compare.read_selection(results, name) for name in compare.SCALES}
+    parts = [f"Scale `{name}`:\n\n{table}" for name, table in tables.items() if table not in ("", selection.NOTHING)]
     return "\n" + ("\n".join(parts) or "Nothing has been run yet.\n") + "\n"
 
 

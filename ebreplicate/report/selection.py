@@ -17,6 +17,7 @@ from ebreplicate.store.merging import runs_under
 from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"
+NOTHING = "Nothing has been run at this scale.\n"
 KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse from scratch", "adapt": "adapted"}
 
 
@@ -82,7 +83,7 @@ def effects(scale: Scale, store: Store) -> list[Effect]:
 def table(found: list[Effect]) -> str:
     """The effects as a markdown table; one line that says so where nothing has been run."""
     if not found:
-        return "Nothing has been run at this scale.\n"
+        return NOTHING
     rows = []
     for e in found:
         half = "no interval" if math.isnan(e.interval.half) else f"± {e.interval.half:.2f}"

@@ -16,7 +16,6 @@ from ebreplicate.experiments.gebt.runs import Grid, grid_of
 from ebreplicate.specs.scale import Scale
 
 PAPER = "You et al., AAAI 2022"
-LEVEL = 0.05
 MARGIN = 1.0
 """Percentage points: the rule of the protocol."""
 LATEST = 26
