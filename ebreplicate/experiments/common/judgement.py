@@ -158,13 +158,14 @@ def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
     """The claims of one item as they are shown: with kind, p after correction, and the word that n allows.
 
     At a reduced scale those that the analysis plan replaces are left out, and of the others, those with an interval are
-    exploratory. At the papers' scale those of an item are one family.
+    exploratory. At the papers' scale those of an item are one family: all about accuracy, and others with a p-value.
     """
     kept = [_of_kind(c) for c in claims if comparable or c.name not in REPLACED]
     if not comparable:
         return [_worded(c) if c.family else _exploratory(c) for c in kept]
-    alone = holm([math.nan if c.family else c.found.p for c in kept])
-    return [c if c.family else _after_correction(_worded(c), p) for c, p in zip(kept, alone, strict=True)]
+    members = [c for c in kept if not c.family and (c.kind == ACCURACY or not math.isnan(c.found.p))]
+    after = dict(zip([c.name for c in members], holm([c.found.p for c in members]), strict=True))
+    return [c if c.family else _after_correction(_worded(c), after.get(c.name, math.nan)) for c in kept]
 
 
 def _after_correction(claim: Claim, p_adjusted: float) -> Claim:

@@ -86,7 +86,9 @@ def p_value(i: Interval, bound: float = 0.0, confidence: float = 0.95) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of p-values, fractions; nan, a claim that was not tested, stays and does not count.
+    """Holm's step-down adjustment of p-values, fractions; nan, a claim that has not been tested yet, stays and counts.
+
+    A family's size is fixed before its runs: with the untested left out, what runs first would pass an easier test.
 
     The chance of one or more false verdicts among all of them is at most a if those at or below a are taken (S. Holm,
     Scandinavian Journal of Statistics 6, 1979).
@@ -94,7 +96,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
     adjusted, least = list(p_values), 0.0
     for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(order) - rank) * p_values[i]))
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
         adjusted[i] = least
     return adjusted
 

@@ -2,12 +2,13 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import t
 
-from ebreplicate.experiments.common.experiment import SUPPORTED, Claim
+from ebreplicate.experiments.common.experiment import ACCURACY, COST, SUPPORTED, Claim
 from ebreplicate.experiments.common.judgement import (
     BETTER,
     NO_WORSE,
@@ -240,15 +241,22 @@ def test_agreement_is_found_as_often_as_the_page_says():
 
 
 def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
-    """p of 0.001, 0.03 and 0.04: Holm gives 0.003, 0.06 and 0.06, so two are supported alone."""
+    """p of 0.001, 0.03 and 0.04: Holm gives 0.003, 0.06 and 0.06, so two are supported alone.
 
-    def claim(name, mean, half):
-        return Claim(name, "s", "s", "r", at_least(Interval(mean, half, 10), 0.0, "d"))
+    A cost that is no test is no member; a claim about accuracy that has not run is: 0.004, 0.09 and 0.09.
+    """
+
+    def claim(name, i, kind=ACCURACY):
+        return Claim(name, "s", "s", "r", at_least(i, 0.0, "d"), kind=kind)
 
     halves = [t.ppf(0.975, 9) / t.ppf(1 - p / 2, 9) for p in (0.001, 0.03, 0.04)]
-    found = settled([claim(name, 1.0, half) for name, half in zip("abc", halves, strict=True)], comparable=True)
+    run = [claim(name, Interval(1.0, half, 10)) for name, half in zip("abc", halves, strict=True)]
+    cost = claim("d", Interval(math.nan, math.nan, 0), COST)
+    found = settled([*run, cost], comparable=True)[:3]
     assert [c.p_holm for c in found] == pytest.approx([0.003, 0.06, 0.06], rel=0.01)
     assert [c.verdict for c in found] == [SUPPORTED, "supported alone", "supported alone"]
+    waiting = settled([*run, replace(cost, kind=ACCURACY)], comparable=True)[:3]
+    assert [c.p_holm for c in waiting] == pytest.approx([0.004, 0.09, 0.09], rel=0.01)
 
 
 @pytest.mark.parametrize(
