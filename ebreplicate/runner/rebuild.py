@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ebreplicate.runner.record import save_array
 from ebreplicate.runner.recorder import Recorder, usable
 from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
-from ebreplicate.store import locks, snapshots
+from ebreplicate.store import locks, manifest, snapshots
 from ebreplicate.store.merging import checked_run
 from ebreplicate.store.store import Store
 from ebreplicate.training import distributed
@@ -120,6 +121,12 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
     return epochs
 
 
+def _planned(spec: specs.Search, store: Store) -> Keep:
+    """What the runs that are planned will need of the weights, of this search; they are saved on the way."""
+    found = manifest.find(specs.key(spec), store.root)
+    return replace(found.keep, taylor=False) if found else Keep()
+
+
 def _rebuild(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
     """Retrain the search in a folder of its own, and move the missing weights over once its scores agree."""
     keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
@@ -160,6 +167,7 @@ def _trained_again(
     Its checkpoints are in that folder, which is removed when the block ends; after an interruption the retraining is
     resumed from them. Raises UserError at the first epoch whose scores differ from the recorded ones.
     """
+    keep = keep | _planned(spec, store)
     model, beside, name = network(spec).to(device), store.folder(spec) / AGAIN, f"{specs.key(spec)} again"
     checkpoint = Checkpoint(beside, name)
     resume = _complete(usable(checkpoint.load(), keep), keep, beside)

@@ -15,9 +15,10 @@ from helpers import CPU, NOWHERE, TINY, tiny_search
 from ebreplicate import cli as command_line
 from ebreplicate import interrupt, stages
 from ebreplicate.errors import UserError
+from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.keep import Keep
 from ebreplicate.specs.spec import Retrain, Ticket, canonical, key
-from ebreplicate.store import locks, snapshots
+from ebreplicate.store import locks, manifest, snapshots
 from ebreplicate.store.store import Store
 from ebreplicate.training.loop import Trainer
 
@@ -92,7 +93,16 @@ def test_it_starts_over_for_an_epoch_that_it_has_passed(bare, whole, epochs, mon
     same_weights(bare, whole, 1)
 
 
-def test_so_are_rows_of_taylor_scores(bare, whole, epochs, monkeypatch):
+def test_what_other_planned_runs_need_is_saved_on_the_way(bare, whole, epochs):
+    manifest.write(Plan([Retrain(EARLY, TINY), Retrain(LATE, TINY)]), bare.root)
+    for ticket in (LATE, EARLY):
+        stages.draw(ticket, bare)
+        stages.retrain(Retrain(ticket, TINY), bare, NOWHERE, CPU)
+    assert epochs == [0, 1, 2, *range(TINY.epochs), *range(TINY.epochs)]
+    same_weights(bare, whole, 1)
+
+
+def test_rows_of_taylor_scores_are_continued_as_well(bare, whole, epochs, monkeypatch):
     ticket = Ticket(SEARCH, 0.5, 1, "taylor")
     stopped_after(3, monkeypatch, lambda: stages.draw(ticket, bare))
     stages.draw(ticket, bare)
