@@ -25,7 +25,8 @@ QUICK = load_scale("quick")
 
 
 def test_the_queue_is_the_plans_of_docs_statistics():
-    """A seed by seed with B, then C, D and E; 28 core hours by the minutes that the page gives."""
+    """A seed by seed with B, then C, D and E; by the minutes that the page gives, its 28.1 core hours but for A of two
+    seeds (98 minutes each), which its rule has left out."""
     planned = runs.planned(QUICK)
     arms = [(r.model, r.ratio, r.arm) for r in planned if r.seed == 2]
     core = [("vgg16", 0.0, "dense")]
@@ -40,12 +41,12 @@ def test_the_queue_is_the_plans_of_docs_statistics():
     assert [(m, a) for m, _, a in arms[19:]] == [("preresnet101", a) for a in second]
     seeds = [r.seed for r in planned]
     assert seeds[: 5 * 13] == [s for s in range(2, 7) for _ in range(13)]
-    assert seeds[5 * 13 : 5 * 13 + 33] == [s for s in (7, 8, 9) for _ in range(11)]
-    assert seeds[5 * 13 + 33 :] == [s for n in (4, 2, 4) for s in range(2, 7) for _ in range(n)]
+    assert seeds[5 * 13 : 5 * 13 + 11] == [7] * 11
+    assert seeds[5 * 13 + 11 :] == [s for n in (4, 2, 4) for s in range(2, 7) for _ in range(n)]
     minutes = {0.3: 9.5, 0.5: 8.0}
     small = sum(5.5 if r.arm == "EB Train" else minutes[r.ratio] for r in planned if r.model == "vgg16" and r.ratio)
     searches = 17 * len([s for s in Plan(r.spec for r in planned).stage(Search) if s.model == "vgg16"])
-    assert (small + searches) / 60 + 6.3 + 1.0 == pytest.approx(28.1, abs=1.5)
+    assert (small + searches) / 60 + 6.3 + 1.0 == pytest.approx(28.1 - 2 * 98 / 60, abs=1.5)
 
 
 def test_the_recipe_is_the_plans():
@@ -63,7 +64,7 @@ def test_the_recipe_is_the_plans():
 
 def test_searches_keep_the_weights_that_early_masks_and_final_masks_start_from():
     plan = Plan(EXPERIMENTS.load("early_bird").runs(QUICK))
-    search = QUICK.search("vgg16", "cifar10", 9)  # a seed of the core alone
+    search = QUICK.search("vgg16", "cifar10", 7)  # a seed of the core alone
     assert plan.keep[key(search)].epochs == {9, 18, 72}
     assert plan.keep[key(search)].ratios == {0.3, 0.5}
     assert plan.keep[key(QUICK.search("vgg16", "cifar10", 2))].epochs == {1, 9, 18, 72}
