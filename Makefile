@@ -15,10 +15,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 .DEFAULT_GOAL := all
 .PHONY: all venv cluster smoke test slow faults lint docs docs-test report site requirements environment clean help
 
-all: smoke ## build .venv, run the workflow at smoke scale, and build the site of all results
-	@$(BIN)/python -m ebreplicate site --figures figures
-	@echo 'Done. What replicates, and every run behind it (open in a browser):  site/index.html'
-	@echo 'Figures on toy data:  figures/smoke/     Comparison of this run:  results/comparison/smoke.md'
+all: smoke ## build .venv, and run the workflow at smoke scale
+	@echo 'Done. Figures on toy data:  figures/smoke/     Comparison of this run:  results/comparison/smoke.md'
+	@echo 'What replicates, and every run behind it, as pages (a minute):  make site'
 
 venv: .venv/.installed ## build .venv from the pinned requirements
 
