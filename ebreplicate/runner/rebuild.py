@@ -129,7 +129,8 @@ def _planned(spec: specs.Search, store: Store) -> Keep:
 
 def _rebuild(spec: specs.Search, epoch: int, store: Store, root: Path, device: torch.device) -> None:
     """Retrain the search in a folder of its own, and move the missing weights over once its scores agree."""
-    keep, folder = Keep({epoch} | _drawn_epochs(spec, store)), store.folder(spec) / "weights"
+    folder = store.folder(spec) / "weights"
+    keep = Keep({epoch} | {e for e in _drawn_epochs(spec, store) if not (folder / weights_name(e)).is_file()})
     with _trained_again(spec, max(keep.epochs), keep, store, root, device) as (beside, _):
         _take(beside, folder)
 

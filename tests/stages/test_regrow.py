@@ -102,6 +102,16 @@ def test_what_other_planned_runs_need_is_saved_on_the_way(bare, whole, epochs):
     same_weights(bare, whole, 1)
 
 
+def test_it_ends_at_the_last_epoch_whose_weights_are_missing(bare, whole, epochs):
+    for ticket in (EARLY, LATE):
+        stages.draw(ticket, bare)
+    weights = bare.folder(SEARCH) / "weights"
+    weights.mkdir()
+    shutil.copy(whole.folder(SEARCH) / "weights" / "epoch_0003.pt", weights)
+    stages.retrain(Retrain(EARLY, TINY), bare, NOWHERE, CPU)
+    assert epochs == [0, *range(TINY.epochs)]
+
+
 def test_rows_of_taylor_scores_are_continued_as_well(bare, whole, epochs, monkeypatch):
     ticket = Ticket(SEARCH, 0.5, 1, "taylor")
     stopped_after(3, monkeypatch, lambda: stages.draw(ticket, bare))
