@@ -27,7 +27,7 @@ class Compact(NamedTuple):
     @property
     def nonzero(self) -> int:
         """Weights that are not zero."""
-        return sum(int(mask.sum()) for mask in self.masks)
+        return sum(int(mask.count_nonzero()) for mask in self.masks)
 
     @property
     def size_bytes(self) -> int:

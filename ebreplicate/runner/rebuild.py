@@ -111,12 +111,11 @@ def _drawn_epochs(spec: specs.Search, store: Store) -> set[int]:
     epochs = set()
     for path in (store.root / "runs" / "draw").glob(f"{specs.key(spec).rsplit('-', 1)[0]}-*/spec.json"):
         try:
-            ticket = checked_run(path.parent)
+            ticket, record = checked_run(path.parent)
         except UserError:  # `verify` says what is wrong with it
             continue
         ours = isinstance(ticket, specs.Ticket) and ticket.search == spec and ticket.after is None
-        record = store.read(ticket) if ours else None
-        if record and record["metrics"]["epoch"]:
+        if ours and record and record["metrics"]["epoch"]:
             epochs.add(record["metrics"]["epoch"])
     return epochs
 

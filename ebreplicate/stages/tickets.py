@@ -89,15 +89,16 @@ def weight_facts(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Remaining weights under a mask over weights, bool (N,), and FLOPs of an image: dense (`full`, by convention), and
     of kept weights."""
-    pieces = split_weights(dense, mask)
+    # `count_nonzero`: the sum of a mask takes twenty times as long.
+    kept = [int(piece.count_nonzero()) for piece in split_weights(dense, mask)]
     metrics = {
         "round": spec.round,
         "remaining_fraction": mask.float().mean().item(),
         "density": density(dense, mask),
-        "empty_layers": sum(not m.any() for m in pieces),
-        "parameters": sum(p.numel() for p in dense.parameters()) - int((~mask).sum()),
+        "empty_layers": kept.count(0),
+        "parameters": sum(p.numel() for p in dense.parameters()) - (len(mask) - sum(kept)),
     }
-    sparse = cost.sparse_forward_flops(dense, shape(spec.search), [int(m.sum()) for m in pieces], full)
+    sparse = cost.sparse_forward_flops(dense, shape(spec.search), kept, full)
     return metrics, {"forward_flops": full, "sparse_forward_flops": sparse}
 
 
@@ -111,4 +112,4 @@ def facts(
     checks: dict[int | str, int] = {"eb": epoch + 1, "epi": epoch}
     ledger["search_flops"] = searched_flops(spec, found, epoch)
     ledger["draw_flops"] = cost.detector_flops(len(mask), checks.get(spec.at, 1)) + scoring_flops(spec, full["authors"])
-    return {"kept": int(mask.sum()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger
+    return {"kept": int(mask.count_nonzero()), "removed_fraction": 1 - mask.float().mean().item(), **metrics}, ledger

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.files import regular_text
@@ -26,8 +27,11 @@ def runs_under(root: Path) -> list[Path]:
     return sorted(path.parent for path in (root / "runs").glob("*/*/record.json"))
 
 
-def checked_run(folder: Path) -> Spec:
-    """The spec of a run folder, its name, key and record agreeing; raises UserError naming what does not."""
+def checked_run(folder: Path) -> tuple[Spec, dict[str, Any] | None]:
+    """Spec and record of a run folder, its name, key and record agreeing; raises UserError naming what does not.
+
+    The record is None where the run is not finished.
+    """
     try:
         spec: Spec = specs.from_json(regular_text(folder / "spec.json"))
     except (OSError, ValueError) as e:
@@ -36,8 +40,7 @@ def checked_run(folder: Path) -> Spec:
         raise UserError(f"{folder}: spec.json: {e}") from None
     if folder.name != specs.key(spec) or folder.parent.name != spec.stage:
         raise UserError(f"{folder}: its spec.json is of another run, {spec.stage}/{specs.key(spec)}")
-    Store(folder.parents[2]).read(spec)
-    return spec
+    return spec, Store(folder.parents[2]).read(spec)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -139,12 +142,12 @@ def merge(other: Path, into: Path) -> str:
 def _merge_run(folder: Path, ours: Store, theirs: Store, staging: Path) -> str:
     """Merge one run; the count it belongs to. Raises UserError where it is refused."""
     parts(folder)  # before anything of it is read
-    spec = checked_run(folder)
+    spec, record = checked_run(folder)
     target = ours.folder(spec)
     if not ours.done(spec):
         _take(folder, spec, target, staging)
         return "taken"
-    check_complete(folder, theirs.read(spec) or {})
+    check_complete(folder, record or {})
     differing = differences(spec, ours, theirs)
     if differing:
         raise UserError(f"{folder}: another outcome than {target} ({', '.join(differing)})")

@@ -97,7 +97,7 @@ class SparseHook(StepHook):
         return masks
 
     def _count(self) -> None:
-        self.nnz = {name: int(mask.sum()) for name, mask in self.masks.items()}
+        self.nnz = {name: int(mask.count_nonzero()) for name, mask in self.masks.items()}
 
     @torch.no_grad()
     def zero_dropped(self) -> None:
@@ -116,7 +116,7 @@ class SparseHook(StepHook):
         for value in self.optimizer.state.get(weight, {}).values():
             if isinstance(value, Tensor) and value.shape == weight.shape:
                 value.masked_fill_(~stays, 0.0)
-        self.nnz[name] = int(mask.sum())
+        self.nnz[name] = int(mask.count_nonzero())
 
     @torch.no_grad()
     def mask_gradients(self) -> None:

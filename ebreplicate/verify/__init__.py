@@ -36,8 +36,8 @@ def file_problems(folder: Path, record: dict[str, Any]) -> Iterator[str]:
 def run_problems(folder: Path, store: Store) -> Iterator[str]:
     """Everything that does not agree in one run folder."""
     try:
-        spec = checked_run(folder)
-        record = store.read(spec) or {}
+        spec, found = checked_run(folder)
+        record = found or {}
         yield from file_problems(folder, record)
         yield from fact_problems(record["provenance"])
         yield from provenance_problems(spec, record)

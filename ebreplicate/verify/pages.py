@@ -36,20 +36,21 @@ def _scale_problems(scale: str, results: Path, figures: Path) -> Iterator[str]:
     pictures = [item for item in EXPERIMENTS if (figures / scale / f"{item}.svg").is_file()]
     if not there and not pictures:
         return
+    settings = load_scale(scale)
     again, remedy = f"`ebreplicate redraw --scale {scale}`", "does not follow from the records; run"
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         (fresh / "runs").symlink_to((results / "runs").resolve())
         for item in steps(list(EXPERIMENTS), f"tables of {scale} made again"):
-            pipeline.tabulate(item, load_scale(scale), fresh)
+            pipeline.tabulate(item, settings, fresh)
         if any(name.startswith("comparison") for name in there):
-            pipeline.compare(load_scale(scale), fresh)
+            pipeline.compare(settings, fresh)
         for name in there:
             if (results / name).read_bytes() != (fresh / name).read_bytes():
                 yield f"{results / name}: {remedy} {again}"
         for item in steps(pictures, f"figures of {scale} drawn again"):
             picture = figures / scale / f"{item}.svg"
-            pipeline.plot(item, load_scale(scale), fresh, fresh / picture.name)
+            pipeline.plot(item, settings, fresh, fresh / picture.name)
             if not same_drawing(picture.read_text(), (fresh / picture.name).read_text()):
                 yield f"{picture}: {remedy} {again}"
 

@@ -18,7 +18,6 @@ from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.scale import SMOKE, Scale
 from ebreplicate.specs.spec import key
 from ebreplicate.store.merging import checked_run, runs_under
-from ebreplicate.store.store import Store
 
 MEASURED = "measured"
 """Kind of the printed numbers that runs are compared with; the others are arithmetic."""
@@ -159,10 +158,10 @@ def slug(text: str) -> str:
 
 def read_runs(results: Path) -> dict[str, Run]:
     """Every finished run by key; raises UserError for one whose spec, key and record do not agree."""
-    store, runs = Store(results), {}
+    runs = {}
     for folder in steps(runs_under(results), "runs read"):
-        spec = checked_run(folder)
-        runs[key(spec)] = Run(spec, store.read(spec) or {}, folder)
+        spec, record = checked_run(folder)
+        runs[key(spec)] = Run(spec, record or {}, folder)
     if not runs:
         raise UserError(f"--results: {str(results)!r} has no finished run; expected runs/<stage>/<key>/record.json")
     return runs
