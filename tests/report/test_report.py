@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
-from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, items_alone, write
+from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, write
 
 from ebreplicate import cost
 from ebreplicate.errors import UserError
@@ -102,7 +102,8 @@ def test_the_page_holds_every_claim_and_item_and_says_what_a_scale_can_be_held_a
         assert {c for c in cells.cell if c not in shown} == set()
 
 
-def test_compare_writes_three_files_and_needs_every_table(tables, collected, tmp_path):
+@pytest.mark.usefixtures("counted_items")
+def test_compare_writes_three_files_and_needs_every_table(tables, tmp_path):
     for item in EXPERIMENTS:
         path = pipeline.table_path(tmp_path, TINY.name, item)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ def test_compare_writes_three_files_and_needs_every_table(tables, collected, tmp
     pipeline.compare(TINY, tmp_path)
     folder = tmp_path / "comparison"
     assert sorted(p.name for p in folder.iterdir()) == ["tiny.csv", "tiny.md", "tiny_claims.csv"]
-    cells, claims = collected[False]
+    cells, claims = compare.collect(TINY, {item: tables[item] for item in EXPERIMENTS})
     with (folder / "tiny.csv").open(newline="") as f:
         written = list(csv.DictReader(f))
     assert [(r["cell"], r["verdict"]) for r in written] == list(zip(cells.cell, cells.verdict, strict=True))
@@ -133,19 +134,13 @@ def test_plot_refuses_a_format_it_cannot_write(tmp_path):
 #   Figure 3: 4 of those searches
 #   Table 1: 8 searches more; 2 schedules x 4 draws x 8 = 64 retrains, of which 16 (epochs 3 and 8) are Figure 1's
 #   detector: 3 ratios x 8 = 24 retrains at emergence of 3 epochs, and 24 that continue (at most 8 epochs)
-COUNTED = ("fig1_existence", "fig3_mask_distance", "table1_schedules", "detector_study", "structural_costs")
 SEARCHES, DRAWS, RETRAINS = 16, 96 + 64 - 16 + 24, 96 + 64 - 16 + 24 + 24
 SHARED = 16 * 8 + (96 + 48 + 24) * 3 + 24 * 8
 ALONE = (8 * 8 + 96 * 11) + 4 * 8 + 64 * 11 + 24 * 11 + 24 * 16
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """A plan of the items counted above alone: a further item changes no count."""
-    items_alone(monkeypatch, *COUNTED)
-
-
-def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("counted_items")
+def test_describe_counts_runs_and_epochs(tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "trial_speed", lambda *_: 0.0)
     text = "\n".join(planning.describe(TINY, tmp_path))
     assert text.startswith("scale tiny: A scale for tests.")
@@ -158,7 +153,8 @@ def test_describe_counts_runs_and_epochs(counted, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_describe_tells_widths_of_one_network_apart(counted, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("counted_items")
+def test_describe_tells_widths_of_one_network_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "trial_speed", lambda *_: 1.0)
     narrow = TINY.models | {"vgg16": {"name": "vgg16", "width": 0.25}, "preresnet101": {"name": "vgg16"}}
     most = re.search(r"^most of it: .*$", "\n".join(planning.describe(replace(TINY, models=narrow), tmp_path)), re.M)[0]
@@ -189,7 +185,8 @@ def hand_flops():
     return searches, retrains
 
 
-def test_describe_estimates_from_the_speed_of_finished_searches(counted, tmp_path):
+@pytest.mark.usefixtures("counted_items")
+def test_describe_estimates_from_the_speed_of_finished_searches(tmp_path):
     # Searches that took 2 s for 1 MFLOP, so 2 us a FLOP; nothing but searches is done.
     found = [s for s in requests(TINY) if isinstance(s, Search)]
     found += [replace(s, recipe=replace(SEARCH, lr=0.01, milestones=(6,))) for s in found]
@@ -221,7 +218,8 @@ def test_times_have_two_digits_and_a_unit(seconds, said):
     assert estimate.duration(seconds) == said
 
 
-def test_a_gpu_that_is_not_here_is_estimated_by_its_stated_rate(counted, tmp_path):
+@pytest.mark.usefixtures("counted_items")
+def test_a_gpu_that_is_not_here_is_estimated_by_its_stated_rate(tmp_path):
     text = "\n".join(planning.describe(TINY, tmp_path, ["fig1_existence"], device="h200"))
     flops = float(re.search(r"training FLOPs: +(\S+)", text)[1])
     trainings = sum(map(int, re.findall(r"^(?:search|retrain) +(\d+) runs", text, re.M)))
@@ -246,7 +244,8 @@ def test_a_trial_runs_on_the_threads_of_a_run(monkeypatch):
     assert seen == [3]
 
 
-def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(counted, tmp_path):
+@pytest.mark.usefixtures("counted_items")
+def test_list_runs_says_what_is_done_in_a_form_that_can_be_run(tmp_path):
     from ebreplicate.specs.spec import from_json, key
 
     done = TINY.search("vgg16", "cifar10", 0)
@@ -316,6 +315,7 @@ def test_readme_without_markers_is_refused(tmp_path):
     assert path.read_text() == "no table here\n"
 
 
+@pytest.mark.usefixtures("counted_items")
 def test_smokes_comparison_says_what_was_made_and_no_number(tables, tmp_path):
     smoke = replace(TINY, name=SMOKE)
     for item in EXPERIMENTS:
