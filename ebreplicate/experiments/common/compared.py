@@ -145,7 +145,6 @@ def _claim(
         claim.unit,
         p,
         claim.what or "difference",
-        values=tuple(c.differences.values()),
         remarks=tuple(notes),
         records=frozenset(" ".join(mine.key).split()),
     )

@@ -46,7 +46,7 @@ def judge(found: Sequence[Judged], family: str, source: str) -> list[Claim]:
     for claim, i, alone, adjusted in zip(found, intervals, p, holm(p), strict=True):
         word, bound = rules.verdict(claim.rule, i, adjusted), claim.rule.bound
         shown = i if i.n else None
-        finding = Finding(word, i.n, shown, bound, claim.unit, alone, claim.what, values=i.values, records=i.records)
+        finding = Finding(word, i.n, shown, bound, claim.unit, alone, claim.what, records=i.records)
         out.append(
             Claim(
                 claim.name,

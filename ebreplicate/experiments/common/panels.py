@@ -11,11 +11,11 @@ TOYS = {"digits": "toy-digit", "digits100": "toy-digit-pair", "folders": "toy-di
 """Datasets of handwritten digits that stand for real ones."""
 
 
-def network(scale: Scale, model: str) -> str:
-    """What is trained in the place of the paper's `model`: "VGG16 (1/4 width)"."""
+def network(scale: Scale, model: str, width: float | None = None) -> str:
+    """What is trained in the place of the paper's `model`: "VGG16 (1/4 width)"; `width`: an item's own."""
     entry = scale.models[model]
     name: str = TITLES.get(entry["name"], entry["name"]).partition(" (")[0]
-    width = entry.get("width", 1)
+    width = entry.get("width", 1) if width is None else width
     return name + (f" ({Fraction(width).limit_denominator(64)} width)" if width != 1 else "")
 
 
@@ -29,9 +29,9 @@ def images(scale: Scale, dataset: str) -> str:
     return f"{entry.get('train_size', INFO[name].train):,} {TOYS[name] if toy else TITLES.get(name, name)} images"
 
 
-def title(scale: Scale, model: str, dataset: str) -> str:
+def title(scale: Scale, model: str, dataset: str, width: float | None = None) -> str:
     """Panel title: the network and images that were trained, and below, the paper's, where they are others."""
-    text = f"{network(scale, model)}, {images(scale, dataset)}"
+    text = f"{network(scale, model, width)}, {images(scale, dataset)}"
     replaced = [TITLES[model]] if scale.models[model]["name"] != model else []
     replaced += [TITLES[dataset]] if scale.datasets[dataset]["name"] != dataset else []
     return text + (f"\n(in the place of {' and '.join(replaced)})" if replaced else "")

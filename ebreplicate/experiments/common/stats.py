@@ -130,10 +130,10 @@ class Contrast:
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """The wider of the two t-intervals; no half-width (nan) below three seeds."""
-        if self.n < ENOUGH:
-            return Interval(self.mean, math.nan, self.n)
-        half = max(t_quantile(freedom, confidence) * error for error, freedom in self._errors())
-        return Interval(self.mean, half, self.n)
+        half, values = math.nan, tuple(self.differences.values())
+        if self.n >= ENOUGH:
+            half = max(t_quantile(freedom, confidence) * error for error, freedom in self._errors())
+        return Interval(self.mean, half, self.n, values=values)
 
     def p(self, bound: float = 0.0) -> float:
         """Two-sided p-value of the mean against `bound`, the larger of the two; nan below three seeds."""

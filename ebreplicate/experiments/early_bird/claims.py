@@ -82,7 +82,7 @@ def _broken(used: pd.DataFrame) -> pd.DataFrame:
 
 
 def _effect(c: Contrast, unit: str) -> str:
-    return effect(c.interval(), unit, values=tuple(c.differences.values()))
+    return effect(c.interval(), unit)
 
 
 def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: Contrast, word: str) -> list[str]:
@@ -151,7 +151,6 @@ def _claim(
         unit,
         c.p(rule.bound),
         what,
-        values=tuple(c.differences.values()),
         remarks=tuple(notes),
         records=frozenset(" ".join(rows.key).split()) if c.n else frozenset(),
     )

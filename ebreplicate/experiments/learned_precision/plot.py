@@ -24,7 +24,7 @@ def draw(scale: Scale, table: Any) -> Figure:
     _epochs(axes[1], table)
     _accuracy(axes[2], table)
     grid = grid_of(scale)
-    axes[2].set_title(title(scale, grid.model, DATASET), fontsize="small")
+    axes[2].set_title(title(scale, grid.model, DATASET, grid.width), fontsize="small")
     images = "unseen images" if table.unseen_accuracy.notna().any() else "test images"
     style.stamp(
         figure,

@@ -268,3 +268,8 @@ def test_a_claim_points_where_all_of_its_seeds_lie(values, side):
     judged = at_least(t_interval(values), -1.0, "early minus late")
     (claim,) = settled([Claim("gebt-early-edges", "As good.", "paper", "rule", judged)], comparable=True)
     assert claim.points_to == side
+
+
+@pytest.mark.parametrize("seeds", [{0: 1.5, 3: -0.5}, {0: 1.0, 1: 2.0, 5: 4.0}])
+def test_a_contrast_tells_the_difference_of_every_seed(seeds):
+    assert Contrast(seeds, images=0.2).interval().values == tuple(seeds.values())

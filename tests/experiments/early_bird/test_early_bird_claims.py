@@ -176,7 +176,7 @@ def test_two_seeds_are_too_few_and_are_listed(made):
     table = made[1]
     claim = judged(table[~(table.seed > 3)])["p4"]
     assert claim.verdict == "too few seeds"
-    first, second = (f"{value:+.2f}" for value in claim.found.values)
+    first, second = (f"{value:+.2f}" for value in claim.found.difference.values)
     assert f": {first}, {second} pp (2 seeds, no interval)" in claim.evidence
 
 
@@ -188,6 +188,7 @@ def test_rows_of_a_reduced_scale_outside_the_families_are_exploratory(made):
 def test_the_comparison_has_the_numbers_of_the_claims(made):
     row = compare.claim_row("early_bird", judged(made[1])["p2"])
     assert (row["kind"], row["bound"], row["n"], row["family"]) == ("accuracy", -1.0, 5, "primary")
+    assert len(row["by_seed"].split()) == 5
     assert len(row["records"].split()) == 5 * 2 * 3  # seeds, ratios, draws
 
 

@@ -114,3 +114,10 @@ def test_the_figure_draws_bits_by_layer_and_accuracy_by_cost(table):
     left, _, right = figure.axes[:3]
     assert left.images[0].get_array().shape == (4, 8)
     assert {t.get_text() for t in right.get_legend().get_texts()} == set(ARMS)
+
+
+def test_the_figure_names_the_width_that_is_trained_here(table):
+    """Quick's own width is not that of the scale's other items."""
+    scale = load_scale("quick")
+    figure = EXPERIMENTS.load(ITEM).figure(scale, table)
+    assert figure.axes[2].get_title() == "VGG16 (1/8 width), 5,000 CIFAR-10 images"
