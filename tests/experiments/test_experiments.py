@@ -203,13 +203,13 @@ def test_fig1_claims_follow_the_accuracies(all_at_50, claim, draw, accuracy, ver
 
 def test_fig1_claims_are_open_where_seeds_disagree_or_there_is_one(all_at_50):
     names = ("early-birds-exist", "draw-epoch-matters", "match-dense")
-    # Differences of +40 and -2 points: a mean of 19 with a half-width of 267.
+    # Differences of +40 and -2 points, which are listed: an interval of two seeds would be 19 +- 267.
     table = changed(all_at_50["fig1_existence"], "last_accuracy", 90.0, draw="20", seed=0)
     table = changed(table, "last_accuracy", 48.0, draw="20", seed=1)
     both, one = (claims("fig1_existence", FULL, t) for t in (table, table[table.seed == 0]))
     assert {(both[n].verdict, both[n].n) for n in names} == {("inconclusive", 2)}
     assert {(one[n].verdict, one[n].n) for n in names} == {("inconclusive", 1)}
-    assert "+19.00 pp (2 seeds, no interval, over 12 series)" in both["draw-epoch-matters"].evidence
+    assert "+40.00, -2.00 pp (2 seeds, no interval, over 12 series)" in both["draw-epoch-matters"].evidence
 
 
 def test_only_the_smallest_ratio_of_a_panel_is_held_against_the_dense_network(all_at_50):

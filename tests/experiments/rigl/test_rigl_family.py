@@ -92,7 +92,7 @@ def test_half_the_weights_are_judged_where_they_are_run(tmp_path, monkeypatch):
     table = tabulated(ITEM, scale, tmp_path)
     claim = claims(ITEM, scale, table)["rigl-half-matches-dense"]
     assert (claim.verdict, claim.n) == (SUPPORTED, 2)
-    assert "-0.49" in claim.evidence  # 80 + 2.5 against 83, and RigL's second seed is 0.02 better
+    assert "-0.50, -0.48 pp (2 seeds" in claim.evidence  # 80 + 2.5 against 83, and RigL's second seed is 0.02 better
     cells = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(scale, table)}
     dense = cells["WRN-22-2 CIFAR-10: dense"]
     assert (dense.published, dense.measured.mean) == (94.1, 84.5)
