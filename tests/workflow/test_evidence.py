@@ -1,4 +1,4 @@
-"""What the docs quote from committed records, and `ebreplicate verify` does not look at."""
+"""What holds of committed records, and of what the docs quote from them, beyond what `ebreplicate verify` looks at."""
 
 import re
 from dataclasses import replace
@@ -13,6 +13,20 @@ from ebreplicate.store.store import read_record
 
 PROJECT = Path(__file__).parents[2]
 ROOT = PROJECT / "results"
+
+
+def test_every_committed_record_is_of_the_spec_beside_it():
+    """And of committed code, those on digits as well, of which verify does not ask that."""
+    smoke = re.compile(
+        r"w0\.\d+-digits|gcn-blocks"
+    )  # quick has digits too, for the network that is small at full width
+    records = [p for p in sorted(ROOT.glob("runs/*/*/record.json")) if not smoke.search(p.parent.name)]
+    assert records
+    for path in records:
+        spec = specs.from_json((path.parent / "spec.json").read_text())
+        record = read_record(path, specs.key(spec))
+        assert (path.parent.name, path.parent.parent.name) == (specs.key(spec), spec.stage)
+        assert record["provenance"]["clean"] is True, path
 
 
 def test_docs_say_what_bf16_changed():
