@@ -20,8 +20,8 @@ SELECTION_HEAD = (
 )
 
 CELL_COLUMNS = ["item", "cell", "model", "dataset", "ratio", "draw", "method", "trained", "published", "measured"]
-CELL_COLUMNS += ["ci95_half", "n", "seeds", "difference", "tolerance", "unit", "selection", "verdict", "source", "note"]
-CELL_COLUMNS += ["records"]
+CELL_COLUMNS += ["ci95_half", "n", "seeds", "difference", "margin", "tolerance", "unit", "selection", "verdict"]
+CELL_COLUMNS += ["cells", "source", "note", "records"]
 CLAIM_COLUMNS = [
     "item",
     "name",
@@ -62,10 +62,12 @@ def cell_row(item: str, cell: Cell, scale: Scale) -> dict[str, Any]:
         "n": m.n,
         "seeds": " ".join(map(str, m.seeds)),
         "difference": round(m.mean - cell.published, 4) if compared else math.nan,
-        "tolerance": round(cell.tolerance, 4),
+        "margin": math.nan if math.isnan(cell.published) else round(cell.margin, 4),
+        "tolerance": round(cell.tolerance.value, 4),
         "unit": cell.unit,
         "selection": cell.selection,
         "verdict": cell_verdict(cell, scale.comparable),
+        "cells": cell.cells,
         "source": cell.source,
         "note": cell.note,
         "records": " ".join(sorted(m.records)),
@@ -263,7 +265,7 @@ def smoke_page(scale: Scale, tables: dict[str, Any]) -> str:
 READING = (
     "How to read this page: `n` counts seeds; intervals are at 95 % and start at three seeds; a dash is a number "
     "nobody has. The words of a verdict are those of [statistics](../../docs/statistics.md#words-of-a-verdict). Cells: "
-    "*agrees*, within the tolerance; *differs*, beyond it by more than our interval; *inconclusive*, in between. "
+    "*agrees*, within the tolerance; *differs*, beyond it; *too imprecise to say*, within one that scatter makes wide. "
     "`selection` says which epoch's accuracy a number is; claims compare last epochs unless their rule says otherwise. "
     "*printed*: the same difference between the numbers that the paper prints. "
     "*points to*: the side of the bound that all seeds lie on, from five seeds on; a hint, no verdict.\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.common.experiment import NOT_RUN
+from ebreplicate.experiments.common.experiment import AGREES, DIFFERS, IMPRECISE, NOT_RUN
 from ebreplicate.files import atomic_write
 from ebreplicate.report import compare, headline, selection
 from ebreplicate.report.drawing import same_drawing
@@ -41,6 +41,34 @@ def _title(item: str) -> str:
     return title
 
 
+WORDS = (AGREES, DIFFERS, IMPRECISE)
+"""Of a printed value beside ours, where both are there."""
+
+
+def agreement_tables(results: Path) -> str:
+    """How many values that were measured at the papers' own scale agree with what is printed: item by item, and for
+    whole figures, tables and curves."""
+    import pandas as pd
+
+    path = results / "comparison" / "paper.csv"
+    if not path.is_file():
+        return "\nNothing has been run at the papers' own scale yet.\n\n"
+    cells = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in ("difference", "margin")})
+    cells = cells[cells.verdict.isin(WORDS) & (cells.selection != "arithmetic")]
+    single, whole = cells[cells.cells == 1], cells[cells.cells > 1]
+    rows = [
+        [_title(item), str(len(here)), *(str(int((here.verdict == word).sum())) for word in WORDS)]
+        for item, here in single.groupby("item", sort=False)
+    ]
+    wholes = [
+        [_title(c.item), c.cell, f"{c.difference:+.4g}", f"{c.margin:g}", c.unit or "-", c.verdict, c.note]
+        for c in whole.itertuples()
+    ]
+    first = markdown_table(["item", "printed values that were measured", *WORDS], rows)
+    second = markdown_table(["item", "as a whole", "difference", "margin", "unit", "verdict", "its cells"], wholes)
+    return f"\n{first}\n{second}"
+
+
 def selection_tables(results: Path) -> str:
     """What choosing the best epoch adds, from the comparison of every scale of which runs have finished."""
     tables = {name: compare.read_selection(results, name) for name in compare.SCALES}
@@ -69,6 +97,7 @@ GENERATED: tuple[tuple[Path, str, str, Callable[[Path], str]], ...] = (
     (Path("README.md"), "<!-- status: begin -->", "<!-- status: end -->", _of_claims(headline.status)),
     (Path("README.md"), "<!-- headline: begin -->", "<!-- headline: end -->", _of_claims(headline.table)),
     (Path("docs/results.md"), BEGIN, END, results_table),
+    (Path("docs/results.md"), "<!-- agreement: begin -->", "<!-- agreement: end -->", agreement_tables),
     (Path("docs/statistics.md"), selection.BEGIN, selection.END, selection_tables),
 )
 """Pages of a project that hold a generated table: page, markers, and the table of a results folder."""

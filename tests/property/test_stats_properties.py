@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from ebreplicate.experiments.common.stats import accuracy_margin, holm, p_value, paired_difference, t_interval
+from ebreplicate.experiments.common.stats import holm, p_value, paired_difference, t_interval
 
 VALUES = st.lists(st.floats(0, 100), min_size=2, max_size=12)
 
@@ -50,9 +50,3 @@ def test_holm_takes_what_the_step_down_procedure_rejects(p, level):
             break
         rejected.add(i)
     assert {i for i, a in enumerate(holm(p)) if a <= level} == rejected
-
-
-@given(st.floats(0, 100), st.integers(100, 10_000))
-def test_accuracy_margin_is_two_standard_errors_of_a_binomial_share(accuracy, images):
-    expected = 2 * 100 * scipy_stats.binom(images, accuracy / 100).std() / images
-    assert math.isclose(accuracy_margin(accuracy, images), expected, rel_tol=1e-9, abs_tol=1e-6)

@@ -290,6 +290,20 @@ def test_readme_quotes_the_weightiest_scale_that_ran_each_claim(tmp_path):
     assert "Scale `quick`: 1 claims about accuracy are judged by an interval; 1 are decided alone, 0 after" in text
 
 
+def test_agreement_is_counted_item_by_item_and_told_of_whole_figures(tmp_path):
+    assert "Nothing has been run at the papers' own scale" in readme.agreement_tables(tmp_path)
+    blank = dict.fromkeys(compare.CELL_COLUMNS, "") | {"item": "fig1_existence", "cells": 1, "selection": "last epoch"}
+    words = ["agrees", "differs", "differs", "too imprecise to say", "not run", "too few seeds", "no published value"]
+    rows = [blank | {"verdict": word} for word in words] + [blank | {"verdict": "agrees", "selection": "arithmetic"}]
+    numbers = {"difference": -0.36, "margin": 0.3, "unit": "%", "note": "3 of 6 cells differ"}
+    rows.append(blank | numbers | {"cell": "all points", "cells": 6, "verdict": "differs"})
+    (tmp_path / "comparison").mkdir()
+    pd.DataFrame(rows).to_csv(tmp_path / "comparison" / "paper.csv", index=False)
+    found = rows_of(readme.agreement_tables(tmp_path))
+    assert found[2] == ["Figure 1", "4", "1", "2", "1"]
+    assert found[5] == ["Figure 1", "all points", "-0.36", "0.3", "%", "differs", "3 of 6 cells differ"]
+
+
 def test_readme_is_changed_between_its_markers_only(tmp_path):
     claims_file(tmp_path, "quick", [("fig1_existence", "a", "not run", {"n": 0})])
     path = tmp_path / "README.md"

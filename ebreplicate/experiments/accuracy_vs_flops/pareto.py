@@ -8,8 +8,9 @@ from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import records_of
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import Interval, accuracy_margin
+from ebreplicate.experiments.common.margins import margin_of
+from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.specs.scale import Scale
 
@@ -55,7 +56,7 @@ def _blocks(table: pd.DataFrame) -> dict[tuple[str, str], list[Point]]:
 
 def _matched(scale: Scale, table: pd.DataFrame, methods: tuple[str, ...]) -> Finding:
     """How many points of `methods` some EB Train, LF or LL of the block matches: it costs no more, and its mean
-    accuracy is not below by more than the noise margin."""
+    accuracy is not below by more than the margin."""
     beaten, total = 0, 0
     lost: list[str] = []
     behind: list[Point] = []
@@ -66,8 +67,7 @@ def _matched(scale: Scale, table: pd.DataFrame, methods: tuple[str, ...]) -> Fin
         behind += [*ours, *theirs] if theirs else []
         for method, ratio, flops, accuracy in theirs:
             total += 1
-            margin = accuracy_margin(accuracy.mean, test_images(scale, dataset))
-            if any(p[2] <= flops and p[3].mean >= accuracy.mean - margin for p in ours):
+            if any(p[2] <= flops and p[3].mean >= accuracy.mean - margin_of(scale, dataset) for p in ours):
                 beaten += 1
             else:
                 lost.append(f"{model} {dataset} {method} {ratio:.0%}")
@@ -82,8 +82,7 @@ def _matched(scale: Scale, table: pd.DataFrame, methods: tuple[str, ...]) -> Fin
 
 MATCHED = (
     "a point is matched if some EB Train, LF or LL costs at most as much and its mean accuracy is not below by more "
-    "than the noise margin (two standard errors of the test accuracy); supported if all are, inconclusive where a "
-    "point has a single seed"
+    "than the margin (docs/statistics.md); supported if all are, inconclusive where a point has a single seed"
 )
 
 

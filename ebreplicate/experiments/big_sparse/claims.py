@@ -6,12 +6,11 @@ from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.contrasts import paired
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.family import Judged, diverged, judge
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.specs.scale import Scale
 
 PAPER = "RigL, section 4.1.2, Figure 3 (MobileNet on ImageNet)"
 FAMILY = "Big-Sparse"
-MARGIN = 0.1
-"""Points of accuracy: ten test images."""
 CLAIMS = {
     "big-sparse-beats-dense": (
         "big-sparse",
@@ -38,6 +37,6 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     found = []
     for name, (better, worse, statement) in CLAIMS.items():
         differences = paired(table, "last_accuracy", {"arm": better}, {"arm": worse})
-        rule, withheld = rules.Rule(rules.BETTER, MARGIN), diverged(table, better, worse)
+        rule, withheld = rules.Rule(rules.BETTER, margin_of(scale, "mnist")), diverged(table, better, worse)
         found.append(Judged(name, statement, f"{better} minus {worse}", differences, rule, "pp", withheld=withheld))
     return judge(found, FAMILY, PAPER)

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval, t_quantile
-from ebreplicate.specs.scale import Scale
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.stats import Interval, t_interval, t_quantile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,15 +32,6 @@ def mean_by_seed(parts: Iterable[Mapping[int, float]]) -> BySeed:
     found = list(parts)
     seeds = set.intersection(*map(set, found)) if found else set()
     return {s: sum((part[s] for part in found[1:]), found[0][s]) / len(found) for s in sorted(seeds)}
-
-
-def margin(scale: Scale, arms: Iterable[tuple[str, Mapping[int, float]]]) -> float:
-    """Noise margin of accuracies in points: two standard errors on the test images, mean over `arms`.
-
-    `arms`: (dataset, accuracy in percent by seed) of each series; nan without any.
-    """
-    found = [accuracy_margin(interval(values).mean, test_images(scale, dataset)) for dataset, values in arms]
-    return sum(found) / len(found) if found else math.nan
 
 
 def pooled(contrasts: Mapping[Any, Mapping[int, float]]) -> Interval:

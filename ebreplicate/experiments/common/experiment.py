@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.margins import Tolerance, tolerance
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.scale import Scale
@@ -20,17 +21,20 @@ if TYPE_CHECKING:
 ACCURACY, COST, ARITHMETIC, REMARK = "accuracy", "cost", "arithmetic", "remark"
 """Kinds of claims: only those about accuracy count as replication."""
 SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_RUN = "supported", "not supported", "inconclusive", "not run"
+AGREES, DIFFERS, IMPRECISE, TOO_FEW = "agrees", "differs", "too imprecise to say", "too few seeds"
+"""Words beside a printed value; the last is a claim's as well."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the paper beside ours. `tolerance`: allowed difference, from a rule; nan where nothing is printed.
+    """One number of the paper beside ours, in `unit`.
 
-    `exact` marks arithmetic that is the same at every scale, so that it is comparable at every scale. `context`
-    marks a number of another network or dataset, given for orientation and never judged. `imprecise` marks a
-    measurement that scatters too much to agree with anything: it can only differ. `everywhere` marks a measurement of
-    the very thing that was published, comparable at every scale. `model` to `method`: where it stands, by the paper's
-    names, as far as the item has them.
+    `margin`: the difference that does not matter, from a rule. `runs`, `reading` and `spread`: of the published number,
+    as `margins.tolerance` takes them. `cells`, `error`: of a whole figure or table (`verdicts.whole`), how many it
+    is the mean of and the standard error of the difference. `exact` marks arithmetic, the same at every scale: it
+    agrees within the margin alone. `context` marks a number of another network or dataset, given for orientation and
+    never judged. `everywhere` marks a measurement of the very thing that was published, comparable at every scale.
+    `model` to `method`: where it stands, by the paper's names, as far as the item has them.
     """
 
     cell: str
@@ -39,17 +43,30 @@ class Cell:
     unit: str
     source: str
     selection: str = ""
-    tolerance: float = math.nan
+    margin: float = math.nan
     exact: bool = False
     note: str = ""
     context: bool = False
-    imprecise: bool = False
+    runs: int = 1
+    reading: float = 0.0
+    spread: float = math.nan
+    cells: int = 1
+    error: float = math.nan
     everywhere: bool = False
     model: str = ""
     dataset: str = ""
     ratio: float = math.nan
     draw: str = ""
     method: str = ""
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """The difference up to which both agree; nan where nothing is printed."""
+        if math.isnan(self.published):
+            return Tolerance(math.nan, imprecise=False)
+        if self.exact or not math.isnan(self.error):
+            return Tolerance(self.margin, imprecise=False)
+        return tolerance(self.measured, self.margin, self.runs, self.reading, self.spread)
 
 
 @dataclass(frozen=True)

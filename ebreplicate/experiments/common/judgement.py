@@ -1,4 +1,4 @@
-"""The rules of docs/statistics.md: words of a verdict, families of claims, agreement with printed values. No torch."""
+"""The rules of docs/statistics.md: words of a verdict, and families of claims. No torch."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -13,6 +13,7 @@ from ebreplicate.experiments.common.experiment import (
     NOT_SUPPORTED,
     REMARK,
     SUPPORTED,
+    TOO_FEW,
     Claim,
 )
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, Interval, holm
@@ -20,14 +21,13 @@ from ebreplicate.experiments.common.stats import ENOUGH, Contrast, Interval, hol
 NO_WORSE, BETTER = "no worse than", "better than"
 """Tests: against minus the margin, and against 0."""
 SUPPORTED_ALONE, NOT_SUPPORTED_ALONE = f"{SUPPORTED} alone", f"{NOT_SUPPORTED} alone"
-EQUIVALENT, TOO_FEW, EXPLORATORY = "equivalent", "too few seeds", "exploratory"
+EQUIVALENT, EXPLORATORY = "equivalent", "exploratory"
 BELOW_MARGIN = "below the margin"
 DECIDED = (SUPPORTED, NOT_SUPPORTED)
 FOR, AGAINST, MIXED = "for", "against", "mixed"
 LEVEL = 0.05
 HINT = 5
 """Seeds from which on a row says where they point."""
-AGREES, DIFFERS, IMPRECISE = "agrees", "differs", "too imprecise to say"
 
 
 @dataclass(frozen=True)
@@ -77,47 +77,6 @@ def gated(rule: Rule, first: Contrast, p_values: Sequence[float]) -> tuple[bool,
     i = first.interval()
     passed = i.n >= ENOUGH and i.low > rule.bound and first.p(rule.bound) < LEVEL
     return passed, holm(p_values) if passed else [math.nan] * len(p_values)
-
-
-def reach(ours: Interval, runs: int = 1, reading: float = 0.0) -> float:
-    """How far a published mean of `runs` runs may lie from our mean over seeds by chance: t s sqrt(1/n + 1/m) + r.
-
-    `ours`: with Student's t-interval over n seeds, half-width t s / sqrt(n); the spread s of the published runs is
-    taken to be ours. `reading`: r, the half-width of rounding, or of reading a figure. nan for fewer than two seeds.
-    (docs/statistics.md, the papers' own scale.)
-    """
-    return ours.half * math.sqrt(1 + ours.n / runs) + reading
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Difference up to which a published value agrees with ours, and whether it is `imprecise`: too wide to agree."""
-
-    value: float
-    imprecise: bool
-
-
-def tolerance(ours: Interval, margin: float, runs: int = 1, reading: float = 0.0) -> Tolerance:
-    """The margin, or the reach of both means (`reach`), whichever is more, in the unit of `ours`.
-
-    Imprecise where the reach is more than twice the margin, and for fewer than two seeds, which have no interval.
-    """
-    half = reach(ours, runs, reading)
-    if math.isnan(half):
-        return Tolerance(margin, imprecise=True)
-    return Tolerance(max(half, margin), imprecise=half > 2 * margin)
-
-
-def agreement(ours: Interval, printed: float, margin: float, runs: int = 1, reading: float = 0.0) -> str:
-    """Word for our mean over seeds beside a published mean of `runs` runs (`tolerance`)."""
-    if ours.n == 0:
-        return NOT_RUN
-    if math.isnan(ours.half):
-        return TOO_FEW
-    allowed = tolerance(ours, margin, runs, reading)
-    if abs(ours.mean - printed) > allowed.value:
-        return DIFFERS
-    return IMPRECISE if allowed.imprecise else AGREES
 
 
 KINDS = {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.lineage import Traced
 from ebreplicate.experiments.common.stats import Interval, t_interval
-from ebreplicate.specs.scale import Scale
 from ebreplicate.specs.spec import Retrain, Search, key
 
 if TYPE_CHECKING:
@@ -118,16 +117,9 @@ def has_run(table: "pd.DataFrame", **where: Any) -> bool:
 
 
 def interval(values: Mapping[int, float]) -> Interval:
-    """t-interval over seeds."""
-    return replace(t_interval(list(values.values())), seeds=tuple(sorted(values)))
-
-
-def test_images(scale: Scale, dataset: str) -> int:
-    """Test images that accuracies on `dataset` are measured on at `scale`."""
-    from ebreplicate.catalog import INFO
-
-    entry = scale.datasets[dataset]
-    return entry.get("test_size") or INFO[entry["name"]].test
+    """t-interval over seeds, in their order."""
+    seeds = tuple(sorted(values))
+    return replace(t_interval([values[s] for s in seeds]), seeds=seeds)
 
 
 def count(number: int, noun: str) -> str:

@@ -161,12 +161,3 @@ def image_variance(products: Sequence[Sequence[float]], means: Sequence[float], 
     of_means = images / (images - 1) * (whole - mean**2)
     within = (math.fsum(products[s][s] for s in range(n)) - n * whole) / (n - 1) if n > 1 else 0.0
     return max(0.0, of_means - within / n) / images
-
-
-def accuracy_margin(accuracy: float, images: int) -> float:
-    """Two standard errors of an accuracy in percent measured on `images` test images: differences below are noise.
-
-    The margin every accuracy claim is judged with; a rule, so that no claim gets a margin that suits it.
-    """
-    p = min(max(accuracy / 100, 0.0), 1.0)
-    return 200.0 * math.sqrt(p * (1 - p) / images)

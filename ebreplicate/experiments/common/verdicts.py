@@ -1,17 +1,25 @@
 """From differences to verdicts: the rules every claim and cell is judged by. No torch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import variance
 
-from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell
+from ebreplicate.experiments.common.experiment import (
+    AGREES,
+    DIFFERS,
+    IMPRECISE,
+    INCONCLUSIVE,
+    NOT_RUN,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    TOO_FEW,
+    Cell,
+)
 from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.rows import interval
 from ebreplicate.experiments.common.stats import ENOUGH, Interval, p_value
 from ebreplicate.specs.scale import Scale
-
-
-def told_margin(margin: float) -> str:
-    """A noise margin (percentage points) as a rule tells it: it follows from accuracies, so it waits for the first."""
-    return "not known before a run" if math.isnan(margin) else f"{margin:.2f} pp"
 
 
 def at_least(i: Interval, bound: float, what: str, unit: str = "pp") -> Finding:
@@ -31,10 +39,9 @@ def greater(i: Interval, what: str, unit: str = "pp") -> Finding:
 
 
 def cell_verdict(cell: Cell, comparable: bool) -> str:
-    """Verdict on one cell beside the paper's number.
+    """Word for one cell beside the paper's number: docs/statistics.md, agreement with a printed value.
 
-    agrees: the difference is within the tolerance. differs: it exceeds the tolerance by more than our interval.
-    inconclusive: in between, or beyond the tolerance with a single run.
+    `comparable`: whether the scale is the paper's own.
     """
     m = cell.measured
     if m.n == 0:
@@ -45,12 +52,51 @@ def cell_verdict(cell: Cell, comparable: bool) -> str:
         return "context, not comparable"
     if not (comparable or cell.exact or cell.everywhere):
         return "not comparable at this scale"
-    difference = abs(m.mean - cell.published)
-    if difference <= cell.tolerance:
-        return INCONCLUSIVE if cell.imprecise else "agrees"
-    if cell.exact:
-        return "differs"
-    return "differs" if difference - m.half > cell.tolerance else "inconclusive"
+    if math.isnan(m.half) and not cell.exact:
+        return TOO_FEW
+    off = abs(m.mean - cell.published)
+    if not math.isnan(cell.error):
+        far = NORMAL * cell.error
+        return AGREES if off + far <= cell.margin else DIFFERS if off - far > cell.margin else IMPRECISE
+    allowed = cell.tolerance
+    if off > allowed.value:
+        return DIFFERS
+    return IMPRECISE if allowed.imprecise else AGREES
+
+
+NORMAL = 1.96
+"""Quantile of the normal distribution for 95 %: the difference of a whole table is a mean of many."""
+
+
+def whole(name: str, source: str, cells: Sequence[Cell]) -> Cell:
+    """A figure or table of one margin as one cell: means over its printed cells, of the seeds that all of them have.
+
+    It agrees if the mean difference, with 1.96 standard errors either way, lies within the margin (docs/statistics.md);
+    the error has the scatter of our mean between seeds, and that of the printed runs, taken to scatter as ours.
+    """
+    printed = [cell for cell in cells if not math.isnan(cell.published)]
+    values = [dict(zip(cell.measured.seeds, cell.measured.values, strict=True)) for cell in printed]
+    seeds = set.intersection(*map(set, values))
+    ours = interval({s: math.fsum(v[s] for v in values) / len(values) for s in seeds} if len(seeds) >= ENOUGH else {})
+    records = frozenset().union(*(cell.measured.records for cell in printed)) if ours.n else frozenset()
+    error = math.nan
+    if ours.n:
+        theirs = math.fsum(variance(v.values()) / cell.runs for v, cell in zip(values, printed, strict=True))
+        error = math.sqrt(variance(ours.values) / ours.n + theirs / len(values) ** 2)
+    differ = sum(cell_verdict(cell, comparable=True) == DIFFERS for cell in printed)
+    first = printed[0]
+    return Cell(
+        name,
+        math.fsum(cell.published for cell in printed) / len(printed),
+        replace(ours, records=records),
+        first.unit,
+        source,
+        first.selection,
+        first.margin,
+        note=f"{differ} of {len(printed)} cells differ, by chance at most {len(printed) / 20:.2g}" if ours.n else "",
+        cells=len(printed),
+        error=error,
+    )
 
 
 def confounded(scale: Scale, found: Finding) -> Finding:

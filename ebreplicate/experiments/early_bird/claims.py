@@ -9,6 +9,7 @@ from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common import per_image
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
 from ebreplicate.experiments.common.finding import Finding, effect
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.common.rows import count
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm
 from ebreplicate.experiments.early_bird import printed
@@ -26,22 +27,15 @@ from ebreplicate.experiments.early_bird.contrasts import (
 from ebreplicate.experiments.early_bird.runs import EB_TRAIN, MAIN
 from ebreplicate.specs.scale import Scale
 
-MARGINS = {"paper": 0.3}
-"""Points, by scale: 4 % of the dense network's error on CIFAR-10, to one digit. Reduced scales: 1.0."""
 BROKEN = 2
 """Channels below which a layer of a network without shortcuts breaks it."""
 MOST_BROKEN = 0.2
 """Share of an arm's runs beyond which a claim is about broken networks."""
 
 
-def margin_of(scale: Scale) -> float:
-    """Margin of accuracies in points."""
-    return MARGINS.get(scale.name, 1.0)
-
-
 def rule_of(claim: Compared, scale: Scale) -> rules.Rule:
     """What a claim is held against; emergence has no margin."""
-    return rules.Rule(claim.test, math.nan if claim.name == EMERGENCE else margin_of(scale))
+    return rules.Rule(claim.test, math.nan if claim.name == EMERGENCE else margin_of(scale, "cifar10"))
 
 
 def contrast(

@@ -5,6 +5,7 @@ import pandas as pd
 from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import COST, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.verdicts import greater
 from ebreplicate.experiments.early_crop.runs import (
@@ -20,8 +21,6 @@ from ebreplicate.specs.scale import Scale
 
 ABSTRACT = "EarlyCroP, abstract (reconstruction from its code)"
 OURS = "ours, between EarlyCroP and EB Train"
-MARGINS = {"paper": 0.3}
-"""Points, by scale: 4 % of the dense network's error on CIFAR-10, to one digit. Reduced scales: 1.0."""
 FAMILY = "EarlyCroP"
 FIRES_EARLIER, COSTS_LESS = "early-crop-fires-earlier", "early-crop-costs-less"
 COMPARED = (
@@ -80,7 +79,7 @@ COMPARED = (
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The seven judged claims, and what EarlyCroP costs."""
-    return [*judged(COMPARED, table, MARGINS.get(scale.name, 1.0), FAMILY), _costs_less(table)]
+    return [*judged(COMPARED, table, margin_of(scale, "cifar10"), FAMILY), _costs_less(table)]
 
 
 def _costs_less(table: pd.DataFrame) -> Claim:

@@ -5,13 +5,12 @@ import pandas as pd
 from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.early_crop.runs import AT_INIT, DENSE, EARLY_CROP
 from ebreplicate.experiments.early_crop_mnist.runs import GRASP, RANDOM, SNIP
 from ebreplicate.specs.scale import Scale
 
 ABSTRACT = "EarlyCroP, abstract (reconstruction from its code)"
-MARGIN = 0.1
-"""Points: 4 % of the dense network's error on MNIST, to one digit, and ten test images."""
 FAMILY = "EarlyCroP on MNIST"
 
 
@@ -41,4 +40,4 @@ COMPARED = (
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The five judged claims."""
-    return judged(COMPARED, table, MARGIN, FAMILY)
+    return judged(COMPARED, table, margin_of(scale, "mnist"), FAMILY)

@@ -5,7 +5,8 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import Cell, Claim
-from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, tolerance
+from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.factorised_layers.runs import BOTH, DENSE, FD, LOW_RANK, NARROW, ONES, RIGL, SI
 from ebreplicate.specs.scale import Scale
@@ -13,8 +14,6 @@ from ebreplicate.specs.scale import Scale
 ABSTRACT = "Khodak et al., ICLR 2021, abstract"
 SECOND_HAND = "Khodak et al., ICLR 2021, Table 1 (one row, second hand)"
 PAGE = "docs/factorised-layers.md"
-MARGINS = {"paper": 0.3}
-"""Points, by scale: 4 % of the dense network's error, to one digit. Reduced scales: 1.0."""
 PRINTED = {
     DENSE: "Dense baseline",
     LOW_RANK: "Low-Rank (plain)",
@@ -80,17 +79,16 @@ COMPARED = (MAIN, *FURTHER)
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The main claim, and the six others as one family."""
-    margin = MARGINS.get(scale.name, 1.0)
+    margin = margin_of(scale, "cifar10")
     main = judged([MAIN], table, margin, "factorised layers: interaction", PAGE)
     return [*main, *judged(FURTHER, table, margin, "factorised layers", PAGE)]
 
 
 def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
     """The upstream's dense network beside ours; the second-hand row, of another network, for orientation."""
-    margin = MARGINS.get(scale.name, 1.0)
+    margin = margin_of(scale, "cifar10")
     baseline = published.read("fnl_dense_baselines").set_index("model").loc["ResNet20"]
     errors = interval({seed: 100 - best for seed, best in by_seed(table, "best_accuracy", arm=DENSE).items()})
-    allowed = tolerance(errors, margin, reading=0.005)
     dense = Cell(
         "ResNet-20, dense: test error",
         float(baseline.value),
@@ -98,9 +96,9 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
         "%",
         baseline.source,
         "best epoch on test",
-        allowed.value,
+        margin,
         note="one printed run of the code that the authors build on",
-        imprecise=allowed.imprecise,
+        reading=0.005,
         method=DENSE,
     )
     rows = published.read("fnl_table1")

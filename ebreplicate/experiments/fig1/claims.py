@@ -1,17 +1,16 @@
 """What Figure 1 claims: early tickets exist, drawing too early costs, and they reach the dense network."""
 
 import math
-from typing import Any
 
 import pandas as pd
 
 from ebreplicate.catalog import TITLES
-from ebreplicate.experiments.common.contrasts import margin, mean_by_seed, minus, pooled
+from ebreplicate.experiments.common.contrasts import mean_by_seed, minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.margins import MARGINS, margin_of
 from ebreplicate.experiments.common.panels import PANELS
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, told_margin
+from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, whole
 from ebreplicate.experiments.fig1.runs import RATIOS, printed
 from ebreplicate.specs.scale import Scale
 
@@ -39,22 +38,20 @@ def _contrasts(
     return out
 
 
-def _margin(scale: Scale, table: pd.DataFrame, keys: Any) -> float:
-    """Noise margin of accuracies averaged over the panels and ratios in `keys`."""
-    return margin(scale, [(d, by_seed(table, dataset=d, model=m, ratio=r)) for d, m, r in keys])
+DATASETS = ("cifar10", "cifar100")
 
 
 def _early_as_good_as_final(scale: Scale, table: pd.DataFrame) -> Claim:
     contrasts = _contrasts(scale, table, _early(scale), "160")
-    noise = _margin(scale, table, contrasts)
-    finding = confounded(scale, at_least(pooled(contrasts), -noise, "early minus final draw"))
+    margin = margin_of(scale, *DATASETS)
+    finding = confounded(scale, at_least(pooled(contrasts), -margin, "early minus final draw"))
     return Claim(
         "early-birds-exist",
         "Tickets drawn early (paper's epochs 10 to 40 of 160) retrain to an accuracy no lower than tickets of the "
         "fully trained network.",
         "paper, Fig. 1 and title claim",
         "mean over panels and ratios of (early draws minus final draw), t-interval over seeds; supported if its lower "
-        f"end exceeds minus the noise margin ({told_margin(noise)}: two standard errors of the test accuracy)",
+        f"end exceeds -{margin:g} pp",
         finding,
     )
 
@@ -75,14 +72,14 @@ def _too_early_is_worse(scale: Scale, table: pd.DataFrame) -> Claim:
 def _dense(scale: Scale, table: pd.DataFrame) -> Claim:
     low = {(d, m, r[0]) for (d, m), r in RATIOS.items()}
     contrasts = {k: v for k, v in _contrasts(scale, table, _early(scale), "dense").items() if k in low}
-    noise = _margin(scale, table, contrasts)
-    finding = confounded(scale, at_least(pooled(contrasts), -noise, "early draw minus dense"))
+    margin = margin_of(scale, *DATASETS)
+    finding = confounded(scale, at_least(pooled(contrasts), -margin, "early draw minus dense"))
     return Claim(
         "match-dense",
         "At the smallest ratio of each panel, early-bird tickets reach the accuracy of the unpruned network.",
         "paper, Fig. 1 (dashed baselines)",
         "mean over panels of (draws 10 to 40 minus dense), t-interval over seeds; supported if its lower end exceeds "
-        f"minus the noise margin ({told_margin(noise)})",
+        f"-{margin:g} pp",
         finding,
     )
 
@@ -114,7 +111,7 @@ SOURCE = "Fig. 1 (ICLR version), digitised"
 
 
 def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
-    """Every published point of the figure: 4 dense baselines, 12 series."""
+    """Every published point of the figure: 4 dense baselines, 12 series; and all points of each dataset as one."""
     out = []
     for row in (row for panel in PANELS for row in printed(*panel).itertuples()):
         where = {"dataset": row.dataset, "model": row.model, "draw": row.draw}
@@ -122,9 +119,7 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
             where["ratio"] = float(row.prune_ratio)
         # The authors select the best epoch on the test set, so that is what their numbers are set beside.
         measured = interval(by_seed(table, "best_accuracy", **where))
-        reading = f"reading +-{row.uncertainty}, confidence {row.confidence}"
-        bar = row.half if math.isfinite(row.half) else 0.0
-        tolerance = accuracy_margin(row.value, 10_000) + row.uncertainty + bar
+        how = f"reading +-{row.uncertainty}, confidence {row.confidence}"
         name = "dense" if row.draw == "dense" else f"ratio {row.prune_ratio:g}, draw {row.draw}"
         out.append(
             Cell(
@@ -132,11 +127,13 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
                 float(row.value),
                 measured,
                 "%",
-                f"{SOURCE}; " + (reading if math.isfinite(row.value) else "hidden behind other points"),
+                f"{SOURCE}; " + (how if math.isfinite(row.value) else "hidden behind other points"),
                 "best epoch on test",
-                tolerance,
+                MARGINS[row.dataset],
                 note="" if math.isnan(row.half) else f"printed error bar +-{row.half:g}",
+                reading=float(row.uncertainty),
                 **where,
             )
         )
-    return out
+    of = {dataset: [cell for cell in out if cell.dataset == dataset] for dataset in DATASETS}
+    return [*out, *(whole(f"all points, {TITLES[dataset]}", SOURCE, points) for dataset, points in of.items())]

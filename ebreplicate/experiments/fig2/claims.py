@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 
 from ebreplicate.catalog import TITLES
-from ebreplicate.experiments.common.contrasts import margin, minus, pooled
+from ebreplicate.experiments.common.contrasts import minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.common.verdicts import at_least, confounded, greater, told_margin
+from ebreplicate.experiments.common.verdicts import at_least, confounded, greater
 from ebreplicate.experiments.fig2.runs import FINAL, NAMES, grid_of, where_of
 from ebreplicate.specs.scale import Scale
 
@@ -26,27 +27,24 @@ def _contrasts(scale: Scale, precision: str, pick: Any) -> dict[Any, dict[int, f
     return out
 
 
-def _margin(scale: Scale, table: pd.DataFrame, keys: Any) -> float:
-    """Noise margin of full-precision accuracies, averaged over the series in `keys`."""
-    places = [(data, where_of(data, model, scale.precision, ratio, at)) for data, model, ratio, at in keys]
-    return margin(scale, [(dataset, by_seed(table, **where)) for dataset, where in places])
+def _margin(scale: Scale) -> float:
+    return margin_of(scale, *grid_of(scale).datasets)
 
 
 def _as_good(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
     def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
         return by_seed(table, **where), by_seed(table, **{**where, "precision": scale.precision})
 
-    contrasts = _contrasts(scale, precision, pick)
-    noise = _margin(scale, table, contrasts)
-    finding = at_least(pooled(contrasts), -noise, f"{precision} minus {scale.precision} search")
+    margin = _margin(scale)
+    difference = pooled(_contrasts(scale, precision, pick))
+    finding = at_least(difference, -margin, f"{precision} minus {scale.precision} search")
     return Claim(
         f"{precision}-tickets-as-good",
         f"Tickets found by a search in {NAMES[precision]} retrain in full precision as well as those found in "
         f"{scale.precision}.",
         "paper, Fig. 2 (subject known, numbers not found)",
         f"mean over panels, ratios and draws of ({precision} minus {scale.precision} search of the same seed), "
-        f"t-interval over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(noise)}: two "
-        "standard errors of the test accuracy)",
+        f"t-interval over seeds; supported if its lower end exceeds -{margin:g} pp",
         finding,
     )
 
@@ -57,16 +55,16 @@ def _early_birds(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
             return {}, {}
         return by_seed(table, **where), by_seed(table, **{**where, "draw": str(FINAL)})
 
-    contrasts = _contrasts(scale, precision, pick)
-    noise = _margin(scale, table, contrasts)
-    finding = confounded(scale, at_least(pooled(contrasts), -noise, "early minus final draw"))
+    margin = _margin(scale)
+    difference = pooled(_contrasts(scale, precision, pick))
+    finding = confounded(scale, at_least(difference, -margin, "early minus final draw"))
     return Claim(
         f"{precision}-early-birds-exist",
         f"Early-bird tickets exist in a search in {NAMES[precision]}: draws of the paper's epochs 10 to 40 retrain to "
         "an accuracy no lower than the last epoch's.",
         "paper, Fig. 2 (subject known, numbers not found)",
         "mean over panels, ratios and early draws of (early minus final draw), t-interval over seeds; supported if its "
-        f"lower end exceeds minus the noise margin ({told_margin(noise)})",
+        f"lower end exceeds -{margin:g} pp",
         finding,
     )
 

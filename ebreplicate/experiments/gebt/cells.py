@@ -8,9 +8,10 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.catalog import GRAPHS
 from ebreplicate.experiments.common.experiment import Cell
-from ebreplicate.experiments.common.judgement import tolerance
-from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.margins import COUNT_MARGIN
+from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
+from ebreplicate.experiments.common.verdicts import whole
 from ebreplicate.experiments.gebt.accuracies import Accuracies
 from ebreplicate.experiments.gebt.claims import (
     DENSE,
@@ -22,7 +23,6 @@ from ebreplicate.experiments.gebt.claims import (
     early_minus_random,
     emergence_by_seed,
     graph_cells,
-    interval,
     joint_cells,
     joint_minus_graph,
     rows_of,
@@ -58,14 +58,13 @@ READING = {"Figure 1": 0.005, "Figure 4a": 0.01}
 
 
 def _accuracy(graph: str, name: str, printed: float, measured: Interval, source: str, note: str = "") -> Cell:
-    """A printed accuracy beside ours, judged by the plan's rule of agreement (`judgement.tolerance`)."""
+    """A printed accuracy beside ours, judged by the plan's rule of agreement (`margins.tolerance`)."""
     runs = RUNS.get(source, {}).get(graph, 1)
-    allowed = tolerance(measured, MARGIN, runs, READING.get(source, 0.05))
-    within = math.nan if math.isnan(printed) else allowed.value
     said = f"a mean of {runs} runs of the paper" if runs > 1 else "one run of the paper, as far as is known"
     text = "; ".join(part for part in (note, said) if part)
     where = f"{PAPER}, {source}"
-    return Cell(name, printed, measured, UNIT, where, "last epoch", within, note=text, imprecise=allowed.imprecise)
+    reading = READING.get(source, 0.05)
+    return Cell(name, printed, measured, UNIT, where, "last epoch", MARGIN, note=text, runs=runs, reading=reading)
 
 
 def unpruned(table: pd.DataFrame) -> list[Cell]:
@@ -93,13 +92,13 @@ def figure1(table: pd.DataFrame) -> list[Cell]:
                 measured = interval(ours.at((graph, ratio, 0.0), DENSE, [draw]))
                 cell = f"{GRAPHS[graph].title}: graph ticket, {ratio:.0%} of the edges removed, draw {draw}"
                 out.append(_accuracy(graph, cell, value, measured, "Figure 1"))
-    return out
+    return [*out, whole("all graph tickets of Figure 1", f"{PAPER}, Figure 1", out)]
 
 
 def figure4a(table: pd.DataFrame) -> list[Cell]:
     """Joint tickets of draws 10 and 100, beside the arm as shipped and the arm of the paper's text."""
-    out, ours = [], Accuracies(table)
-    rows = points("Fig4a")
+    ours, rows = Accuracies(table), points("Fig4a")
+    out: dict[str, list[Cell]] = {DENSE: [], INHERIT: []}
     notes = {DENSE: "retrained dense from fresh weights, as the released driver does", INHERIT: "inherited and masked"}
     for graph in ("cora", "citeseer"):
         for q in (0.5, 0.7, 0.9):
@@ -110,8 +109,12 @@ def figure4a(table: pd.DataFrame) -> list[Cell]:
                     name = f"{GRAPHS[graph].title}: joint ticket, {p:.0%} of edges and {q:.0%} of weights, draw {draw}"
                     for arm, note in notes.items():
                         measured = interval(ours.at((graph, p, q), arm, [draw]))
-                        out.append(_accuracy(graph, f"{name}, {arm}", value, measured, "Figure 4a", note))
-    return out
+                        out[arm].append(_accuracy(graph, f"{name}, {arm}", value, measured, "Figure 4a", note))
+    every = [
+        whole(f"all joint tickets of Figure 4a, {notes[arm]}", f"{PAPER}, Figure 4a", cells)
+        for arm, cells in out.items()
+    ]
+    return [*(cell for pair in zip(*out.values(), strict=True) for cell in pair), *every]
 
 
 def figure6(table: pd.DataFrame) -> list[Cell]:
@@ -133,7 +136,7 @@ def figure6(table: pd.DataFrame) -> list[Cell]:
                     what = f"{p:.0%} of edges" + (f" and {q:.0%} of weights" if q else "")
                     cell = f"{GRAPHS[graph].title}: {method}, {what}"
                     out.append(_accuracy(graph, cell, value, measured, "Figure 6"))
-    return out
+    return [*out, whole("all accuracies of Figure 6 that are compared", f"{PAPER}, Figure 6", out)]
 
 
 def emergence(table: pd.DataFrame) -> list[Cell]:
@@ -159,7 +162,7 @@ def emergence(table: pd.DataFrame) -> list[Cell]:
                             "epoch",
                             f"{PAPER}, Figure 6, from its training cost",
                             "one run of the paper",
-                            math.nan if math.isnan(value) else 0.1 * value,
+                            COUNT_MARGIN * value,
                             note=f"never fired in {never} of {len(here)} seeds, counted as 100" if never else "",
                         )
                     )

@@ -8,7 +8,8 @@ import pandas as pd
 from ebreplicate.experiments.common.contrasts import BySeed, mean_by_seed, minus
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.lineage import Traced
-from ebreplicate.experiments.common.stats import Interval, t_interval
+from ebreplicate.experiments.common.margins import MARGINS
+from ebreplicate.experiments.common.rows import interval
 from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.gebt.accuracies import Accuracies, GraphCell
 from ebreplicate.experiments.gebt.printed import printed
@@ -16,8 +17,7 @@ from ebreplicate.experiments.gebt.runs import Grid, grid_of
 from ebreplicate.specs.scale import Scale
 
 PAPER = "You et al., AAAI 2022"
-MARGIN = 1.0
-"""Percentage points: the rule of the protocol."""
+MARGIN = MARGINS["graphs"]
 LATEST = 26
 """The latest epoch at which the paper's detector fired, of 100."""
 DENSE, INHERIT, MASKED = "dense-fresh", "inherit-masked", "masked-fresh"
@@ -73,11 +73,6 @@ def joint_cells(grid: Grid, weight_ratios: Iterable[float] | None = None) -> lis
     """Cells of Figure 4a."""
     chosen = grid.weight_ratios if weight_ratios is None else weight_ratios
     return [(graph, p, q) for graph in grid.joint_graphs for p in grid.ratios for q in chosen]
-
-
-def interval(values: BySeed) -> Interval:
-    """Student's t over seeds."""
-    return t_interval(list(values.values()))
 
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:

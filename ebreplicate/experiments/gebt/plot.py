@@ -7,7 +7,7 @@ from typing import Any
 from ebreplicate.catalog import GRAPH_ARMS, GRAPHS
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.experiment import NOT_RUN
-from ebreplicate.experiments.common.rows import by_seed, count, has_run
+from ebreplicate.experiments.common.rows import by_seed, count, has_run, interval
 from ebreplicate.experiments.common.stats import ENOUGH, Interval
 from ebreplicate.experiments.gebt.accuracies import RANDOM, Accuracies
 from ebreplicate.experiments.gebt.cells import METHODS, PRINTED, points
@@ -15,7 +15,6 @@ from ebreplicate.experiments.gebt.claims import (
     DENSE,
     INHERIT,
     MASKED,
-    interval,
     rows_of,
 )
 from ebreplicate.experiments.gebt.runs import Grid, grid_of

@@ -8,14 +8,13 @@ from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.contrasts import BySeed, mean_by_seed
 from ebreplicate.experiments.common.experiment import COST, Cell, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
+from ebreplicate.experiments.common.margins import MARGINS, margin_of
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.verdicts import greater
 from ebreplicate.experiments.kernel_masks.runs import grid_of
 from ebreplicate.specs.scale import Scale
 
 PAGE, FAMILY = "docs/kernel-masks.md", "kernel masks"
-MARGINS = {"paper": 0.7}
-"""Points, by scale: 4 % of the error that CPG prints, to one digit. Reduced scales: 1.0."""
 RECONSTRUCTION = "KSM, CVPR 2021, abstract (reconstruction)"
 TWENTY = "CIFAR-100 superclass tasks 1 to 20"
 COMPARED = (
@@ -82,7 +81,7 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
         greater(saved, f"{PIGGYBACK} minus {KERNEL_ZEROS}", "% of Piggyback's"),
         kind=COST,
     )
-    return [*judged(COMPARED, table, MARGINS.get(scale.name, 1.0), FAMILY, PAGE), cost]
+    return [*judged(COMPARED, table, margin_of(scale, "superclasses"), FAMILY, PAGE), cost]
 
 
 def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
@@ -96,7 +95,7 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
             "%",
             f"CPG, {rows.loc[TWENTY].source}",
             "last epoch",
-            MARGINS["paper"],
+            MARGINS["superclasses"],
             note=f"another method, network and first task; ours: mean over {len(grid_of(scale).tasks)} tasks",
             context=True,
             method=arm,

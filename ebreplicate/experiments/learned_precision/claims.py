@@ -10,6 +10,7 @@ from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.experiment import COST, Cell, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
+from ebreplicate.experiments.common.margins import MARGINS, margin_of
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.common.verdicts import greater
@@ -20,8 +21,6 @@ from ebreplicate.specs.scale import Scale
 PAGE = "docs/learned-precision.md"
 RECONSTRUCTION = "LDP, abstract (reconstruction)"
 FAMILY = "learned precision"
-MARGINS = {"paper": 0.3}
-"""Points, by scale: 4 % of the dense network's error on CIFAR-10, to one digit. Reduced scales: 1.0."""
 RAISES_BITS, LAYERS_DIFFER = "ldp-raises-bits", "ldp-layers-differ"
 STEPS = 64_000
 """Of the authors' trainings."""
@@ -104,7 +103,7 @@ def _accuracies(table: pd.DataFrame) -> Iterator[Cell]:
         "pp",
         "CPT, figure of its README, ResNet-38 on CIFAR-100",
         "last epoch; the authors' best epoch on test",
-        MARGINS["paper"],
+        MARGINS["cifar10"],
         note="another network and dataset",
         context=True,
     )
@@ -133,4 +132,4 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
         greater(saved, f"{CPT} minus {LDP_COST}", "% of static 8/8"),
         kind=COST,
     )
-    return [*judged(COMPARED, table, MARGINS.get(scale.name, 1.0), FAMILY, PAGE), cost]
+    return [*judged(COMPARED, table, margin_of(scale, "cifar10"), FAMILY, PAGE), cost]

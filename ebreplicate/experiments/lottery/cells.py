@@ -7,11 +7,11 @@ import pandas as pd
 
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
-from ebreplicate.experiments.common.judgement import tolerance
-from ebreplicate.experiments.common.rows import by_seed
-from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
+from ebreplicate.experiments.common.margins import COUNT_MARGIN, MARGINS
+from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.verdicts import whole
 from ebreplicate.experiments.lottery import levels, text
-from ebreplicate.experiments.lottery.claims import LENET, MNIST_MARGIN, PAPER
+from ebreplicate.experiments.lottery.claims import LENET, PAPER
 from ebreplicate.experiments.lottery.curves import ACCURACY, ITERATION, curve
 from ebreplicate.experiments.lottery.runs import DEEP, SMALL, TRIALS, grid_of
 from ebreplicate.specs.scale import Scale
@@ -21,7 +21,8 @@ KEY_ROUNDS = (0, 1, 3, 7, 11, 12, 15, 18)
 
 
 def cells(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, *DEEP)) -> list[Cell]:
-    """The paper's points at key rounds, of networks pruned at its rate; dense networks always; and its text."""
+    """The paper's points at key rounds, of networks pruned at its rate, and each curve's as one; dense networks always;
+    and its text."""
     out = []
     for model, panel in grid_of(scale).panels.items():
         if model not in models:
@@ -29,9 +30,15 @@ def cells(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, 
         wanted = [k for k in KEY_ROUNDS if k <= panel.rounds and (k == 0 or panel.ratio == 0.2)]
         for setting in ("high", "low", "warmup") if model in DEEP else ("plain",):
             for series in ("ticket", "reinit") if model in DEEP else ("ticket", "reinit", "random"):
+                points = []
                 for number in wanted:
                     if (number or series == "ticket") and (series == "ticket" or panel.controlled(number)):
-                        out += point_cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
+                        points += point_cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
+                out += points
+                accuracies = [c for c in points if c.cell.endswith("accuracy") and not math.isnan(c.published)]
+                if accuracies:
+                    name = f"{_title(model, setting)}: {series}, all rounds that are compared: accuracy"
+                    out.append(whole(name, f"{PAPER}, its curve", accuracies))
     return out + text.cells(table) + levels.cells(table)
 
 
@@ -39,20 +46,21 @@ EARLY_STOP = {False: "epoch of minimum test loss", True: "iteration of minimum l
 """Where early stopping reads a small network's accuracy, by whether images are held out for it."""
 
 
+def _title(model: str, setting: str) -> str:
+    return TITLES[model] + ("" if setting == "plain" else f", {setting}")
+
+
 def point_cells(table: pd.DataFrame, model: str, setting: str, series: str, number: int, early_stop: str) -> list[Cell]:
     """One point of one curve: accuracy, and on small networks the iteration of early stopping."""
     where = {"model": model, "setting": setting, "series": series if number else "dense", "round": number}
-    name = TITLES[model] + ("" if setting == "plain" else f", {setting}")
-    point = f"{name}: {series if number else 'dense'}, round {number}"
+    point = f"{_title(model, setting)}: {series if number else 'dense'}, round {number}"
     metrics = {"accuracy": (ACCURACY, "last_accuracy" if model in DEEP else "early_stop_accuracy", 0.01)}
     if model not in DEEP:
         metrics["early-stop iteration"] = (ITERATION, "early_stop_iteration", 1.0)
     out = []
     for what, (metric, column, factor) in metrics.items():
         row = curve(model, setting, series, metric).get(number)
-        measured = t_interval([factor * v for v in by_seed(table, column, **where).values()])
         value = math.nan if row is None else float(row.value)
-        allowed = tolerance(measured, _margin(model, value, factor), TRIALS.get(model, 1))
         source = f"{PAPER}, not printed"
         if row is not None:
             source = f"{PAPER}, {row.figure}, {row.percent_weights_remaining:g} % of weights left"
@@ -60,24 +68,20 @@ def point_cells(table: pd.DataFrame, model: str, setting: str, series: str, numb
             Cell(
                 f"{point}: {what}",
                 value,
-                measured,
+                interval({seed: factor * found for seed, found in by_seed(table, column, **where).items()}),
                 "",
                 source,
                 "last epoch" if model in DEEP else early_stop,
-                math.nan if row is None else allowed.value,
+                _margin(model, value, factor),
                 note="" if row is None else f"trials of the paper: {row.min_of_trials:g} to {row.max_of_trials:g}",
-                imprecise=allowed.imprecise,
+                runs=TRIALS.get(model, 1),
             )
         )
     return out
 
 
-ITERATIONS_MARGIN = 0.1
-"""Of the published iteration (docs/statistics.md)."""
-
-
 def _margin(model: str, value: float, factor: float) -> float:
     """Margin of a published point: a fraction of the test images (`factor` 0.01), or iterations."""
     if factor == 1.0:
-        return ITERATIONS_MARGIN * value
-    return (MNIST_MARGIN if model == LENET else accuracy_margin(100 * value, 10_000)) / 100
+        return COUNT_MARGIN * value
+    return MARGINS["mnist" if model == LENET else "cifar10"] / 100

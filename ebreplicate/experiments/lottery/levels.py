@@ -8,10 +8,8 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
-from ebreplicate.experiments.common.judgement import tolerance
 from ebreplicate.experiments.common.lineage import Traced, records_of
-from ebreplicate.experiments.common.rows import by_seed
-from ebreplicate.experiments.common.stats import t_interval
+from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.lottery.claims import PAPER
 from ebreplicate.experiments.lottery.runs import TRIALS
 
@@ -106,19 +104,17 @@ def cells(table: pd.DataFrame) -> list[Cell]:
     out = []
     for level in LEVELS:
         value, found = printed(level), measured(table, level)
-        ours = t_interval([found[s] for s in sorted(found)])
-        allowed = tolerance(ours, ONE_ROUND * value, TRIALS.get(level.model, 1))
         out.append(
             Cell(
                 f"{TITLES[level.model]}: {level.what}",
                 value,
-                ours,
+                interval(found),
                 "% of weights",
                 f"{PAPER}, text",
                 "early stopping" if level.column.startswith("early") else "last epoch",
-                allowed.value,
+                ONE_ROUND * value,
                 note=f"{level.metric} in lth_key_numbers.csv; blank while the last trained round still holds",
-                imprecise=allowed.imprecise,
+                runs=TRIALS.get(level.model, 1),
             )
         )
     return out

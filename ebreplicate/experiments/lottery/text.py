@@ -10,10 +10,9 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
-from ebreplicate.experiments.common.judgement import tolerance
-from ebreplicate.experiments.common.rows import by_seed
-from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
-from ebreplicate.experiments.lottery.claims import MNIST_MARGIN, PAPER
+from ebreplicate.experiments.common.margins import MARGINS
+from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.lottery.claims import PAPER
 from ebreplicate.experiments.lottery.runs import TRIALS
 
 Seeds = dict[int, float]
@@ -166,10 +165,7 @@ def _margin(text: Text, value: float) -> float:
     """Margin of a number of the text, in its unit."""
     if text.unit == "x" or text.metric.startswith("early_stop_speedup_at"):
         return FACTOR * value
-    if text.model == "lenet300":
-        return MNIST_MARGIN
-    margin = accuracy_margin(90.0, 10_000)
-    return margin if text.unit == "%" else math.sqrt(2) * margin
+    return MARGINS["mnist" if text.model == "lenet300" else "cifar10"]
 
 
 def cells(table: pd.DataFrame) -> list[Cell]:
@@ -179,21 +175,19 @@ def cells(table: pd.DataFrame) -> list[Cell]:
         value = printed(text)
         level = "" if math.isnan(text.level) else f", {text.level:g} % of weights left"
         measured = text.measure(At(table, text.model, text.setting, _round_at(table, text)))
-        ours = t_interval([measured[s] for s in sorted(measured)])
-        allowed = tolerance(ours, _margin(text, value), TRIALS.get(text.model, 1))
         out.append(
             Cell(
                 f"{TITLES[text.model]}: {text.what}{level}",
                 value,
-                ours,
+                interval(measured),
                 text.unit,
                 f"{PAPER}, text",
                 "early stopping"
                 if "early_stop" in text.metric or text.metric.startswith(("ticket_vs", "acc_gain_max"))
                 else "last epoch",
-                allowed.value,
+                _margin(text, value),
                 note=f"{text.metric} in lth_key_numbers.csv",
-                imprecise=allowed.imprecise,
+                runs=TRIALS.get(text.model, 1),
             )
         )
     return out

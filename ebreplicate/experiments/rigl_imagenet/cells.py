@@ -9,11 +9,10 @@ import pandas as pd
 
 from ebreplicate import published
 from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.margins import MARGINS
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.rigl_imagenet.runs import BIG, Point
+from ebreplicate.experiments.rigl_imagenet.runs import BIG, DATASET, Point
 
-TEST_IMAGES = 50_000
 MODELS = {"ResNet-50": "resnet50", "MobileNet-v1": "mobilenet"}
 METHODS = {
     "Static": ("static", "uniform"),
@@ -35,17 +34,23 @@ TABLE = re.compile(r"(?P<name>[\w-]+)( (?P<times>[\d.]+)x)?( \((?P<more>ERK|Gale
 QUOTED, MISPRINT = "quoted by RigL", "do not compare"
 """Marks in the notes of the paper's tables: another paper's number; a row or column that repeats another table's."""
 README = re.compile(r"RigL (no-label-smoothing )?(ERK|Uniform) (\d+)x")
-FILES = ("rigl_paper_tables", "rigl_fig_flops80_digitised", "rigl_readme")
+FIGURE = "rigl_fig_flops80_digitised"
+READING = {"rigl_paper_tables": 0.05, FIGURE: math.nan, "rigl_readme": 0.005}
+"""Files, and half of the last digit of what they print; a figure's points have a reading error each."""
+RUNS = 3
+"""Runs behind a printed mean (RigL, section 4)."""
 
 
 class Printed(NamedTuple):
-    """One printed accuracy: `spread` is the printed standard deviation or the reading error; no point: dense."""
+    """One printed accuracy: `spread` is the printed standard deviation of three runs (nan: none), `reading` the reading
+    error; no point: dense."""
 
     name: str
     model: str
     point: Point | None
     value: float
     spread: float
+    reading: float
     source: str
     note: str
 
@@ -81,20 +86,22 @@ def _point(row: Any, model: str) -> Point | None:
 def printed() -> tuple[Printed, ...]:
     """Every printed accuracy that one of this suite's runs is of, in the order of the sources."""
     out = []
-    for file in FILES:
+    for file in READING:
         rows = published.read(file)
         for row in rows[(rows.metric == "top1") & rows.model.isin(MODELS)].itertuples():
             model, dense = MODELS[row.model], row.method.lower().startswith("dense")
             point = None if dense else _point(row, model)
             if point is None and not dense:
                 continue
-            spread = float(row.uncertainty) if math.isfinite(row.uncertainty) else 0.0
+            spread, reading = float(row.uncertainty), READING[file]
+            if file == FIGURE:
+                spread, reading = math.nan, spread
             length = "" if point is None or file == "rigl_readme" else f" {point.multiplier:g}x"
             method = (in_tables(row) or (row.method.strip().removesuffix("  1x"),))[0]
             name = f"{row.model}, {method}{length}" + ("" if dense else f", sparsity {row.prune_ratio:g}")
             note = row.note if isinstance(row.note, str) else ""
             source = f"{row.item}; {row.source}"
-            out.append(Printed(f"{row.item}: {name}", model, point, float(row.value), spread, source, note))
+            out.append(Printed(f"{row.item}: {name}", model, point, float(row.value), spread, reading, source, note))
     return tuple(out)
 
 
@@ -117,8 +124,11 @@ def accuracy_cells(table: pd.DataFrame) -> list[Cell]:
             "%",
             row.source,
             "last epoch",
-            accuracy_margin(row.value, TEST_IMAGES) + row.spread,
+            MARGINS[DATASET],
             note=row.note,
+            runs=RUNS,
+            reading=row.reading,
+            spread=row.spread,
         )
         for row in printed()
     ]

@@ -1,6 +1,5 @@
 """What RigL claims on ImageNet: contrasts between points that share network, sparsity, length and seed."""
 
-import math
 from collections.abc import Callable
 
 import pandas as pd
@@ -8,9 +7,8 @@ import pandas as pd
 from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.finding import Finding
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import accuracy_margin
-from ebreplicate.experiments.common.verdicts import at_least, greater, told_margin
+from ebreplicate.experiments.common.margins import margin_of
+from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.rigl_imagenet import costs
 from ebreplicate.experiments.rigl_imagenet.cells import accuracy_cells, where
 from ebreplicate.experiments.rigl_imagenet.runs import DATASET, NETWORKS, POINTS, Point
@@ -62,13 +60,11 @@ def _longer(table: pd.DataFrame) -> Finding:
     return greater(pooled(found), "5x minus 1x")
 
 
-def _five_times(scale: Scale, table: pd.DataFrame) -> tuple[float, Finding]:
+def _five_times(table: pd.DataFrame, margin: float) -> Finding:
     """RigL (ERK) at 80 %, five times as long, against the dense ResNet-50."""
     point = Point("rigl", "erk-kernel", 0.8, 5)
-    level = interval(by_seed(table, **where("resnet50", None))).mean
-    margin = math.nan if math.isnan(level) else accuracy_margin(level, test_images(scale, DATASET))
     difference = pooled(contrasts(table, lambda p: p == point, lambda _: None))
-    return margin, at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense")
+    return at_least(difference, -margin, "RigL 5x (ERK) at 80 % minus dense")
 
 
 def _big(table: pd.DataFrame) -> Finding:
@@ -83,7 +79,7 @@ def _claim(name: str, statement: str, source: str, rule: str, finding: Finding) 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Every claim of the item."""
     figure, above = "RigL, Fig. 2 and Table 4", f"{SHARED}; supported if above zero"
-    margin, five = _five_times(scale, table)
+    margin = margin_of(scale, DATASET)
     return [
         _claim(
             "rigl-beats-set",
@@ -124,9 +120,8 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
             "rigl-5x-matches-dense",
             "ResNet-50 with 80 % zeros (ERK), trained by RigL five times as long, is at least as accurate as dense.",
             "RigL, Fig. 2 (77.1 against 76.8 %); README (77.17 %)",
-            "difference within a seed, t-interval over seeds; supported if its lower end exceeds minus the noise "
-            f"margin ({told_margin(margin)}: two standard errors of the accuracy on the test images)",
-            five,
+            f"difference within a seed, t-interval over seeds; supported if its lower end exceeds -{margin:g} pp",
+            _five_times(table, margin),
         ),
         _claim(
             "big-sparse-beats-dense",

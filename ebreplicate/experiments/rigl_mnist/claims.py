@@ -9,7 +9,7 @@ from ebreplicate import published
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.experiment import ACCURACY, COST, INCONCLUSIVE, NOT_RUN, Cell, Claim
 from ebreplicate.experiments.common.finding import Finding
-from ebreplicate.experiments.common.judgement import TOO_FEW, reach, tolerance
+from ebreplicate.experiments.common.margins import COUNT_MARGIN, MARGINS
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.common.verdicts import at_least, greater
@@ -22,12 +22,9 @@ PAPER = "RigL, appendix B, Table 2"
 PRINTED = "RigL Table 2 (appendix B, MNIST)"
 RIVALS = ("SBP", "L0", "VIB")
 OURS = {"RigL": "rigl", "RigL+": "rigl-plus"}
-MARGIN = 0.1
-"""Points of test error: 4 % of the dense network's error, to one digit, and ten test images."""
+MARGIN = MARGINS["mnist"]
 END = "test_error_end_of_training"
 """Of the published table: the test error after the last step, in percent."""
-COUNT_MARGIN = 0.1
-"""Of a count of pixels or neurons, and of the size and FLOPs that follow from counts."""
 FULL = (784, 300, 100, 10)
 SPARSITIES: dict[str, tuple[tuple[int, ...], float]] = {"RigL": (FULL, 0.99), "RigL+": ((408, 100, 69, 10), 0.96)}
 """Network that is trained, and sparsity of its first layer; the second has 0.9 of it, the third none."""
@@ -79,15 +76,6 @@ def arithmetic_cells() -> Iterator[Cell]:
         yield _exact(method, "sparsity", "sparsity", sparsity, "", 0.001, note)
 
 
-def _said(ours: Interval, margin: float, reading: float) -> str:
-    """The note of a cell: how far the seeds reach from our mean, and the margin."""
-    if math.isnan(ours.half):
-        return TOO_FEW
-    too = "too imprecise to agree: " if tolerance(ours, margin, reading=reading).imprecise else ""
-    far = reach(ours, reading=reading)
-    return f"{too}one printed run, seeds reach {far:.3g} from our mean; margin {margin:.3g}"
-
-
 def measured_cells(table: pd.DataFrame) -> Iterator[Cell]:
     """Errors and what is left of the network, beside RigL's and RigL+'s."""
     for method, arm in OURS.items():
@@ -103,20 +91,18 @@ def measured_cells(table: pd.DataFrame) -> Iterator[Cell]:
             ("inference_kflop", "inference", flops, "kFLOP", COUNT_MARGIN * flops, 0.1),
             ("size_bytes", "size", size, "bytes", COUNT_MARGIN * size, 1),
         ):
-            ours = interval(by_seed(table, column, arm=arm))
-            allowed = tolerance(ours, margin, reading=digit / 2)
             selection = "best epoch on test" if column == "best_error" else "last epoch"
             source = f"{PAPER}: {method}"
             yield Cell(
                 f"{method}: {what}",
                 value,
-                ours,
+                interval(by_seed(table, column, arm=arm)),
                 unit,
                 source,
                 selection,
-                allowed.value,
-                note=_said(ours, margin, digit / 2),
-                imprecise=allowed.imprecise,
+                margin,
+                note="one printed run",
+                reading=digit / 2,
                 model=MODEL,
                 dataset=DATASET,
                 method=method,

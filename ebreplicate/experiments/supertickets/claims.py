@@ -5,13 +5,12 @@ import pandas as pd
 from ebreplicate.experiments.common.compared import Compared, judged
 from ebreplicate.experiments.common.experiment import Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.supertickets.runs import AFTER, FROZEN, JOINT, RETRAINED
 from ebreplicate.specs.scale import Scale
 
 ABSTRACT = "SuperTickets, ECCV 2022, abstract"
 PAGE = "docs/supertickets.md"
-MARGINS = {"paper": 0.3}
-"""Points, by scale: 4 % of the error on CIFAR-10, to one digit. Reduced scales: 1.0."""
 ACCURACY = (
     Compared(
         "st-beats-search-prune",
@@ -59,6 +58,6 @@ NUMBERS = (
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """Claims about accuracy, and about numbers of the trainings, as a family each."""
-    margin = MARGINS.get(scale.name, 1.0)
+    margin = margin_of(scale, "cifar10")
     accuracy = judged(ACCURACY, table, margin, "SuperTickets: accuracy", PAGE)
     return [*accuracy, *judged(NUMBERS, table, margin, "SuperTickets: numbers of the trainings", PAGE)]

@@ -8,18 +8,22 @@ import pandas as pd
 from ebreplicate import published
 from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.experiment import Cell
+from ebreplicate.experiments.common.margins import MARGINS
 from ebreplicate.experiments.common.rows import by_seed, interval
-from ebreplicate.experiments.common.stats import accuracy_margin, t_interval
+from ebreplicate.experiments.common.stats import t_interval
+from ebreplicate.experiments.common.verdicts import whole
 from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.experiments.fig1.runs import RATIOS
 from ebreplicate.experiments.table2.runs import BLOCKS, IMPROVEMENT, PAPER
 from ebreplicate.specs.scale import Scale
 
-FLOPS_TOLERANCE = 0.05
+FLOPS_MARGIN = 0.05
 """Of the printed cell: what ten epochs more or less of search, and another ticket's layer widths, change."""
 ROUNDING = 0.01
 """Of the printed cell, where nothing is drawn: the paper's forward FLOPs are rounded to 0.01 G, and then the cell."""
-ENERGY_TOLERANCE = 0.1
+ENERGY_MARGIN = 0.1
+READING = 0.005
+"""Half of the last printed digit."""
 METRICS = {"retrain_top1": "published_accuracy", "total_training_flops": "published_flops_units"}
 METRICS |= {"total_training_energy": "published_energy_kj"}
 
@@ -42,7 +46,8 @@ def differences(dataset: str, model: str) -> dict[tuple[str, float], float]:
 
 
 def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
-    """Every accuracy, training cost and energy, and the "Improv." row; blocks that were not found are blank."""
+    """Every accuracy, training cost and energy, the "Improv." row, and a block's accuracies as one cell; blocks that
+    were not found are blank."""
     out = []
     for dataset, model in BLOCKS:
         numbers = printed(dataset, model)
@@ -50,6 +55,10 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
             for method in PAPER:
                 out += _cells(table, numbers, dataset, model, ratio, method)
             out += _improvement_cells(table, numbers, dataset, model, ratio)
+        if numbers:
+            name = f"{TITLES[model]} {TITLES[dataset]}: "
+            accuracies = [c for c in out if c.cell.startswith(name) and c.cell.endswith(", accuracy")]
+            out.append(whole(f"{name}all accuracies", "Table 2, read from the image", accuracies))
     return out + _headlines(table)
 
 
@@ -87,7 +96,7 @@ def _headlines(table: pd.DataFrame) -> list[Cell]:
                 "x",
                 f"{row['item']}; {row.version}, confidence {row.confidence}",
                 "over blocks and ratios",
-                ENERGY_TOLERANCE * float(row.value),
+                ENERGY_MARGIN * float(row.value),
                 note="what it is measured against is inferred: "
                 + ("NS over EB Train fits CIFAR-10" if column == SLIMMING else "the Improv. row fits the lower ends"),
             )
@@ -118,26 +127,25 @@ def _cells(
     source = "Table 2, read from the image" if numbers else "not found"
     exact = method in ("LT (one-shot)", "SNIP", "ThiNet")
 
-    def cell(what: str, value: float, column: str, unit: str, selection: str, tolerance: float, note: str) -> Cell:
+    def cell(what: str, value: float, column: str, unit: str, selection: str, margin: float, note: str) -> Cell:
         ours = interval(by_seed(table, column, **where))
-        return Cell(f"{name}, {what}", value, ours, unit, source, selection, tolerance, note=note)
+        return Cell(f"{name}, {what}", value, ours, unit, source, selection, margin, note=note, reading=READING)
 
-    margin = accuracy_margin(accuracy, 10_000) if numbers else math.nan
     out = [
         # The authors select the best epoch on the test set, so that is what their numbers are set beside.
-        cell("accuracy", accuracy, "best_accuracy", "%", "best epoch on test", margin, ""),
+        cell("accuracy", accuracy, "best_accuracy", "%", "best epoch on test", MARGINS[dataset], ""),
         cell(
             "training FLOPs",
             flops,
             "training_units",
             "0.05 PFLOP",
             "search and retrain",
-            (ROUNDING if exact else FLOPS_TOLERANCE) * flops,
-            f"tolerance: {'1 %, their rounding' if exact else '5 %, for another draw epoch and layer widths'}",
+            (ROUNDING if exact else FLOPS_MARGIN) * flops,
+            f"margin: {'1 %, their rounding' if exact else '5 %, for another draw epoch and layer widths'}",
         ),
     ]
     note = "their device is not known and not ours: a difference is expected"
-    out.append(cell("energy", joules, "energy_measured_kj", "kJ", "measured", ENERGY_TOLERANCE * joules, note))
+    out.append(cell("energy", joules, "energy_measured_kj", "kJ", "measured", ENERGY_MARGIN * joules, note))
     return out
 
 
@@ -155,9 +163,8 @@ def _improvement_cells(
     for metric, column, unit, how in kinds:
         value = numbers.get((IMPROVEMENT, ratio, metric), math.nan)
         name = f"{TITLES[model]} {TITLES[dataset]}: {IMPROVEMENT}, ratio {ratio:g}, {metric}"
-        margin = 2 * accuracy_margin(numbers.get(("EB Train", ratio, "retrain_top1"), math.nan), 10_000)
-        tolerance = margin if unit == "pp" else ENERGY_TOLERANCE * value
         ours = interval(by_seed(table, column, "derived_from", **where))
         source = "Table 2, read from the image" if numbers else "not found"
-        out.append(Cell(name, value, ours, unit, source, how, tolerance))
+        margin = MARGINS[dataset] if unit == "pp" else ENERGY_MARGIN * value
+        out.append(Cell(name, value, ours, unit, source, how, margin, reading=READING))
     return out

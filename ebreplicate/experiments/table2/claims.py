@@ -1,16 +1,15 @@
 """What Table 2 claims, judged over all of its blocks: contrasts paired by seed, rules as everywhere."""
 
-from typing import Any
-
 import pandas as pd
 
-from ebreplicate.experiments.common.contrasts import margin, paired, pooled
+from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import records_of
+from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.common.rows import by_seed, count
-from ebreplicate.experiments.common.verdicts import at_least, greater, told_margin
-from ebreplicate.experiments.table2.runs import BASELINES, IMPROVEMENT
+from ebreplicate.experiments.common.verdicts import at_least, greater
+from ebreplicate.experiments.table2.runs import BASELINES, BLOCKS, IMPROVEMENT
 from ebreplicate.specs.scale import Scale
 
 Contrasts = dict[tuple[str, str, float], dict[int, float]]
@@ -25,7 +24,7 @@ AT_LEAST = {
     "low-search": ("EB Train (LF)", EB, "paper, Table 2 (LF)"),
     "low-both": ("EB Train (LL)", EB, "paper, Table 2 (LL)"),
 }
-"""The first is at least as accurate as the second, within the noise margin."""
+"""The first is at least as accurate as the second, within the margin."""
 GREATER = {
     "inheriting-helps": (
         EB,
@@ -61,22 +60,16 @@ def contrasts(table: pd.DataFrame, first: str, second: str, column: str = "last_
     return out
 
 
-def _margin(scale: Scale, table: pd.DataFrame, method: str, keys: Any) -> float:
-    """Mean noise margin of `method`'s accuracies over the series in `keys`."""
-    return margin(scale, [(d, by_seed(table, dataset=d, model=m, ratio=r, method=method)) for d, m, r in keys])
-
-
 def _at_least(scale: Scale, table: pd.DataFrame, name: str) -> Claim:
     first, second, source = AT_LEAST[name]
-    found = contrasts(table, first, second)
-    noise = _margin(scale, table, second, found)
-    finding = at_least(pooled(found), -noise, f"{first} minus {second}")
+    margin = margin_of(scale, *(dataset for dataset, _ in BLOCKS))
+    finding = at_least(pooled(contrasts(table, first, second)), -margin, f"{first} minus {second}")
     return Claim(
         f"table2-{name}",
         f"{first} is at least as accurate as {second} at the same ratio.",
         source,
         "mean over blocks and ratios of the difference, paired by seed, t-interval over seeds; supported if its lower "
-        f"end exceeds minus the noise margin ({told_margin(noise)}: two standard errors of the test accuracy)",
+        f"end exceeds -{margin:g} pp",
         finding,
     )
 

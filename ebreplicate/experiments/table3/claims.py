@@ -10,8 +10,9 @@ from ebreplicate.experiments.common.contrasts import minus, paired, pooled
 from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED, Cell, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import Traced, records_of
-from ebreplicate.experiments.common.rows import by_seed, interval, test_images
-from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
+from ebreplicate.experiments.common.margins import MARGINS, margin_of
+from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.stats import Interval, t_interval
 from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.table3.runs import DATASET, EB, RATIOS, REINIT, SFP, SFP_RATIO, SLIMMING, UNPRUNED
 from ebreplicate.specs.scale import Scale
@@ -41,7 +42,8 @@ def _grid_rows(ratios: tuple[float, ...]) -> list[tuple[str, float]]:
 
 
 COLUMN = {"top1": "best_accuracy", "top5": "best_top5"}
-TEST_IMAGES = 50_000
+READING = 0.005
+"""Half of the last printed digit."""
 
 
 def _difference(table: pd.DataFrame, column: str, model: str, method: str, ratio: float) -> Interval:
@@ -55,13 +57,9 @@ def _cell(table: pd.DataFrame, model: str, method: str, ratio: float, metric: st
     flops = column == "training_flops"
     if metric.endswith("improv"):
         measured = _difference(table, column, model, method, ratio)
-        dense = by_seed(table, column, model=model, method=UNPRUNED)
-        tolerance = math.sqrt(2) * accuracy_margin(interval(dense).mean if dense else 50.0, TEST_IMAGES)
     else:
         seeds = by_seed(table, column, model=model, method=method, ratio=ratio)
         measured = t_interval([v / PETA if flops else v for v in seeds.values()])
-        # Ours counts unrounded FLOPs and draws where our own detector fires: within a twentieth.
-        tolerance = 0.05 * value if flops else accuracy_margin(value, TEST_IMAGES)
     name = {"total_training_flops": "training FLOPs", "top1": "top-1", "top5": "top-5"}.get(
         metric, f"{metric[:3]}-{metric[3]} minus unpruned"
     )
@@ -73,7 +71,9 @@ def _cell(table: pd.DataFrame, model: str, method: str, ratio: float, metric: st
         "PFLOP" if flops else "pp" if metric.endswith("improv") else "%",
         "not found" if blank else "printed table (ICLR version)",
         "" if flops else "best epoch on test",
-        math.nan if blank else tolerance,
+        # Ours counts unrounded FLOPs and draws where our own detector fires: within a twentieth.
+        0.05 * value if flops else MARGINS[DATASET],
+        reading=READING,
     )
 
 
@@ -107,7 +107,7 @@ def _headlines(table: pd.DataFrame) -> list[Cell]:
                 "pp" if gain else "%",
                 "second-hand summary of a later version; confidence medium",
                 "best epoch on test" if gain else "",
-                math.sqrt(2) * accuracy_margin(70.0, TEST_IMAGES) if gain else 5.0,
+                MARGINS[DATASET] if gain else 5.0,
                 note="what it is measured against is inferred: network slimming fits the lower end",
             )
         )
@@ -124,15 +124,13 @@ def _against_slimming(table: pd.DataFrame, column: str, model: str, ratio: float
 
 def _beats_unpruned(scale: Scale, table: pd.DataFrame) -> Claim:
     difference = _difference(table, "last_accuracy", "resnet18", EB, 0.1)
-    dense = interval(by_seed(table, model="resnet18", method=UNPRUNED))
-    margin = accuracy_margin(dense.mean if dense.n else 50.0, test_images(scale, DATASET))
+    margin = margin_of(scale, DATASET)
     finding = at_least(difference, -margin, "EB Train at 10 % minus unpruned, ResNet18")
     return Claim(
         "imagenet-eb-train-matches-dense",
         "EB Train with 10 % of the channels removed is at least as accurate as the unpruned ResNet18 on ImageNet.",
         "paper, Table 3 (69.84 % against 69.57 % top-1)",
-        "difference of last-epoch accuracy, t-interval over seeds; supported if its lower end exceeds minus the noise "
-        "margin (two standard errors of the accuracy on the test images)",
+        f"difference of last-epoch accuracy, t-interval over seeds; supported if its lower end exceeds -{margin:g} pp",
         finding,
     )
 

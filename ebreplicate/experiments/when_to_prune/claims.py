@@ -5,13 +5,14 @@ import math
 import pandas as pd
 
 from ebreplicate import published
-from ebreplicate.experiments.common.contrasts import BySeed, margin, minus, pooled
+from ebreplicate.experiments.common.contrasts import BySeed, minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.lineage import Traced, records_of
+from ebreplicate.experiments.common.margins import MARGINS, margin_of
 from ebreplicate.experiments.common.rows import by_seed
-from ebreplicate.experiments.common.stats import Interval, accuracy_margin, t_interval
-from ebreplicate.experiments.common.verdicts import at_least, confounded, told_margin
-from ebreplicate.experiments.when_to_prune.runs import INDICATORS, Series, draws, series, where_of
+from ebreplicate.experiments.common.stats import Interval, t_interval
+from ebreplicate.experiments.common.verdicts import at_least, confounded
+from ebreplicate.experiments.when_to_prune.runs import INDICATORS, Series, draws, panels_of, series, where_of
 from ebreplicate.specs.scale import Scale
 
 
@@ -28,11 +29,13 @@ def gaps(scale: Scale, table: pd.DataFrame, one: Series, draw: str) -> dict[int,
     return {s: best[s] - ours[s] for s in best if s in ours}
 
 
-def _differences(
-    scale: Scale, table: pd.DataFrame, a: dict[str, str], b: dict[str, str]
-) -> tuple[dict[Series, BySeed], float]:
-    """Per series that has both, accuracy in the rows of `a` minus that in the rows of `b`, by seed; noise margin."""
-    contrasts, levels = {}, []
+def _margin(scale: Scale) -> float:
+    return margin_of(scale, *(dataset for dataset, _ in panels_of(scale)))
+
+
+def _differences(scale: Scale, table: pd.DataFrame, a: dict[str, str], b: dict[str, str]) -> dict[Series, BySeed]:
+    """Per series that has both, accuracy in the rows of `a` minus that in the rows of `b`, by seed."""
+    contrasts = {}
     for one in series(scale):
         where = where_of(one)
         if "importance" in a and one[3] != "magnitude":
@@ -40,8 +43,7 @@ def _differences(
         first, second = by_seed(table, **{**where, **a}), by_seed(table, **{**where, **b})
         if differences := minus(first, second):
             contrasts[one] = differences
-            levels.append((one[0], second))
-    return contrasts, margin(scale, levels)
+    return contrasts
 
 
 def _fires_no_later(scale: Scale, table: pd.DataFrame) -> Claim:
@@ -66,29 +68,26 @@ def _fires_no_later(scale: Scale, table: pd.DataFrame) -> Claim:
 
 
 def _nearoracle(scale: Scale, table: pd.DataFrame) -> Claim:
-    contrasts, levels = {}, []
+    contrasts = {}
     for one in series(scale):
-        below = gaps(scale, table, one, "epi")
-        if below:
+        if below := gaps(scale, table, one, "epi"):
             contrasts[one] = {s: -gap for s, gap in below.items()}
-            levels.append((one[0], oracle(scale, table, one)))
-    noise = margin(scale, levels)
-    finding = confounded(scale, at_least(pooled(contrasts), -noise, "at EPI minus oracle"))
+    finding = confounded(scale, at_least(pooled(contrasts), -_margin(scale), "at EPI minus oracle"))
     return Claim(
         "epi-as-good-as-oracle",
         "A ticket drawn where EPI fires retrains as well as that of the best draw epoch a grid search finds.",
         "When to Prune?, abstract and Table 1",
         "mean over panels, ratios and importances where EPI fired of (at EPI minus best draw of the grid), t-interval "
-        f"over seeds; supported if its lower end exceeds minus the noise margin ({told_margin(noise)}). Strict: the "
-        "maximum of noisy draws is biased upwards",
+        f"over seeds; supported if its lower end exceeds -{_margin(scale):g} pp. Strict: the maximum of noisy draws is "
+        "biased upwards",
         finding,
     )
 
 
 def _no_worse_than_distance(scale: Scale, table: pd.DataFrame, schedule: str) -> Claim:
     rows = {"schedule": schedule}
-    contrasts, noise = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
-    finding = at_least(pooled(contrasts), -noise, "at EPI minus at emergence")
+    contrasts = _differences(scale, table, {"draw": "epi", **rows}, {"draw": "eb", **rows})
+    finding = at_least(pooled(contrasts), -_margin(scale), "at EPI minus at emergence")
     how = "goes through the rest of the schedule to"
     if schedule == "full":
         how = "retrains to"
@@ -99,21 +98,22 @@ def _no_worse_than_distance(scale: Scale, table: pd.DataFrame, schedule: str) ->
         "(so it is no further from the oracle).",
         "our question, between When to Prune? and the EB paper",
         "mean over panels, ratios and importances where both fired, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({told_margin(noise)})",
+        f"exceeds -{_margin(scale):g} pp",
         finding,
     )
 
 
 def _gradient(scale: Scale, table: pd.DataFrame) -> Claim:
     rows = {"draw": "epi", "schedule": "full"}
-    contrasts, noise = _differences(scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"})
-    finding = confounded(scale, at_least(pooled(contrasts), -noise, "Taylor minus magnitude, each at its EPI"))
+    contrasts = _differences(scale, table, {**rows, "importance": "taylor"}, {**rows, "importance": "magnitude"})
+    found = at_least(pooled(contrasts), -_margin(scale), "Taylor minus magnitude, each at its EPI")
+    finding = confounded(scale, found)
     return Claim(
         "gradient-as-good-as-magnitude",
         "Channels ranked by gradient (Taylor) give, at EPI, tickets no worse than channels ranked by magnitude.",
         "When to Prune?, Table 1 (both importances come close to their oracle)",
         "mean over panels and ratios where EPI fired on both, t-interval over seeds; supported if its lower end "
-        f"exceeds minus the noise margin ({told_margin(noise)})",
+        f"exceeds -{_margin(scale):g} pp",
         finding,
     )
 
@@ -149,7 +149,7 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
                     "pp",
                     "Table 1 of When to Prune? (ResNet-50, ImageNet)" if value == value else "not printed",
                     "last epoch",
-                    accuracy_margin(75.0, 50_000) if value == value else math.nan,
+                    MARGINS["imagenet"] if value == value else math.nan,
                     note=OTHER,
                     context=True,
                 )

@@ -13,13 +13,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common.experiment import (
     ACCURACY,
+    AGREES,
     ARITHMETIC,
     COST,
+    DIFFERS,
+    IMPRECISE,
     INCONCLUSIVE,
     NOT_RUN,
     NOT_SUPPORTED,
     REMARK,
     SUPPORTED,
+    TOO_FEW,
 )
 from ebreplicate.report import compare, headline
 from ebreplicate.report.progress import steps
@@ -32,13 +36,14 @@ from ebreplicate.specs.scale import SMOKE
 from ebreplicate.specs.spec import canonical, key
 
 HERE = Path(__file__).parent
-MARKS = {SUPPORTED: "yes", "agrees": "yes", NOT_SUPPORTED: "no", "differs": "no", INCONCLUSIVE: "open"}
+MARKS = {SUPPORTED: "yes", AGREES: "yes", NOT_SUPPORTED: "no", DIFFERS: "no", INCONCLUSIVE: "open"}
 MARKS |= {"ok": "yes", "diverged": "no", "no-ticket": "open", NOT_RUN: "none"}
 """Shape and colour of a verdict's or status' mark; what is not here (a number not comparable) is "apart"."""
 MARKS |= {
     rules.SUPPORTED_ALONE: "open",
     rules.NOT_SUPPORTED_ALONE: "open",
-    rules.TOO_FEW: "open",
+    TOO_FEW: "open",
+    IMPRECISE: "open",
     rules.EQUIVALENT: "no",
 }
 KINDS = (ACCURACY, COST, ARITHMETIC, REMARK)
@@ -52,7 +57,7 @@ CLAIM_VERDICTS = (
     rules.EQUIVALENT,
     INCONCLUSIVE,
     rules.EXPLORATORY,
-    rules.TOO_FEW,
+    TOO_FEW,
     rules.NO_VERDICT,
     NOT_RUN,
 )

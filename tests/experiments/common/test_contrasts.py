@@ -1,12 +1,8 @@
-"""Differences by seed: pairing, means within seeds, and the noise margin, on numbers worked out by hand."""
-
-import math
+"""Differences by seed: pairing and means within seeds, on numbers worked out by hand."""
 
 import pandas as pd
-import pytest
-from synthetic import TINY
 
-from ebreplicate.experiments.common.contrasts import margin, mean_by_seed, minus, paired
+from ebreplicate.experiments.common.contrasts import mean_by_seed, minus, paired
 
 TABLE = pd.DataFrame(
     [
@@ -31,10 +27,3 @@ def test_a_mean_is_over_parts_within_each_seed_that_has_all_of_them():
     assert mean_by_seed([{0: 1.0, 1: 2.0}, {0: 4.0, 2: 9.0}]) == {0: 2.5}
     assert mean_by_seed(iter([{1: 2.0}])) == {1: 2.0}
     assert mean_by_seed([]) == {}
-
-
-def test_the_noise_margin_is_two_standard_errors_averaged_over_series():
-    """TINY has 200 test images of both datasets: 90 % has 200 sqrt(0.9 x 0.1 / 200) = 4.243 points, 50 % has 7.071."""
-    found = margin(TINY, [("cifar10", {0: 89.0, 1: 91.0}), ("cifar100", {0: 50.0})])
-    assert found == pytest.approx((4.2426 + 7.0711) / 2, abs=1e-4)
-    assert math.isnan(margin(TINY, []))

@@ -13,12 +13,9 @@ from ebreplicate.experiments.common.judgement import (
     BETTER,
     NO_WORSE,
     Rule,
-    Tolerance,
-    agreement,
     gated,
     points_to,
     settled,
-    tolerance,
     verdict,
 )
 from ebreplicate.experiments.common.stats import Contrast, Interval, holm, image_variance, t_interval
@@ -195,49 +192,6 @@ def test_the_family_wise_error_is_at_most_five_percent(at_bound):
         false_gate = at_bound and gate.p(0.0) < 0.05
         wrong += false_gate or (passed and any(w.split(",")[0] in ("supported", "not supported") for w in words))
     assert wrong / repeats == pytest.approx(0.05, abs=0.025)  # three standard errors
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "printed", "runs", "word"),
-    [
-        (97.0, 0.05, 97.05, 5, "agrees"),  # |d| 0.05 <= margin 0.1, half 0.07
-        (97.0, 0.05, 97.3, 5, "differs"),  # beyond both
-        (97.0, 0.30, 97.3, 5, "too imprecise to say"),  # half 0.42 > 0.2
-        (97.0, 0.13, 97.15, 5, "agrees"),  # within half 0.18 <= 0.2, beyond the margin
-    ],
-)
-def test_agreement_with_a_printed_value(mean, half, printed, runs, word):
-    assert agreement(Interval(mean, half, 5), printed, 0.1, runs) == word
-    assert agreement(Interval(mean, math.nan, 1), printed, 0.1, runs) == "too few seeds"
-
-
-def test_tolerance_beside_one_published_run():
-    """t(4) = 2.776: s = 0.0354 and n = 5 reach 2.776 s sqrt(1.2) + 0.005 from the mean."""
-    values = (1.45, 1.5, 1.4, 1.45, 1.45)
-    found = tolerance(t_interval(values), 0.1, reading=0.005)
-    assert found.value == pytest.approx(2.776 * 0.035355 * math.sqrt(1.2) + 0.005, abs=1e-4)
-    assert not found.imprecise
-    assert tolerance(t_interval([10 * v for v in values]), 0.1).imprecise
-    assert tolerance(t_interval(values), 0.2, reading=0.005) == Tolerance(0.2, imprecise=False)
-    assert tolerance(t_interval([1.4]), 0.1, reading=0.005) == Tolerance(0.1, imprecise=True)
-
-
-def test_agreement_is_found_as_often_as_the_page_says():
-    """GEBT: s 0.85, n = 10, m = 3, margin 1.0: agrees .96, .66, .12, .00 at 0, 1, 2 and 3 points; LeNet .89 at 0."""
-    rng = np.random.default_rng(3)
-
-    def share(s, n, m, margin, off, repeats=1500):
-        count = 0
-        for _ in range(repeats):
-            ours = rng.normal(0.0, s, n)
-            half = t.ppf(0.975, n - 1) * ours.std(ddof=1) / math.sqrt(n)
-            printed = off + rng.normal(0.0, s, m).mean()
-            count += agreement(Interval(ours.mean(), half, n), printed, margin, m) == "agrees"
-        return count / repeats
-
-    found = [share(0.85, 10, 3, 1.0, off) for off in (0, 1, 2, 3)]
-    assert found == pytest.approx([0.96, 0.66, 0.12, 0.0], abs=0.035)
-    assert share(0.08, 5, 5, 0.1, 0.0) == pytest.approx(0.89, abs=0.03)
 
 
 def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():

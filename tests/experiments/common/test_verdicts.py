@@ -89,8 +89,8 @@ def test_pooling_never_mixes_seeds_of_different_series():
     assert pooled({}).n == 0
 
 
-def cell(published, mean, half, n, tolerance=1.0, exact=False):
-    return Cell("c", published, Interval(mean, half, n), "%", "source", tolerance=tolerance, exact=exact)
+def cell(published, mean, half, n, exact=False):
+    return Cell("c", published, Interval(mean, half, n), "%", "source", margin=1.0, exact=exact)
 
 
 @pytest.mark.parametrize(
@@ -98,17 +98,18 @@ def cell(published, mean, half, n, tolerance=1.0, exact=False):
     [
         (cell(93.0, 93.9, 0.1, 3), True, "agrees"),
         (cell(93.0, 92.0, 0.1, 3), True, "agrees"),  # a difference equal to the tolerance is within it
-        (cell(93.0, 93.9, NAN, 1), True, "agrees"),
-        (cell(93.0, 95.0, 0.5, 3), True, "differs"),  # 2 - 0.5 > 1
+        (cell(93.0, 93.9, NAN, 1), True, "too few seeds"),  # one run says nothing about spread
+        (cell(93.0, 95.0, 0.5, 3), True, "differs"),
         (cell(93.0, 91.0, 0.5, 3), True, "differs"),
-        (cell(93.0, 95.0, 1.0, 3), True, "inconclusive"),  # 2 - 1 is not more than 1
-        (cell(93.0, 99.0, NAN, 1), True, "inconclusive"),  # one run says nothing about spread
+        (cell(93.0, 94.8, 0.95, 3), True, "agrees"),  # one printed run: 0.95 sqrt(1 + 3) = 1.9 is reached by chance
+        (cell(93.0, 95.0, 1.1, 3), True, "too imprecise to say"),  # 2.2 is more than twice the margin
+        (cell(93.0, 95.3, 1.1, 3), True, "differs"),
         (cell(93.0, 93.0, 0.1, 3), False, "not comparable at this scale"),
         (cell(302.0, 302.4, NAN, 1, exact=True), False, "agrees"),
         (cell(302.0, 304.0, NAN, 1, exact=True), False, "differs"),
         (cell(302.0, NAN, NAN, 0, exact=True), False, "not run"),
-        (cell(NAN, 93.0, 0.1, 3, tolerance=NAN), True, "no published value"),
-        (cell(NAN, 93.0, 0.1, 3, tolerance=NAN), False, "no published value"),
+        (cell(NAN, 93.0, 0.1, 3), True, "no published value"),
+        (cell(NAN, 93.0, 0.1, 3), False, "no published value"),
         (cell(93.0, NAN, NAN, 0), True, "not run"),
         (cell(NAN, NAN, NAN, 0), True, "not run"),
     ],

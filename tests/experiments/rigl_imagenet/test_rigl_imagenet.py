@@ -66,7 +66,7 @@ def test_every_printed_accuracy_has_a_run_at_paper_scale():
 def test_rows_are_set_beside_the_run_they_are_of():
     by_name = {row.name: row for row in printed()}
     row = by_name["RigL Fig 2 left (main table): ResNet-50, RigL (ERK) 5x, sparsity 0.8"]
-    assert (row.point, row.value, row.spread) == (Point("rigl", "erk-kernel", 0.8, 5), 77.1, 0.06)
+    assert (row.point, row.value, row.spread, row.reading) == (Point("rigl", "erk-kernel", 0.8, 5), 77.1, 0.06, 0.05)
     row = by_name["RigL README: ResNet-50, RigL no-label-smoothing ERK 5x, sparsity 0.95"]
     assert (row.point, row.value) == (Point("rigl", "erk-kernel", 0.95, 5, smoothing=False), 74.36)
     row = by_name["RigL repo figure flops8 (paper Fig 2-left): ResNet-50, Pruning 0.5x, sparsity 0.8"]
@@ -113,7 +113,6 @@ def test_the_printed_order_supports_every_claim(judged):
 def test_the_opposite_order_supports_none(judged):
     _, verdicts = judged(lambda spec: 150 - accuracy(spec))
     found = {n: c.verdict for n, c in verdicts.items()}
-    assert found.pop("imagenet-rigl-5x-matches-dense") == SUPPORTED  # 1.6 pp below, but the margin of 40 images is wide
     assert found == dict.fromkeys(found, NOT_SUPPORTED)
 
 
@@ -139,7 +138,7 @@ def test_cells_stand_beside_the_printed_numbers(judged):
     cells = {c.cell: c for c in EXPERIMENTS.load(ITEM).cells(PAPER, table)}
     cell = cells["RigL Fig 2 left (main table): ResNet-50, SET 1x, sparsity 0.9: top-1"]
     assert (cell.published, cell.measured.mean) == (69.6, 72 + 1.5)
-    assert cell.tolerance == pytest.approx(200 * math.sqrt(0.696 * 0.304 / 50_000) + 0.23)
+    assert (cell.margin, cell.runs, cell.reading, cell.spread) == (1.0, 3, 0.05, 0.23)
     dense = cells["RigL Fig 2 left (main table): ResNet-50, Dense: top-1"]
     assert dense.measured.mean == 77.5
 

@@ -92,9 +92,9 @@ def test_an_oracle_needs_every_draw_of_its_grid(tmp_path):
     assert {tuple(oracle(FULL, table, one)) for one in series(FULL)} == {(0,)}
 
 
-@pytest.mark.parametrize(("at_epi", "verdict"), [(62.0, SUPPORTED), (58.0, SUPPORTED), (40.0, NOT_SUPPORTED)])
+@pytest.mark.parametrize(("at_epi", "verdict"), [(62.0, SUPPORTED), (60.5, SUPPORTED), (58.5, NOT_SUPPORTED)])
 def test_claims_about_accuracy(tmp_path, at_epi, verdict):
-    """The noise margin at 60 % on 200 images is 6.9 points."""
+    """The best draw has 61 %, the mask distance 60 %, and the margin is 1 point."""
     table = everything(tmp_path, accuracy=lambda s: at_epi if s.ticket.at == "epi" else measured(s))
     found = claims(ITEM, FULL, table)
     for name in ("epi-as-good-as-oracle", "epi-no-worse-than-distance-full", "epi-no-worse-than-distance-continue"):
