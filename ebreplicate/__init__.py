@@ -9,7 +9,7 @@ __all__ = ["load_ticket"]
 
 def __getattr__(name: str) -> object:
     if name == "load_ticket":  # not before it is used: planning imports no torch
-        from ebreplicate.stages.trained import load_ticket
+        from ebreplicate.trained import load_ticket
 
         return load_ticket
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

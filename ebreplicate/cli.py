@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ebreplicate import __version__, interrupt, machine
+from ebreplicate import __version__, interrupt
 from ebreplicate.catalog import OWN_STAGES
-from ebreplicate.errors import UserError, shown
+from ebreplicate.errors import UserError, out_of_resources, shown
 from ebreplicate.interrupt import CONTINUE, Interrupted
 from ebreplicate.store.locks import BUSY, Busy
 
@@ -506,7 +506,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     except Exception as e:
-        problem = machine.out_of_resources(e)
+        problem = out_of_resources(e)
         if problem is None:
             raise
         print(f"error: {problem}", file=sys.stderr)

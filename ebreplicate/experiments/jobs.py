@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
@@ -11,7 +12,6 @@ from ebreplicate.catalog import TITLES, USERS_FILES
 from ebreplicate.errors import UserError, unknown
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.planner import requests
-from ebreplicate.machine import gpus, has_gpu
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.scale import SCALES, load_scale
@@ -178,3 +178,21 @@ def left_out(config: MutableMapping[str, Any], runs: Asked) -> str:
         for name, path in USERS_FILES.items()
         if name in names
     )
+
+
+def gpus() -> int:
+    """How many GPUs NVIDIA's driver sees here."""
+    try:
+        import pynvml
+    except ImportError:
+        return 0
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0
+
+
+def has_gpu() -> bool:
+    """Whether there is a GPU here, or this is a cluster's login node (SLURM), whose nodes may have some."""
+    return shutil.which("sbatch") is not None or gpus() > 0

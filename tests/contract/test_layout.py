@@ -9,9 +9,9 @@ import ebreplicate
 
 PACKAGE = Path(ebreplicate.__file__).parent
 ROOMS = (
-    *("errors", "machine", "interrupt", "files", "published", "catalog"),
+    *("errors", "interrupt", "files", "published", "catalog"),
     *("models", "specs", "store", "data", "pruning", "cost", "graphs", "training"),
-    *("runner", "stages", "wann", "experiments", "report", "verify", "cli"),
+    *("runner", "stages", "trained", "wann", "experiments", "report", "verify", "cli"),
 )
 """From the ground to the roof."""
 

@@ -12,8 +12,8 @@ from helpers import tiny_search
 from synthetic import Outcome, trained
 
 from ebreplicate import cli as command_line
-from ebreplicate import files, machine
-from ebreplicate.errors import UserError
+from ebreplicate import files
+from ebreplicate.errors import UserError, out_of_resources
 from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
 from ebreplicate.runner.checkpoint import checkpoint_seconds
 from ebreplicate.specs.spec import canonical, key
@@ -132,14 +132,14 @@ def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
     ],
 )
 def test_exhausted_resources_are_one_line(error, said):
-    line = machine.out_of_resources(error)
+    line = out_of_resources(error)
     assert line.startswith(said)
     assert "\n" not in line
 
 
 @pytest.mark.parametrize("bug", [RuntimeError("shape mismatch"), FileNotFoundError(2, "gone", "a"), KeyError("a")])
 def test_a_bug_is_none_of_the_machines(bug):
-    assert machine.out_of_resources(bug) is None
+    assert out_of_resources(bug) is None
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "inf", "nan"])
