@@ -121,10 +121,20 @@ def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
     """
     kept = [_of_kind(c) for c in claims if comparable or c.name not in REPLACED]
     if not comparable:
-        return [_worded(c) if c.family else _exploratory(c) for c in kept]
+        return [_remarked(_worded(c) if c.family else _exploratory(c)) for c in kept]
     members = [c for c in kept if not c.family and (c.kind == ACCURACY or not math.isnan(c.found.p))]
     after = dict(zip([c.name for c in members], holm([c.found.p for c in members]), strict=True))
-    return [c if c.family else _after_correction(_worded(c), after.get(c.name, math.nan)) for c in kept]
+    found = [c if c.family else _after_correction(_worded(c), after.get(c.name, math.nan)) for c in kept]
+    return [_remarked(c) for c in found]
+
+
+def _remarked(claim: Claim) -> Claim:
+    """With a remark, where the verdict is open and the interval excludes 0 all the same."""
+    i, undecided = claim.found.difference, claim.verdict.startswith((INCONCLUSIVE, EQUIVALENT))
+    if i is None or not undecided or i.n < ENOUGH or not (i.low > 0 or i.high < 0):
+        return claim
+    side = "above" if i.mean > 0 else "below"
+    return replace(claim, found=claim.found.but(f"the whole interval is {side} 0"))
 
 
 def _after_correction(claim: Claim, p_adjusted: float) -> Claim:

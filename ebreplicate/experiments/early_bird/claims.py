@@ -79,12 +79,13 @@ def _effect(c: Contrast, unit: str) -> str:
     return effect(c.interval(), unit)
 
 
-def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: Contrast, word: str) -> list[str]:
-    """What a reader has to know beside the effect: failures, other images, sizes, parts."""
-    i, used, notes = c.interval(), _runs(table, claim, scale, c.differences), []
+def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: Contrast) -> list[str]:
+    """What a reader has to know beside the effect: emergence in both units, failures, other images, sizes, parts."""
+    used, notes = _runs(table, claim, scale, c.differences), []
     unit = "% of training" if claim.name == EMERGENCE else "pp"
-    if word.startswith((INCONCLUSIVE, rules.EQUIVALENT)) and i.n >= ENOUGH and (i.low > 0 or i.high < 0):
-        notes.append(f"{'higher' if i.mean > 0 else 'lower'} by {abs(i.mean):.2f} +- {i.half:.2f} {unit} than equal")
+    if claim.name == EMERGENCE and used.emergence_steps.notna().any():
+        shares, steps = (used.groupby("seed")[name].mean().mean() for name in ("emergence", "emergence_steps"))
+        notes.append(f"at {shares:.0f} % of training, {steps:,.0f} steps (paper: 6 to 19 %, 1,800 to 6,100 steps)")
     diverged = int((used.status == "diverged").sum())
     notes += [f"{count(diverged, 'run')} diverged"] * bool(diverged)
     for what, rows in (
@@ -126,7 +127,7 @@ def _claim(
     used = _runs(table, claim, scale, c.differences)
     arms = used.groupby("arm").size()
     share = (_broken(used).groupby("arm").size() / arms).max() if len(used) else 0.0
-    notes = _notes(table, claim, scale, images, c, word) if c.n else []
+    notes = _notes(table, claim, scale, images, c) if c.n else []
     if (used.status == "diverged").any() and c.n >= ENOUGH:
         word = INCONCLUSIVE
     if share > MOST_BROKEN and c.n >= ENOUGH:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ebreplicate.store.store import Store
 
 COLUMNS = ["model", "dataset", "ratio", "arm", "seed", "status", "unseen_accuracy", "official_accuracy"]
-COLUMNS += ["last_accuracy", "best_accuracy", "epoch", "emergence", "forward_share", "training_flops", "narrowest"]
+COLUMNS += ["last_accuracy", "best_accuracy", "epoch", "emergence", "emergence_steps", "forward_share"]
+COLUMNS += ["training_flops", "narrowest"]
 COLUMNS += ["empty_layers", "seconds", "key", "search_key", "draw_key"]
 COLUMNS += ["claim", "part", "images", "difference", "image_count", "products"]
 
@@ -24,8 +25,9 @@ def table(scale: Scale, store: "Store") -> pd.DataFrame:
     """One row a run; then one a contrast, part of it, set of images and seed, with the status "contrast".
 
     Accuracies in percent: of all unseen images, of the whole test set, and (last and best epoch) of the test images of
-    the learning curve. `emergence`: where the detector fired, in percent of the search. `forward_share`: forward FLOPs
-    over those of the dense network. `narrowest`: channels of the narrowest prunable layer.
+    the learning curve. `emergence`, `emergence_steps`: where the detector fired, in percent of the search and in
+    optimiser steps. `forward_share`: forward FLOPs over those of the dense network. `narrowest`: channels of the
+    narrowest prunable layer.
 
     Of a contrast: `difference` in points; `products`, the means over images of its difference times that of each seed
     of the same contrast, in their order (points squared), from which the interval follows; `key`, those of its runs.
@@ -65,7 +67,9 @@ def _drawn(run: Planned, store: "Store") -> dict[str, Any]:
     metrics, epochs = drawn["metrics"], ticket.search.recipe.epochs
     row = draw_key | {"epoch": metrics["epoch"], "empty_layers": metrics.get("empty_layers")}
     if run.arm == EB_TRAIN and searched["status"] == "ok":
-        row["emergence"] = 100 * (epochs if metrics["epoch"] is None else metrics["epoch"]) / epochs
+        emerged = epochs if metrics["epoch"] is None else metrics["epoch"]
+        steps = -(-ticket.search.train_images // ticket.search.recipe.batch_size)
+        row |= {"emergence": 100 * emerged / epochs, "emergence_steps": emerged * steps}
     if "channels" in metrics:
         row["narrowest"] = min(metrics["channels"])
     small, dense = (r["cost"].get("forward_flops", {}).get("authors") for r in (drawn, searched))

@@ -194,6 +194,18 @@ def test_the_family_wise_error_is_at_most_five_percent(at_bound):
     assert wrong / repeats == pytest.approx(0.05, abs=0.025)  # three standard errors
 
 
+@pytest.mark.parametrize(
+    ("mean", "said"), [(-1.0, "the whole interval is below 0"), (-0.2, "d: -0.20"), (-3.0, "d: -3.00")]
+)
+@pytest.mark.parametrize("comparable", [True, False])
+def test_an_open_verdict_says_that_its_interval_excludes_zero(mean, said, comparable):
+    """Half-width 0.5: against the bound -1.0 the first is open, the second supported, the third not supported."""
+    found = at_least(Interval(mean, 0.5, 5), -1.0, "d")
+    (claim,) = settled([Claim("a", "s", "s", "r", found, family="f")], comparable)
+    assert said in claim.evidence
+    assert ("whole interval" in claim.evidence) == (mean == -1.0)
+
+
 def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
     """p of 0.001, 0.03 and 0.04: Holm gives 0.003, 0.06 and 0.06, so two are supported alone.
 

@@ -144,6 +144,7 @@ def test_emergence_is_a_share_of_training_and_is_judged_over_seeds(made):
     difference = claim.found.difference
     assert (difference.mean, difference.half, claim.found.unit) == (12.5, 0.0, "% of training")
     assert claim.verdict == "supported"
+    assert "at 38 % of training, 9 steps" in claim.evidence  # three epochs of three batches
 
 
 def test_a_diverged_run_leaves_its_claims_at_most_inconclusive(made):
