@@ -4,15 +4,9 @@ from collections.abc import Iterable
 
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.specs.fields import Spec
-from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import Scale
 
 
 def requests(scale: Scale, items: Iterable[str] | None = None) -> list[Spec]:
     """Every run that the named experiments (default: all) ask for at `scale`."""
     return [spec for item in (items or EXPERIMENTS) for spec in EXPERIMENTS.load(item).runs(scale)]
-
-
-def make_plan(*scales: Scale) -> Plan:
-    """The plan of one or more scales; runs they share appear once."""
-    return Plan(spec for scale in scales for spec in requests(scale))

@@ -133,9 +133,3 @@ class View:
         self.outer, self.inner = Pattern(outer[:, self.hidden]), Pattern(inner[:, seen])
         self.features = Matrix(features[seen])
         self.structure = structure
-
-    def edges_seen(self) -> np.ndarray:
-        """Which edges the output depends on, bool (M,): those at a node that has an entry in either propagation."""
-        touched = np.zeros(self.structure.nodes, bool)
-        touched[np.unique(self.structure.places[self.hidden].indices)] = True
-        return touched[self.structure.first.numpy()] | touched[self.structure.second.numpy()]

@@ -136,8 +136,9 @@ def test_no_experiment_imports_torch_or_draws_when_it_is_only_planned():
 import sys
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.specs.scale import load_scale
-from ebreplicate.experiments.planner import make_plan
-make_plan(*map(load_scale, ("smoke", "quick", "paper")))
+from ebreplicate.experiments.planner import requests
+from ebreplicate.specs.graph import Plan
+Plan(spec for name in ("smoke", "quick", "paper") for spec in requests(load_scale(name)))
 print([m for m in ("torch", "torchvision", "pandas", "matplotlib", "scipy") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

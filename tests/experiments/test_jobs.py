@@ -8,7 +8,7 @@ import pytest
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import jobs
-from ebreplicate.experiments.planner import make_plan, requests
+from ebreplicate.experiments.planner import requests
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import SCALES, load_scale
 from ebreplicate.specs.spec import GraphTickets, Retrain, Search, Ticket, key
@@ -129,7 +129,7 @@ def test_a_command_plans_the_scales_up_to_the_last_that_it_needs(scale, argument
 
 @pytest.mark.parametrize("scale", ["smoke", "quick", "paper"])
 def test_git_ignores_the_runs_of_smoke_and_of_no_other_scale(scale):
-    plan = make_plan(load_scale(scale))
+    plan = Plan(requests(load_scale(scale)))
     records = {f"results/runs/{spec.stage}/{key(spec)}/record.json" for spec in plan.runs.values()}
     asked = ["git", "check-ignore", "--no-index", "--stdin"]
     answer = subprocess.run(asked, cwd=ROOT, input="\n".join(records), capture_output=True, text=True).stdout

@@ -201,9 +201,10 @@ def _fields(field, value):
 )
 def test_no_key_is_a_path():
     smoke = load_scale("smoke")
-    from ebreplicate.experiments.planner import make_plan
+    from ebreplicate.experiments.planner import requests
+    from ebreplicate.specs.graph import Plan
 
-    for name in [*make_plan(smoke).runs, key(Ticket(SEARCH, 0.5, "eb"))]:
+    for name in [*Plan(requests(smoke)).runs, key(Ticket(SEARCH, 0.5, "eb"))]:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-]*-[0-9a-f]{10}", name)
         assert ".." not in name
     for field in ("model", "dataset"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from ebreplicate.experiments.common.stats import holm, p_value, paired_difference, t_interval
+from ebreplicate.experiments.common.stats import holm, p_value, t_interval
 
 VALUES = st.lists(st.floats(0, 100), min_size=2, max_size=12)
 
@@ -21,15 +21,6 @@ def test_t_interval_is_scipys(values, confidence):
     )
     assert np.allclose([ours.mean, ours.low, ours.high], [np.mean(values), low, high], rtol=1e-9, atol=1e-9)
     assert ours.n == len(values)
-
-
-@given(VALUES, st.data())
-def test_paired_difference_is_the_interval_of_the_paired_t_test(a, data):
-    b = data.draw(st.lists(st.floats(0, 100), min_size=len(a), max_size=len(a)))
-    ours = paired_difference(a, b)
-    differences = np.subtract(a, b)
-    half = scipy_stats.t.ppf(0.975, len(a) - 1) * np.std(differences, ddof=1) / math.sqrt(len(a))
-    assert np.allclose([ours.mean, ours.half], [differences.mean(), half], atol=1e-9)
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=12, unique=True), st.floats(-50, 150))

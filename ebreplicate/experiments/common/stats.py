@@ -67,11 +67,6 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     return Interval(mean, half, n, records, values=tuple(finite))
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """t-interval of a - b over pairs that share everything but what is compared."""
-    return t_interval([x - y for x, y in zip(a, b, strict=True)])
-
-
 def p_value(i: Interval, bound: float = 0.0, confidence: float = 0.95) -> float:
     """Two-sided p-value of Student's t-test of the mean of `i` against `bound`, a fraction; nan without an interval.
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ebreplicate.experiments.common.stats import Interval, holm, p_value, paired_difference, t_interval
+from ebreplicate.experiments.common.stats import Interval, holm, p_value, t_interval
 
 
 def test_one_value_has_a_mean_and_no_interval():
@@ -52,8 +52,3 @@ def test_holm_by_hand():
     assert untested[::2] == pytest.approx([0.6, 0.6])
     assert math.isnan(untested[1])
     assert holm([]) == []
-
-
-def test_pairs_need_a_partner_each():
-    with pytest.raises(ValueError, match="zip"):
-        paired_difference([1.0, 2.0], [1.0])
