@@ -1,5 +1,6 @@
 """Frankle & Carbin's curves, by round; and those of a small network as a table of ours."""
 
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -30,8 +31,9 @@ RATES = {
 }
 
 
+@cache
 def curve(model: str, setting: str, series: str, metric: str = ACCURACY) -> dict[int, Any]:
-    """Published rows by round; empty where the paper has no such curve.
+    """Published rows by round, which callers leave as they are; empty where the paper has no such curve.
 
     A round's number is the place of its level among those of the winning tickets, since a curve may lack points; rows
     that the figure's clipping made are left out.

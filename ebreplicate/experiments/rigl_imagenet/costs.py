@@ -36,14 +36,11 @@ PAPER_NOTES |= {
 
 @cache
 def _traced(model: str) -> Any:
-    """(the network without data, the cost of its layers): each serves many sparsities."""
-    import torch
-
+    """(the network, the cost of its layers): each serves many sparsities."""
     from ebreplicate.cost.sparse import layer_costs
     from ebreplicate.models import build
 
-    with torch.device("meta"):  # shapes alone: nothing is allocated
-        network = build(model, CLASSES)
+    network = build(model, CLASSES)
     return network, layer_costs(network, SHAPE)
 
 
