@@ -69,7 +69,7 @@ def cell_row(item: str, cell: Cell, scale: Scale) -> dict[str, Any]:
         "verdict": cell_verdict(cell, scale.comparable),
         "cells": cell.cells,
         "source": cell.source,
-        "note": cell.note,
+        "note": cell.note if compared or cell.cells == 1 else "",
         "records": " ".join(sorted(m.records)),
     }
 

@@ -71,15 +71,20 @@ def _generated_problems(results: Path) -> Iterator[str]:
     from ebreplicate.report import readme
 
     checkout = (results.parent / "ebreplicate" / "published").is_dir()
+    pages = {results.parent / name for name, *_ in readme.GENERATED}
+    missing = {page for page in pages if not page.is_file()}
+    yield from (f"{page}: is not here" for page in sorted(missing) if checkout)
     for name, begin, end, table in readme.GENERATED:
         page = results.parent / name
-        if not page.is_file():
-            yield from [f"{page}: is not here"] * checkout
-        elif checkout or begin in page.read_text(errors="replace"):
+        if page in missing:
+            continue
+        if checkout or begin in page.read_text(errors="replace"):
             try:
                 readme.rewrite(page, begin, end, table(results), check=True)
             except (UserError, ValueError) as e:
                 yield f"{page}: no text ({e})" if isinstance(e, ValueError) else str(e)
+            except (KeyError, AttributeError) as e:
+                yield f"{page}: not made again, because a comparison lacks a column ({e})"
     if checkout and readme.stale_figure(results.parent, results):
         yield f"{results.parent / readme.FIGURE}: does not follow from the claims; run `python -m ebreplicate readme`"
 

@@ -345,7 +345,7 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     pipeline.plot("table1_schedules", quick, results, figure)
     page = tmp_path / "docs" / "results.md"
     page.parent.mkdir()
-    page.write_text(f"# A page\n{readme.BEGIN}\n{readme.END}\n")
+    page.write_text(f"# A page\n{readme.BEGIN}\n{readme.END}\n<!-- agreement: begin -->\n<!-- agreement: end -->\n")
     readme.update(tmp_path, results)
     assert list(page_problems(results)) == []
 
@@ -375,12 +375,25 @@ def test_pages_that_do_not_follow_from_the_records_are_caught(tmp_path, monkeypa
     assert all(any(name in line for line in found) for name in named), found
 
 
+def test_a_page_made_of_a_comparison_without_its_columns_is_named(tmp_path, monkeypatch):
+    items_alone(monkeypatch, "detector_study")
+    results, page = tmp_path / "results", tmp_path / "docs" / "results.md"
+    (results / "runs").mkdir(parents=True)
+    (results / "comparison").mkdir()
+    (results / "comparison" / "paper.csv").write_text("item\nwann\n")
+    page.parent.mkdir()
+    page.write_text("<!-- agreement: begin -->\n<!-- agreement: end -->\n")
+    stale, lacking = page_problems(results)
+    assert "paper.csv: does not follow from the records" in stale
+    assert "results.md: not made again, because a comparison lacks a column" in lacking
+
+
 def test_a_project_whose_pages_lost_their_tables_is_caught(tmp_path):
     (tmp_path / "README.md").write_text("EB Train reaches 99.9 %.\n")
     (tmp_path / "results" / "runs").mkdir(parents=True)
     assert list(page_problems(tmp_path / "results")) == []  # anybody's page, beside anybody's results
     (tmp_path / "ebreplicate" / "published").mkdir(parents=True)
-    status, headline, results, docs, figure = page_problems(tmp_path / "results")
+    results, docs, status, headline, figure = page_problems(tmp_path / "results")
     assert "README.md: the markers <!-- status: begin -->" in status
     assert "README.md: the markers <!-- headline: begin -->" in headline
     assert "results.md: is not here" in results
