@@ -9,8 +9,9 @@ EXPERIMENT = Experiment(
     category="Beyond the paper",
     caption=(
         "What a trained small network costs in all, search included (horizontal, logarithmic), and how accurate it is "
-        "(vertical). The line joins the points that nothing else beats at their cost. Hollow points are controls that "
-        "the paper does not have; grey ones are sparse from the first step, and their FLOPs count non-zero weights "
-        "only, which dense hardware does not. Iterative lottery tickets pay for the dense network once a round."
+        "(vertical). The line joins the points that nothing else beats at their cost. Hollow points are the paper's; "
+        "grey ones are controls that it does not have. The FLOPs of networks that are sparse from the first step count "
+        "non-zero weights only, which dense hardware does not. Iterative lottery tickets pay for the dense network "
+        "once a round."
     ),
 )

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
+from ebreplicate.experiments.accuracy_vs_flops.runs import CROP, LOTTERY, SPARSE
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import records_of
@@ -23,7 +23,7 @@ def points(table: pd.DataFrame, dataset: str, model: str, controls: bool = True)
     """Every method and ratio of a block that has finished runs, cheapest first."""
     here = table[(table.dataset == dataset) & (table.model == model)]
     out = []
-    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE, LOTTERY) if controls else ())):
+    for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE, LOTTERY, *CROP) if controls else ())):
         for ratio in sorted(set(here[here.method == method].ratio)):
             where = {"method": method, "ratio": float(ratio)}
             accuracy, cost = by_seed(here, **where), by_seed(here, "training_flops", **where)

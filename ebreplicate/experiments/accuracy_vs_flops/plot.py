@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from ebreplicate.experiments.accuracy_vs_flops.pareto import front
-from ebreplicate.experiments.accuracy_vs_flops.runs import LOTTERY, SPARSE
+from ebreplicate.experiments.accuracy_vs_flops.runs import CROP, LOTTERY, SPARSE
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
 from ebreplicate.experiments.common.rows import by_seed, interval
@@ -15,6 +15,7 @@ GREY = "0.55"
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "early-bird tickets": ("#0072B2", EB_TRAIN),
     "channels pruned after training": ("#D55E00", ("NS", "ThiNet")),
+    "channels pruned by gradient flow": ("#56B4E9", CROP),
     "single weights pruned": ("#009E73", ("LT (one-shot)", LOTTERY, "SNIP")),
     "sparse from scratch": ("#CC79A7", (*SPARSE,)),
     "controls": (GREY, (*CONTROLS,)),

@@ -1,9 +1,10 @@
-"""What accuracy against FLOPs runs beyond Table 2: sparse training and lottery tickets, same networks. No torch."""
+"""Accuracy against FLOPs beyond Table 2: EarlyCroP, sparse training, lottery tickets, on its networks. No torch."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ebreplicate.errors import unknown
+from ebreplicate.experiments.early_crop import runs as early_crop
 from ebreplicate.experiments.lottery.runs import Panel, rounds
 from ebreplicate.experiments.rigl import runs as rigl
 from ebreplicate.experiments.table2 import runs as table2
@@ -24,6 +25,8 @@ SPARSE = {
 }
 """Sparse trainings from scratch, by name, as series of `rigl_family`; their ratio is the sparsity."""
 LOTTERY = "LT (iterative)"
+CROP = (early_crop.EARLY_CROP, early_crop.AT_INIT)
+"""Arms of `early_crop`, by name."""
 NAMES = {f"{model}_{dataset}": (dataset, model) for dataset, model in BLOCKS}
 
 
@@ -99,6 +102,14 @@ def lottery_tickets(scale: Scale) -> list[Planned]:
     return out
 
 
+def crop_trainings(scale: Scale) -> list[Planned]:
+    """Channels pruned by EarlyCroP's score, as `early_crop` has them."""
+    block, ratio = (early_crop.DATASET, early_crop.MODEL), early_crop.grid_of(scale).ratio
+    found = [run for run in early_crop.planned(scale) if run.arm in CROP]
+    return [Planned(*block, run.arm, ratio, run.seed, run.spec) for run in found if isinstance(run.spec, Retrain)]
+
+
 def runs(scale: Scale) -> list[Spec]:
     """Those of Table 2 first: they are shared."""
-    return table2.runs(scale) + [run.spec for run in (*sparse_trainings(scale), *lottery_tickets(scale))]
+    further = (*sparse_trainings(scale), *lottery_tickets(scale), *crop_trainings(scale))
+    return table2.runs(scale) + [run.spec for run in further]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ebreplicate.experiments.accuracy_vs_flops.runs import Planned, lottery_tickets, sparse_trainings
+from ebreplicate.experiments.accuracy_vs_flops.runs import Planned, crop_trainings, lottery_tickets, sparse_trainings
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.rows import accuracies
 from ebreplicate.experiments.table2 import table as table2
@@ -22,13 +22,14 @@ def table(scale: Scale, store: Store) -> pd.DataFrame:
     whole = table2.table(scale, store)
     rows = [_row(run, store, "sparse") for run in sparse_trainings(scale)]
     rows += [_row(run, store, "lottery") for run in lottery_tickets(scale)]
+    rows += [_row(run, store, "crop") for run in crop_trainings(scale)]
     parts = [whole[whole.method != IMPROVEMENT], pd.DataFrame(rows)]
     return pd.concat([p.reindex(columns=COLUMNS) for p in parts if len(p)], ignore_index=True)
 
 
 def _row(run: Planned, store: Store, group: str) -> dict[str, Any]:
     """Accuracy and cost of a run. A sparse training's FLOPs are those of its non-zero weights, relative to the dense
-    network trained once by its recipe; a lottery ticket pays for the dense search and every round before it."""
+    network trained once by its recipe; a ticket pays for the search up to its draw, an iterative one for each round."""
     row = {**run._asdict(), "group": group, "key": key(run.spec)}
     spec, record = row.pop("spec"), store.read(run.spec)
     if record is None:

@@ -13,9 +13,11 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.accuracy_vs_flops.pareto import points
 from ebreplicate.experiments.accuracy_vs_flops.plot import published
 from ebreplicate.experiments.accuracy_vs_flops.runs import (
+    CROP,
     LOTTERY,
     SPARSE,
     Grid,
+    crop_trainings,
     grid_of,
     lottery_tickets,
     sparse_trainings,
@@ -50,12 +52,14 @@ def table(tmp_path, monkeypatch):
 
 
 def test_at_paper_scale_every_block_has_every_method():
-    """The paper's rows, the controls, RigL's family and iterative lottery tickets, on four networks and datasets."""
+    """The paper's rows, the controls, RigL's family and iterative lottery tickets, on four networks and datasets; and
+    EarlyCroP on one."""
     scale = load_scale("paper")
     table = EXPERIMENTS.load(ITEM).table(scale, Store("/nonexistent"))
     for dataset, model in BLOCKS:
         here = table[(table.dataset == dataset) & (table.model == model)]
-        assert set(here.method) == {"Unpruned", *METHODS, *SPARSE, LOTTERY}
+        crop = CROP if (dataset, model) == ("cifar10", "vgg16") else ()
+        assert set(here.method) == {"Unpruned", *METHODS, *SPARSE, LOTTERY, *crop}
         assert set(here.groupby("method").seed.nunique()) == {3}
     runs = EXPERIMENTS.load(ITEM).runs(scale)
     assert {key(s) for s in runs} == set(table.key)
@@ -93,6 +97,15 @@ def test_sparse_trainings_of_rigl_family_are_shared_and_further_blocks_follow():
     own = {(r.dataset, r.model) for r in runs if key(r.spec) not in family}
     assert (shared, own) == ({("cifar10", "vgg16")}, {("cifar100", "vgg16")})
     assert {r.method for r in runs} == set(SPARSE)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "paper"])
+def test_earlycrops_trainings_are_those_of_its_own_item(scale):
+    own = {key(s) for s in EXPERIMENTS.load("early_crop").runs(load_scale(scale))}
+    runs = crop_trainings(load_scale(scale))
+    assert {r.method for r in runs} == {"EarlyCroP", "CroP"}
+    assert {key(r.spec) for r in runs} <= own
+    assert {(r.spec.ticket.method, r.spec.schedule, r.ratio) for r in runs} == {("crop", "continue", 0.5)}
 
 
 def test_a_lottery_ticket_costs_a_dense_training_a_round(table):
