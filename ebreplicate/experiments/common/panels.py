@@ -39,6 +39,8 @@ def title(scale: Scale, model: str, dataset: str, width: float | None = None) ->
 
 PANELS = tuple((dataset, model) for dataset in ("cifar10", "cifar100") for model in ("preresnet101", "vgg16"))
 """(dataset, model) of the paper's four panels, in its order."""
+DATASETS = tuple(dict(PANELS))
+"""Datasets of these panels."""
 
 
 def panels(scale: Scale) -> list[tuple[str, str]]:

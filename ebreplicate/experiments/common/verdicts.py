@@ -68,13 +68,16 @@ NORMAL = 1.96
 """Quantile of the normal distribution for 95 %: the difference of a whole table is a mean of many."""
 
 
-def whole(name: str, source: str, cells: Sequence[Cell]) -> Cell:
+def whole(name: str, source: str, cells: Sequence[Cell]) -> list[Cell]:
     """A figure or table of one margin as one cell: means over its printed cells, of the seeds that all of them have.
+    None where nothing is printed; cells that are context alone are left out.
 
     It agrees if the mean difference, with 1.96 standard errors either way, lies within the margin (docs/statistics.md);
     the error has the scatter of our mean between seeds, and that of the printed runs, taken to scatter as ours.
     """
-    printed = [cell for cell in cells if not math.isnan(cell.published)]
+    printed = [cell for cell in cells if not (math.isnan(cell.published) or cell.context)]
+    if not printed:
+        return []
     values = [dict(zip(cell.measured.seeds, cell.measured.values, strict=True)) for cell in printed]
     seeds = set.intersection(*map(set, values))
     ours = interval({s: math.fsum(v[s] for v in values) / len(values) for s in seeds} if len(seeds) >= ENOUGH else {})
@@ -85,7 +88,7 @@ def whole(name: str, source: str, cells: Sequence[Cell]) -> Cell:
         error = math.sqrt(variance(ours.values) / ours.n + theirs / len(values) ** 2)
     differ = sum(cell_verdict(cell, comparable=True) == DIFFERS for cell in printed)
     first = printed[0]
-    return Cell(
+    one = Cell(
         name,
         math.fsum(cell.published for cell in printed) / len(printed),
         replace(ours, records=records),
@@ -97,6 +100,7 @@ def whole(name: str, source: str, cells: Sequence[Cell]) -> Cell:
         cells=len(printed),
         error=error,
     )
+    return [one]
 
 
 def confounded(scale: Scale, found: Finding) -> Finding:

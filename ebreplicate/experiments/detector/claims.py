@@ -10,6 +10,7 @@ from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import Traced
 from ebreplicate.experiments.common.margins import margin_of
+from ebreplicate.experiments.common.panels import DATASETS
 from ebreplicate.experiments.common.rows import by_seed, count
 from ebreplicate.experiments.common.stats import t_interval
 from ebreplicate.experiments.common.verdicts import at_least, confounded
@@ -50,11 +51,7 @@ def _no_worse(scale: Scale, table: pd.DataFrame, a: Columns, b: Columns, what: s
             where = {"dataset": dataset, "model": model, "ratio": ratio}
             if differences := minus(by_seed(table, *a, **where), by_seed(table, *b, **where)):
                 contrasts[dataset, model, ratio] = differences
-    return at_least(pooled(contrasts), -_margin(scale), what)
-
-
-def _margin(scale: Scale) -> float:
-    return margin_of(scale, *(dataset for dataset, _ in RATIOS))
+    return at_least(pooled(contrasts), -margin_of(scale, *DATASETS), what)
 
 
 def _as_good_as_oracle(scale: Scale, table: pd.DataFrame) -> Claim:
@@ -64,8 +61,8 @@ def _as_good_as_oracle(scale: Scale, table: pd.DataFrame) -> Claim:
         "A ticket drawn where the detector fires retrains as well as one drawn from the fully trained network.",
         "paper, Algorithm 1 and Table 2",
         "mean over panels and ratios where a ticket emerged, t-interval over seeds; supported if its lower end "
-        f"exceeds -{_margin(scale):g} pp. The best draw of the grid is not the yardstick: the maximum of noisy draws "
-        "is biased upwards.",
+        f"exceeds -{margin_of(scale, *DATASETS):g} pp. The best draw of the grid is not the yardstick: the maximum of "
+        "noisy draws is biased upwards.",
         confounded(scale, finding),
     )
 
@@ -78,7 +75,7 @@ def _eb_train_matches_dense(scale: Scale, table: pd.DataFrame) -> Claim:
         "the accuracy of the dense network.",
         "paper, abstract and Table 2",
         "mean over panels and ratios where a ticket emerged, same number of epochs in total, t-interval over seeds; "
-        f"supported if its lower end exceeds -{_margin(scale):g} pp",
+        f"supported if its lower end exceeds -{margin_of(scale, *DATASETS):g} pp",
         finding,
     )
 

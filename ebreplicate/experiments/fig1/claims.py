@@ -8,7 +8,7 @@ from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.contrasts import mean_by_seed, minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.margins import MARGINS, margin_of
-from ebreplicate.experiments.common.panels import PANELS
+from ebreplicate.experiments.common.panels import DATASETS, PANELS
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.verdicts import at_least, cautioned, confounded, greater, whole
 from ebreplicate.experiments.fig1.runs import RATIOS, printed
@@ -36,9 +36,6 @@ def _contrasts(
             if differences := minus(mean_by_seed(first), second):
                 out[dataset, model, ratio] = differences
     return out
-
-
-DATASETS = ("cifar10", "cifar100")
 
 
 def _early_as_good_as_final(scale: Scale, table: pd.DataFrame) -> Claim:
@@ -135,5 +132,6 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
                 **where,
             )
         )
-    of = {dataset: [cell for cell in out if cell.dataset == dataset] for dataset in DATASETS}
-    return [*out, *(whole(f"all points, {TITLES[dataset]}", SOURCE, points) for dataset, points in of.items())]
+    for dataset in DATASETS:
+        out += whole(f"all points, {TITLES[dataset]}", SOURCE, [cell for cell in out if cell.dataset == dataset])
+    return out

@@ -34,11 +34,9 @@ def cells(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, 
                 for number in wanted:
                     if (number or series == "ticket") and (series == "ticket" or panel.controlled(number)):
                         points += point_cells(table, model, setting, series, number, EARLY_STOP[panel.validation > 0])
-                out += points
-                accuracies = [c for c in points if c.cell.endswith("accuracy") and not math.isnan(c.published)]
-                if accuracies:
-                    name = f"{_title(model, setting)}: {series}, all rounds that are compared: accuracy"
-                    out.append(whole(name, f"{PAPER}, its curve", accuracies))
+                name = f"{_title(model, setting)}: {series}, all rounds that are compared: accuracy"
+                accuracies = [point for point in points if point.cell.endswith("accuracy")]
+                out += [*points, *whole(name, f"{PAPER}, its curve", accuracies)]
     return out + text.cells(table) + levels.cells(table)
 
 

@@ -7,7 +7,7 @@ from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.contrasts import paired, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.margins import MARGINS
-from ebreplicate.experiments.common.panels import PANELS
+from ebreplicate.experiments.common.panels import DATASETS, PANELS
 from ebreplicate.experiments.common.rows import by_seed, interval
 from ebreplicate.experiments.common.verdicts import greater, whole
 from ebreplicate.experiments.table1.runs import HIGH, LOW
@@ -48,8 +48,9 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
                         dataset=dataset,
                     )
                 )
-    of = {d: [cell for cell in out if cell.dataset == d and not cell.context] for d in dict(PANELS)}
-    return [*out, *(whole(f"all cells, {TITLES[dataset]}", SOURCE, cells) for dataset, cells in of.items())]
+    for dataset in DATASETS:
+        out += whole(f"all cells, {TITLES[dataset]}", SOURCE, [cell for cell in out if cell.dataset == dataset])
+    return out
 
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:

@@ -55,10 +55,9 @@ def cells(scale: Scale, table: pd.DataFrame) -> list[Cell]:
             for method in PAPER:
                 out += _cells(table, numbers, dataset, model, ratio, method)
             out += _improvement_cells(table, numbers, dataset, model, ratio)
-        if numbers:
-            name = f"{TITLES[model]} {TITLES[dataset]}: "
-            accuracies = [c for c in out if c.cell.startswith(name) and c.cell.endswith(", accuracy")]
-            out.append(whole(f"{name}all accuracies", "Table 2, read from the image", accuracies))
+        name = f"{TITLES[model]} {TITLES[dataset]}: "
+        accuracies = [c for c in out if c.cell.startswith(name) and c.cell.endswith(", accuracy")]
+        out += whole(f"{name}all accuracies", "Table 2, read from the image", accuracies)
     return out + _headlines(table)
 
 

@@ -7,9 +7,10 @@ from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SU
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.experiments.common.margins import margin_of
+from ebreplicate.experiments.common.panels import DATASETS
 from ebreplicate.experiments.common.rows import by_seed, count
 from ebreplicate.experiments.common.verdicts import at_least, greater
-from ebreplicate.experiments.table2.runs import BASELINES, BLOCKS, IMPROVEMENT
+from ebreplicate.experiments.table2.runs import BASELINES, IMPROVEMENT
 from ebreplicate.specs.scale import Scale
 
 Contrasts = dict[tuple[str, str, float], dict[int, float]]
@@ -62,7 +63,7 @@ def contrasts(table: pd.DataFrame, first: str, second: str, column: str = "last_
 
 def _at_least(scale: Scale, table: pd.DataFrame, name: str) -> Claim:
     first, second, source = AT_LEAST[name]
-    margin = margin_of(scale, *(dataset for dataset, _ in BLOCKS))
+    margin = margin_of(scale, *DATASETS)
     finding = at_least(pooled(contrasts(table, first, second)), -margin, f"{first} minus {second}")
     return Claim(
         f"table2-{name}",

@@ -93,21 +93,23 @@ def test_a_whole_figure_is_the_mean_of_its_cells_within_each_seed():
 
     Our mean does not scatter between seeds; the printed ones do, s = 1, 0 and 1 of three runs: SE^2 = (1 + 1) / 3 / 9.
     """
-    found = whole("figure", "paper", cells_of([(0, 1, 2), (1, 1, 1), (2, 1, 0)]))
+    (found,) = whole("figure", "paper", cells_of([(0, 1, 2), (1, 1, 1), (2, 1, 0)]))
     assert (found.published, found.measured.n, found.cells) == (70.0, 3, 3)
     assert found.measured.mean == pytest.approx(71.0)
     assert found.error == pytest.approx(math.sqrt(2 / 27))
     assert found.note == "0 of 3 cells differ, by chance at most 0.15"
     assert cell_verdict(found, comparable=True) == "too imprecise to say"  # 1 +- 0.53 is on neither side of 1
-    near = whole("figure", "paper", cells_of([(-1, 0, 1), (0, 0, 0), (1, 0, -1)]))
+    (near,) = whole("figure", "paper", cells_of([(-1, 0, 1), (0, 0, 0), (1, 0, -1)]))
     assert cell_verdict(near, comparable=True) == "agrees"
-    far = whole("figure", "paper", cells_of([(4, 5, 6)] * 3))
+    (far,) = whole("figure", "paper", cells_of([(4, 5, 6)] * 3))
     assert (cell_verdict(far, comparable=True), far.note[:6]) == ("differs", "3 of 3")
 
 
 def test_a_whole_figure_needs_three_seeds_of_all_its_printed_cells():
     cells = cells_of([(0, 0, 0), (0, 0, 0), (0, 0)])
-    assert cell_verdict(whole("figure", "paper", cells), comparable=True) == "not run"
+    (lacking,) = whole("figure", "paper", cells)
+    assert cell_verdict(lacking, comparable=True) == "not run"
     unprinted = replace(cells[2], published=math.nan)
-    found = whole("figure", "paper", [*cells[:2], unprinted])
+    (found,) = whole("figure", "paper", [*cells[:2], unprinted, replace(cells[2], context=True)])
     assert (found.published, found.cells, cell_verdict(found, comparable=True)) == (75.0, 2, "agrees")
+    assert whole("figure", "paper", [unprinted]) == []

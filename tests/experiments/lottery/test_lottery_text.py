@@ -109,6 +109,7 @@ def test_a_level_that_no_round_leaves_is_not_run(table):
 def test_every_number_has_a_tolerance_and_says_what_it_is(table):
     for cell in [*cells(table), *level_cells(table)]:
         assert cell.margin > 0
+        assert cell.tolerance.value > 0
         assert "lth_key_numbers.csv" in cell.note
     speed = next(c for c in cells(table) if c.cell.startswith("Conv-4: faster"))
     assert speed.margin == pytest.approx(0.2 * 3.5)
