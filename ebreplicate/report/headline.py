@@ -26,6 +26,16 @@ CLAIMS = {
 """Claims by name, in the order they are shown, each with its short form."""
 QUESTION = "Do early-bird tickets replicate?"
 TITLE_CLAIM = "p2-early-as-good-as-final"
+PLAN = "early_bird"
+"""Item of the analysis plan's claims."""
+ANSWERS = {
+    SUPPORTED: "yes",
+    f"{SUPPORTED} alone": "yes, before correction for several claims",
+    NOT_SUPPORTED: "no",
+    f"{NOT_SUPPORTED} alone": "no, before correction for several claims",
+}
+OPEN = "it is not decided"
+"""What the verdict of the title claim answers; any other verdict leaves it open."""
 FAMILIES = (("gebt", "graph tickets"), ("lottery_tickets", "lottery tickets"), ("rigl_mnist", "RigL on MNIST"))
 """Items whose claims are counted in the second sentence, with what they are called there."""
 READING = (
@@ -73,9 +83,18 @@ def _counted(claims: Any) -> str:
     return ", ".join(f"{n} {word}" for n, word in parts if n)
 
 
+def _plainly(row: Any, others: Any) -> str:
+    """The title claim as yes or no, with its effect, and how the plan's other claims of that scale ended."""
+    where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
+    effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g}"
+    said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**."
+    counted = _counted(others[others.scale == row.scale])
+    return said + (f" The plan's other claims there: {counted}." if counted else "")
+
+
 def answer(claims: Any) -> str:
-    """Two sentences: the title claim on convolutional networks, and what else has been judged."""
-    title = chosen(claims)
+    """The title claim on convolutional networks in plain words, and what else has been judged."""
+    title, ran = chosen(claims), claims[claims.verdict != NOT_RUN]
     title = title[title.name == TITLE_CLAIM]
     if title.empty or title.verdict.iloc[0] == NOT_RUN:
         first = (
@@ -83,10 +102,7 @@ def answer(claims: Any) -> str:
             "([statistics](docs/statistics.md)), and the runs are not finished."
         )
     else:
-        row = next(title.itertuples())
-        effect = f"early minus final ticket {effect_of(row)} (n = {row.n})"
-        first = f"On VGG16 at the reduced scale: {effect}, **{row.verdict}**."
-    ran = claims[claims.verdict != NOT_RUN]
+        first = _plainly(next(title.itertuples()), ran[(ran.item == PLAN) & (ran.name != TITLE_CLAIM)])
     found = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
     told = [f"{name} ({_counted(claims)})" for name, claims in found if len(claims)]
     return first + (f" At the papers' own scale, claims judged so far: {'; '.join(told)}." if told else "")

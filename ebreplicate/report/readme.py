@@ -45,6 +45,10 @@ WORDS = (AGREES, DIFFERS, IMPRECISE)
 """Of a printed value beside ours, where both are there."""
 
 
+POINTS = {"%": "pp", "% correct": "pp"}
+"""Units of differences of percentages."""
+
+
 def agreement_tables(results: Path) -> str:
     """How many values that were measured at the papers' own scale agree with what is printed: item by item, and for
     whole figures, tables and curves."""
@@ -61,7 +65,7 @@ def agreement_tables(results: Path) -> str:
         for item, here in single.groupby("item", sort=False)
     ]
     wholes = [
-        [_title(c.item), c.cell, f"{c.difference:+.4g}", f"{c.margin:g}", c.unit or "-", c.verdict, c.note]
+        [_title(c.item), c.cell, f"{c.difference:+.2f}", f"{c.margin:g}", POINTS.get(c.unit, c.unit), c.verdict, c.note]
         for c in whole.itertuples()
     ]
     first = markdown_table(["item", "printed values that were measured", *WORDS], rows)

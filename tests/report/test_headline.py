@@ -66,8 +66,29 @@ def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
         claim("g2", "paper", "inconclusive", item="gebt"),
     )
     said = headline.status(claims)
-    assert "+0.40 ± 0.30 pp (n = 8), **supported, equivalent**" in said
+    assert "+0.40 ± 0.30 pp (n = 8), bound -1, **supported, equivalent**" in said
     assert "graph tickets (1 supported, 1 not supported, 1 open)" in said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("supported, equivalent", "yes: early"),
+        ("supported alone", "yes, before correction for several claims: early"),
+        ("not supported", "no: early"),
+        ("not supported alone", "no, before correction for several claims: early"),
+        ("inconclusive", "it is not decided: early"),
+        ("exploratory", "it is not decided: early"),
+    ],
+)
+def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
+    others = [claim(f"p{i}", "quick", word, item="early_bird") for i, word in enumerate(["supported", "inconclusive"])]
+    claims = results(claim(TITLE, "quick", verdict), *others)
+    assert f"On VGG16 (narrower, on part of CIFAR-10) {said}" in headline.status(claims)
+    assert "The plan's other claims there: 1 supported, 1 open." in headline.status(claims)
+    at_full = results(claim(TITLE, "paper", verdict))
+    assert f"On VGG16 {said}" in headline.status(at_full)
+    assert "other claims" not in headline.status(at_full)
 
 
 def test_the_figure_has_a_row_for_each_claim_with_an_interval(results):

@@ -301,7 +301,7 @@ def test_agreement_is_counted_item_by_item_and_told_of_whole_figures(tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "comparison" / "paper.csv", index=False)
     found = rows_of(readme.agreement_tables(tmp_path))
     assert found[2] == ["Figure 1", "4", "1", "2", "1"]
-    assert found[5] == ["Figure 1", "all points", "-0.36", "0.3", "%", "differs", "3 of 6 cells differ"]
+    assert found[5] == ["Figure 1", "all points", "-0.36", "0.3", "pp", "differs", "3 of 6 cells differ"]
 
 
 def test_readme_is_changed_between_its_markers_only(tmp_path):

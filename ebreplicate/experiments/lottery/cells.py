@@ -52,13 +52,16 @@ def point_cells(table: pd.DataFrame, model: str, setting: str, series: str, numb
     """One point of one curve: accuracy, and on small networks the iteration of early stopping."""
     where = {"model": model, "setting": setting, "series": series if number else "dense", "round": number}
     point = f"{_title(model, setting)}: {series if number else 'dense'}, round {number}"
-    metrics = {"accuracy": (ACCURACY, "last_accuracy" if model in DEEP else "early_stop_accuracy", 0.01)}
+    metrics = {"accuracy": (ACCURACY, "last_accuracy" if model in DEEP else "early_stop_accuracy", "%", 100.0)}
     if model not in DEEP:
-        metrics["early-stop iteration"] = (ITERATION, "early_stop_iteration", 1.0)
+        metrics["early-stop iteration"] = (ITERATION, "early_stop_iteration", "iterations", 1.0)
     out = []
-    for what, (metric, column, factor) in metrics.items():
+    for what, (metric, column, unit, factor) in metrics.items():
         row = curve(model, setting, series, metric).get(number)
-        value = math.nan if row is None else float(row.value)
+        value, trials = math.nan, ""
+        if row is not None:  # accuracies of the curves are fractions; rounded, for 97.93 is not 100 x 0.9793 in binary
+            value, low, high = (round(factor * x, 6) for x in (row.value, row.min_of_trials, row.max_of_trials))
+            trials = f"trials of the paper: {low:g} to {high:g}"
         source = f"{PAPER}, not printed"
         if row is not None:
             source = f"{PAPER}, {row.figure}, {row.percent_weights_remaining:g} % of weights left"
@@ -66,20 +69,13 @@ def point_cells(table: pd.DataFrame, model: str, setting: str, series: str, numb
             Cell(
                 f"{point}: {what}",
                 value,
-                interval({seed: factor * found for seed, found in by_seed(table, column, **where).items()}),
-                "",
+                interval(by_seed(table, column, **where)),
+                unit,
                 source,
                 "last epoch" if model in DEEP else early_stop,
-                _margin(model, value, factor),
-                note="" if row is None else f"trials of the paper: {row.min_of_trials:g} to {row.max_of_trials:g}",
+                MARGINS["mnist" if model == LENET else "cifar10"] if unit == "%" else COUNT_MARGIN * value,
+                note=trials,
                 runs=TRIALS.get(model, 1),
             )
         )
     return out
-
-
-def _margin(model: str, value: float, factor: float) -> float:
-    """Margin of a published point: a fraction of the test images (`factor` 0.01), or iterations."""
-    if factor == 1.0:
-        return COUNT_MARGIN * value
-    return MARGINS["mnist" if model == LENET else "cifar10"] / 100
