@@ -6,7 +6,8 @@ All three are made from the comparisons' claims (`compare.read_claims`), so that
 import io
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.judgement import EXPLORATORY
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.report.compare import signed
 from ebreplicate.report.markdown import markdown_table
@@ -74,12 +75,13 @@ def table(claims: Any) -> str:
     return markdown_table(HEAD, rows)
 
 
-def _counted(claims: Any) -> str:
-    """How many claims of an item are supported, not supported, and open."""
-    verdicts = claims.verdict.astype(str)
+def counted(claims: Any) -> str:
+    """How many claims about accuracy are supported, not supported, open, and exploratory, in words."""
+    verdicts = claims[claims.kind == ACCURACY].verdict.astype(str)
     good, bad = verdicts.str.startswith(SUPPORTED).sum(), verdicts.str.startswith(NOT_SUPPORTED).sum()
-    rest = len(claims) - good - bad
-    parts = [(good, "supported"), (bad, "not supported"), (rest, "open")]
+    free = (verdicts == EXPLORATORY).sum()
+    rest = len(verdicts) - good - bad - free
+    parts = [(good, "supported"), (bad, "not supported"), (rest, "open"), (free, EXPLORATORY)]
     return ", ".join(f"{n} {word}" for n, word in parts if n)
 
 
@@ -88,8 +90,8 @@ def _plainly(row: Any, others: Any) -> str:
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
     effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g}"
     said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**."
-    counted = _counted(others[others.scale == row.scale])
-    return said + (f" The plan's other claims there: {counted}." if counted else "")
+    ended = counted(others[others.scale == row.scale])
+    return said + (f" The plan's other claims there: {ended}." if ended else "")
 
 
 def answer(claims: Any) -> str:
@@ -104,7 +106,7 @@ def answer(claims: Any) -> str:
     else:
         first = _plainly(next(title.itertuples()), ran[(ran.item == PLAN) & (ran.name != TITLE_CLAIM)])
     found = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
-    told = [f"{name} ({_counted(claims)})" for name, claims in found if len(claims)]
+    told = [f"{name} ({counted(claims)})" for name, claims in found if len(claims)]
     return first + (f" At the papers' own scale, claims judged so far: {'; '.join(told)}." if told else "")
 
 

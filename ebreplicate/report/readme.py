@@ -7,7 +7,7 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.common.experiment import AGREES, DIFFERS, IMPRECISE, NOT_RUN
+from ebreplicate.experiments.common.experiment import ACCURACY, AGREES, DIFFERS, IMPRECISE, NOT_RUN
 from ebreplicate.files import atomic_write
 from ebreplicate.report import compare, headline, selection
 from ebreplicate.report.drawing import same_drawing
@@ -20,7 +20,7 @@ HEAD = [*compare.HEAD[:-1], "scale"]
 def results_table(results: Path) -> str:
     """One row a claim, from the first scale that ran it, and one row an item for its claims that none has.
 
-    Above it: how many claims of each scale are decided, alone and after correction.
+    Above it: how many claims of each scale are decided, alone and after correction, and how those of each item ended.
     """
     whole = compare.read_claims(results)
     if whole.empty:
@@ -33,7 +33,14 @@ def results_table(results: Path) -> str:
     for item, n in waiting.items():
         rows.append([_title(item), f"{n} further claim{'s' * (n > 1)}", "-", f"**{NOT_RUN}**", *blanks])
     counts = [f"Scale `{f.scale.iloc[0]}`: {compare.multiplicity(f)}" for f in frames if (f.verdict != NOT_RUN).any()]
-    return "\n" + "\n".join([*counts, markdown_table(HEAD, rows)])
+    return "\n" + "\n".join([*counts, *filter(None, [_ended(ran)]), markdown_table(HEAD, rows)])
+
+
+def _ended(ran: Any) -> str:
+    """How the claims about accuracy ended: one row an item and scale."""
+    groups = ran[ran.kind == ACCURACY].groupby(["item", "scale"], sort=False)
+    rows = [[_title(item), scale, headline.counted(here)] for (item, scale), here in groups]
+    return markdown_table(["item", "scale", "claims about accuracy"], rows) if rows else ""
 
 
 def _title(item: str) -> str:

@@ -13,6 +13,7 @@ def claim(name, scale, verdict="supported", difference=0.4, half=0.3, n=8, item=
         **dict.fromkeys(compare.CLAIM_COLUMNS, ""),
         **{
             "item": item,
+            "kind": "accuracy",
             "name": name,
             "verdict": verdict,
             "difference": difference,
@@ -64,6 +65,7 @@ def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
         claim(TITLE, "quick", "supported, equivalent"),
         *(claim(f"g{i}", "paper", word, item="gebt") for i, word in enumerate(["supported", "not supported alone"])),
         claim("g2", "paper", "inconclusive", item="gebt"),
+        claim("g3", "paper", "supported", item="gebt") | {"kind": "cost"},
     )
     said = headline.status(claims)
     assert "+0.40 ± 0.30 pp (n = 8), bound -1, **supported, equivalent**" in said
@@ -82,10 +84,13 @@ def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
     ],
 )
 def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
-    others = [claim(f"p{i}", "quick", word, item="early_bird") for i, word in enumerate(["supported", "inconclusive"])]
+    others = [
+        claim(f"p{i}", "quick", word, item="early_bird")
+        for i, word in enumerate(["supported", "inconclusive", "exploratory"])
+    ]
     claims = results(claim(TITLE, "quick", verdict), *others)
     assert f"On VGG16 (narrower, on part of CIFAR-10) {said}" in headline.status(claims)
-    assert "The plan's other claims there: 1 supported, 1 open." in headline.status(claims)
+    assert "The plan's other claims there: 1 supported, 1 open, 1 exploratory." in headline.status(claims)
     at_full = results(claim(TITLE, "paper", verdict))
     assert f"On VGG16 {said}" in headline.status(at_full)
     assert "other claims" not in headline.status(at_full)
