@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.common.judgement import EXPLORATORY
+from ebreplicate.experiments.common.judgement import EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.report.compare import signed
 from ebreplicate.report.markdown import markdown_table
@@ -31,9 +31,9 @@ PLAN = "early_bird"
 """Item of the analysis plan's claims."""
 ANSWERS = {
     SUPPORTED: "yes",
-    f"{SUPPORTED} alone": "yes, before correction for several claims",
+    SUPPORTED_ALONE: "yes, before correction for several claims",
     NOT_SUPPORTED: "no",
-    f"{NOT_SUPPORTED} alone": "no, before correction for several claims",
+    NOT_SUPPORTED_ALONE: "no, before correction for several claims",
 }
 OPEN = "it is not decided"
 """What the verdict of the title claim answers; any other verdict leaves it open."""

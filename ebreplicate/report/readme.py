@@ -33,14 +33,14 @@ def results_table(results: Path) -> str:
     for item, n in waiting.items():
         rows.append([_title(item), f"{n} further claim{'s' * (n > 1)}", "-", f"**{NOT_RUN}**", *blanks])
     counts = [f"Scale `{f.scale.iloc[0]}`: {compare.multiplicity(f)}" for f in frames if (f.verdict != NOT_RUN).any()]
-    return "\n" + "\n".join([*counts, *filter(None, [_ended(ran)]), markdown_table(HEAD, rows)])
+    return "\n" + "\n".join([*counts, *_ended(ran), markdown_table(HEAD, rows)])
 
 
-def _ended(ran: Any) -> str:
-    """How the claims about accuracy ended: one row an item and scale."""
+def _ended(ran: Any) -> list[str]:
+    """How the claims about accuracy ended, a row an item and scale: one table, or none where none has run."""
     groups = ran[ran.kind == ACCURACY].groupby(["item", "scale"], sort=False)
     rows = [[_title(item), scale, headline.counted(here)] for (item, scale), here in groups]
-    return markdown_table(["item", "scale", "claims about accuracy"], rows) if rows else ""
+    return [markdown_table(["item", "scale", "claims about accuracy"], rows)] if rows else []
 
 
 def _title(item: str) -> str:
@@ -72,7 +72,15 @@ def agreement_tables(results: Path) -> str:
         for item, here in single.groupby("item", sort=False)
     ]
     wholes = [
-        [_title(c.item), c.cell, f"{c.difference:+.2f}", f"{c.margin:g}", POINTS.get(c.unit, c.unit), c.verdict, c.note]
+        [
+            _title(c.item),
+            c.cell,
+            compare.signed(c.difference),
+            f"{c.margin:g}",
+            POINTS.get(c.unit, c.unit),
+            c.verdict,
+            c.note,
+        ]
         for c in whole.itertuples()
     ]
     first = markdown_table(["item", "printed values that were measured", *WORDS], rows)
