@@ -118,6 +118,7 @@ def facts(device: torch.device, started: float) -> dict[str, Any]:
         "driver": driver() if on_gpu else None,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # they decide the last bits
         "processes": distributed.world(),
         "system": f"{platform.system()} {platform.machine()}",
         "host_class": host_class(),

@@ -17,6 +17,8 @@ STAND_INS = ("digits", "digits100", "folders", "blocks", "grammar")
 TEXTS = ("python", "device", "system", "command", "started", "ended")
 COUNTS = ("threads", "cores")
 OTHERS = ("commit", "clean", "cuda", "versions")
+LATER = "instructions"
+"""A text that records of earlier versions lack."""
 A_DAY = datetime.timedelta(days=1)
 """Clocks of machines differ, and can be set back."""
 
@@ -57,7 +59,7 @@ def fact_problems(provenance: dict[str, Any]) -> Iterator[str]:
     for name in (*TEXTS, *COUNTS, *OTHERS):
         if name not in provenance:
             yield f"provenance: lacks {name}"
-    for name in TEXTS:
+    for name in (*TEXTS, LATER):
         if name in provenance and not (isinstance(provenance[name], str) and provenance[name]):
             yield f"provenance: {name} is {shown(provenance[name])}, not a text"
     for name in COUNTS:

@@ -330,6 +330,7 @@ def test_a_record_says_where_it_comes_from_without_host_user_or_path(store):
     assert provenance["versions"]["torch"] == metadata.version("torch")
     assert provenance["started"] <= provenance["ended"]
     assert provenance["threads"] == 1
+    assert provenance["instructions"] == torch.backends.cpu.get_cpu_capability()
     assert provenance["command"] == f"ebreplicate search {key(SEARCH)} --device cpu --threads 1"
     assert re.fullmatch(r"\S+ Linux, \d+ cores, \d+ GiB, (no GPU|\d+ x .+)", provenance["host_class"])
     assert (provenance["precision"], provenance["driver"], provenance["processes"]) == ("fp32", None, 1)

@@ -171,6 +171,7 @@ FORGED = [
     (SEARCH, lambda r: r["provenance"].pop("started"), "no times of start and end"),
     (SEARCH, lambda r: r["provenance"].pop("device"), "provenance: lacks device"),
     (TICKET, lambda r: r["provenance"].update(threads=0.5), "provenance: threads is 0.5, not a count"),
+    (TICKET, lambda r: r["provenance"].update(instructions=""), "provenance: instructions is '', not a text"),
     (TICKET, lambda r: r["provenance"].update(system=""), "provenance: system is '', not a text"),
     (RETRAIN, lambda r: r["provenance"].update(versions={}), r"provenance: versions are \{\}"),
     (RETRAIN, lambda r: r["metrics"].pop("best_epoch"), "lacks best_epoch"),
