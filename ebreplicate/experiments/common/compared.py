@@ -11,7 +11,7 @@ import pandas as pd
 
 from ebreplicate.experiments.common import judgement as rules
 from ebreplicate.experiments.common import per_image
-from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, Claim
+from ebreplicate.experiments.common.experiment import ACCURACY, INCONCLUSIVE, NOT_RUN, Claim
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.rows import count
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm
@@ -33,7 +33,8 @@ class Compared:
 
     `terms`: arm and its weight; `test`: NO_WORSE or BETTER of `judgement`; `unseen`: whether on all unseen images,
     where the scale evaluates them; else on the test images of the learning curve; `column`: the number of a training
-    that is compared in place of its accuracy. Without terms, its differences are rows that something else makes.
+    that is compared in place of its accuracy; `kind`: of the claim. Without terms, its differences are rows that
+    something else makes.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Compared:
     unseen: bool = True
     unit: str = "pp"
     column: str = ""
+    kind: str = ACCURACY
 
     @property
     def what(self) -> str:
@@ -154,6 +156,7 @@ def _claim(
         claim.source,
         f"{claim.test} {rule.bound:g} {claim.unit}, {how}; Holm's correction in its family ({page})",
         found,
+        kind=claim.kind,
         p_holm=adjusted,
         family=family,
         points_to=rules.points_to(list(c.differences.values()), rule.bound),

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ebreplicate.experiments.common.compared import Compared, judged
-from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.experiment import COST, Claim
 from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE
 from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.supertickets.runs import AFTER, FROZEN, JOINT, RETRAINED
@@ -43,6 +43,7 @@ NUMBERS = (
         ((RETRAINED, 0.5), (JOINT, -1.0)),
         unit="10^9 multiply-adds",
         column="training_products",
+        kind=COST,
     ),
     Compared(
         "st-weights-return",

@@ -44,4 +44,5 @@ def _lines(axis: Any, rows: pd.DataFrame, column: str) -> None:
     if not len(rows):
         style.not_run(axis)
         return
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(fontsize="x-small")
