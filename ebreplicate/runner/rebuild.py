@@ -206,8 +206,8 @@ def _same_as_recorded(spec: specs.Search, store: Store) -> Observer:
         if off > TOLERANCE:
             raise UserError(
                 f"search {specs.key(spec)}: training it again here does not give its recorded scores (off by {off:.2g} "
-                f"at epoch {state.epoch}; another device or kind of processor?), so its tickets cannot be trained here. "
-                "Run them where the search was run (docs/troubleshooting.md says how to compute as an older processor "
+                f"at epoch {state.epoch}; another device or processor?), so its tickets cannot be trained here. Run "
+                "them where the search was run (docs/troubleshooting.md says how to compute as an older processor "
                 "does), or all of it here: in a results folder of its own (--results FOLDER, of the workflow --config "
                 f"results=FOLDER), or after deleting {store.folder(spec)} and what builds on it"
             )
