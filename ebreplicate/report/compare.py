@@ -19,6 +19,8 @@ SELECTION_HEAD = (
     "epoch on test*, and in the paper's. Averaged over series within each seed, then Student's t over seeds (`n`).\n\n"
 )
 
+COARSE = 0.02
+"""Half-width below which two decimals are too few to see on which side of the bound an interval lies."""
 CELL_COLUMNS = ["item", "cell", "model", "dataset", "ratio", "draw", "method", "trained", "published", "measured"]
 CELL_COLUMNS += ["ci95_half", "n", "seeds", "difference", "margin", "tolerance", "unit", "selection", "verdict"]
 CELL_COLUMNS += ["cells", "source", "note", "records"]
@@ -154,8 +156,9 @@ def effect_text(row: Any) -> str:
     """What a claim's difference is, with its interval and unit; a dash for a claim that has none."""
     if math.isnan(row.difference):
         return "-"
-    half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.2f}"
-    return f"{row.difference:+.2f}{half} {row.unit}"
+    decimals = 3 if row.ci95_half < COARSE else 2
+    half = "" if math.isnan(row.ci95_half) else f" ± {row.ci95_half:.{decimals}f}"
+    return f"{row.difference:+.{decimals}f}{half} {row.unit}"
 
 
 def multiplicity(claims: Any) -> str:

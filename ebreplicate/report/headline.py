@@ -6,10 +6,10 @@ All three are made from the comparisons' claims (`compare.read_claims`), so that
 import io
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.experiment import ACCURACY, INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.judgement import EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE
 from ebreplicate.experiments.common.stats import ENOUGH
-from ebreplicate.report.compare import signed
+from ebreplicate.report.compare import effect_text, signed
 from ebreplicate.report.markdown import markdown_table
 
 CLAIMS = {
@@ -29,6 +29,20 @@ QUESTION = "Do early-bird tickets replicate?"
 TITLE_CLAIM = "p2-early-as-good-as-final"
 PLAN = "early_bird"
 """Item of the analysis plan's claims."""
+OTHERS = {
+    "p1-draw-epoch-matters": "the draw epoch matters",
+    "p3-early-mask-as-good": "the early mask is as good as the final one",
+    "p4-eb-train-matches-dense": "EB Train matches dense training",
+    "p5-eb-train-matches-slimming": "EB Train matches network slimming, which trains twice as long",
+    "p6-masks-settle-before-decay": "masks settle before the learning rate falls",
+    "s1-early-matches-dense": "early tickets match dense training",
+    "s2-channels-matter": "EB Train beats random channels",
+    "s3-eb-train-matches-reinit": "EB Train matches its re-initialised ticket",
+    "s4-eb-train-matches-weight-pruning": "EB Train matches weight pruning",
+    "s5-large-rate-better-tickets": "a large learning rate gives better tickets",
+    "s6-second-network": "the same on a second network",
+}
+"""The plan's other claims by name, in words that go on a sentence."""
 ANSWERS = {
     SUPPORTED: "yes",
     SUPPORTED_ALONE: "yes, before correction for several claims",
@@ -60,7 +74,7 @@ def effect_of(row: Any) -> str:
     """Effect and half-width of its interval, with the unit; a dash where nothing has an interval."""
     if row.verdict == NOT_RUN or row.n < ENOUGH or row.difference != row.difference:
         return "-"
-    return f"{row.difference:+.2f} ± {row.ci95_half:.2f} {row.unit}"
+    return effect_text(row)
 
 
 def table(claims: Any) -> str:
@@ -75,23 +89,30 @@ def table(claims: Any) -> str:
     return markdown_table(HEAD, rows)
 
 
+def _ended(claims: Any) -> dict[str, list[str]]:
+    """Names of claims about accuracy: supported, not supported, open, and exploratory."""
+    out: dict[str, list[str]] = {SUPPORTED: [], NOT_SUPPORTED: [], "open": [], EXPLORATORY: []}
+    for row in claims[claims.kind == ACCURACY].itertuples():
+        word = next((w for w in (SUPPORTED, NOT_SUPPORTED, EXPLORATORY) if row.verdict.startswith(w)), "open")
+        out[word].append(row.name)
+    return {word: names for word, names in out.items() if names}
+
+
 def counted(claims: Any) -> str:
     """How many claims about accuracy are supported, not supported, open, and exploratory, in words."""
-    verdicts = claims[claims.kind == ACCURACY].verdict.astype(str)
-    good, bad = verdicts.str.startswith(SUPPORTED).sum(), verdicts.str.startswith(NOT_SUPPORTED).sum()
-    free = (verdicts == EXPLORATORY).sum()
-    rest = len(verdicts) - good - bad - free
-    parts = [(good, "supported"), (bad, "not supported"), (rest, "open"), (free, EXPLORATORY)]
-    return ", ".join(f"{n} {word}" for n, word in parts if n)
+    return ", ".join(f"{len(names)} {word}" for word, names in _ended(claims).items())
 
 
 def _plainly(row: Any, others: Any) -> str:
-    """The title claim as yes or no, with its effect, and how the plan's other claims of that scale ended."""
+    """The title claim as yes or no, with its effect, and how the plan's other claims of that scale ended, by name."""
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
     effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g}"
-    said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**."
-    ended = counted(others[others.scale == row.scale])
-    return said + (f" The plan's other claims there: {ended}." if ended else "")
+    said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
+    if row.verdict == INCONCLUSIVE and abs(row.difference) > row.ci95_half:
+        said += f" (the whole interval is {'above' if row.difference > 0 else 'below'} 0)"
+    ended = _ended(others[others.scale == row.scale])
+    listed = "; ".join(f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items())
+    return f"{said}." + (f" The plan's other claims there: {listed}." if listed else "")
 
 
 def answer(claims: Any) -> str:

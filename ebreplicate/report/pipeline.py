@@ -6,7 +6,6 @@ from typing import Any
 
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
-from ebreplicate.experiments.common.experiment import has_content
 from ebreplicate.files import atomic_write
 from ebreplicate.report import compare as comparison
 from ebreplicate.report import selection
@@ -79,9 +78,13 @@ def plot(item: str, scale: Scale, results: Path, output: Path) -> None:
 
 def drawn(item: str, scale: Scale, table: Any, kind: str = "svg") -> bytes:
     """One item's figure as a file of `kind` (svg, png, pdf); the same table gives the same bytes."""
+    return _file(EXPERIMENTS.load(item).figure(scale, table), kind)
+
+
+def _file(figure: Any, kind: str) -> bytes:
     from matplotlib import pyplot as plt
 
-    figure, buffer = EXPERIMENTS.load(item).figure(scale, table), io.BytesIO()
+    buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {}
     figure.savefig(buffer, format=kind, metadata=metadata)
     plt.close(figure)
@@ -112,13 +115,17 @@ def compare(scale: Scale, results: Path) -> None:
 def redraw(scale: Scale, results: Path, figures: Path) -> None:
     """Tables, figures and comparison of a scale from the records at hand.
 
-    An item of which nothing has been run has a table and its place in the comparison, and no figure.
+    An item of which nothing has been run that its figure would show has a table and its place in the comparison, and no
+    figure.
     """
+    from ebreplicate.experiments.common import style
+
     for item in steps(list(EXPERIMENTS), f"tables and figures of {scale.name}"):
         tabulate(item, scale, results)
-        figure = figures / scale.name / f"{item}.svg"
-        if has_content(read_table(item, scale, results)):
-            plot(item, scale, results, figure)
+        path = figures / scale.name / f"{item}.svg"
+        figure = EXPERIMENTS.load(item).figure(scale, read_table(item, scale, results))
+        if figure.get_label() == style.NOTHING:
+            path.unlink(missing_ok=True)
         else:
-            figure.unlink(missing_ok=True)
+            atomic_write(path, _file(figure, "svg"))
     compare(scale, results)

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from ebreplicate.experiments.early_bird import contrasts
 from ebreplicate.report import compare, headline
 
 TITLE = headline.TITLE_CLAIM
@@ -54,6 +55,12 @@ def test_a_claim_is_shown_from_the_largest_scale_that_ran_it(results):
     assert len(rows) == 2
 
 
+def test_a_narrow_interval_is_shown_with_the_decimals_that_tell_its_side_of_the_bound(results):
+    claims = results(claim(TITLE, "quick", difference=0.0134, half=0.0071), claim("p3-early-mask-as-good", "quick"))
+    shown = [headline.effect_of(row) for row in headline.chosen(claims).itertuples()]
+    assert shown == ["+0.013 ± 0.007 pp", "+0.40 ± 0.30 pp"]
+
+
 def test_the_status_says_that_nothing_is_decided_before_the_runs(results):
     claims = results(claim(TITLE, "quick", "not run", float("nan"), float("nan"), 0))
     assert "not decided yet" in headline.status(claims)
@@ -85,15 +92,35 @@ def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
 )
 def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
     others = [
-        claim(f"p{i}", "quick", word, item="early_bird")
-        for i, word in enumerate(["supported", "inconclusive", "exploratory"])
+        claim("p1-draw-epoch-matters", "quick", "supported"),
+        claim("p3-early-mask-as-good", "quick", "inconclusive"),
+        claim("p4-eb-train-matches-dense", "quick", "not supported alone"),
+        claim("s1-early-matches-dense", "quick", "supported, equivalent"),
+        claim("s2-channels-matter", "quick", "exploratory"),
+        claim("s3-eb-train-matches-reinit", "quick", "not run"),
     ]
     claims = results(claim(TITLE, "quick", verdict), *others)
     assert f"On VGG16 (narrower, on part of CIFAR-10) {said}" in headline.status(claims)
-    assert "The plan's other claims there: 1 supported, 1 open, 1 exploratory." in headline.status(claims)
+    listed = (
+        "The plan's other claims there: supported: the draw epoch matters, early tickets match dense training; "
+        "not supported: EB Train matches dense training; open: the early mask is as good as the final one; "
+        "exploratory: EB Train beats random channels."
+    )
+    assert listed in headline.status(claims)
     at_full = results(claim(TITLE, "paper", verdict))
     assert f"On VGG16 {said}" in headline.status(at_full)
     assert "other claims" not in headline.status(at_full)
+
+
+def test_an_open_title_claim_says_when_its_whole_interval_lies_on_one_side_of_0(results):
+    below = results(claim(TITLE, "quick", "inconclusive", -1.1, 0.2))
+    assert "bound -1, **inconclusive** (the whole interval is below 0)." in headline.status(below)
+    for effect in (claim(TITLE, "quick", "inconclusive", -0.9, 1.2), claim(TITLE, "quick", "not supported", -1.5, 0.2)):
+        assert "whole interval" not in headline.status(results(effect))
+
+
+def test_the_first_screen_has_words_for_every_claim_of_the_plan():
+    assert {headline.TITLE_CLAIM, *headline.OTHERS} == {c.name for c in contrasts.CLAIMS}
 
 
 def test_the_figure_has_a_row_for_each_claim_with_an_interval(results):

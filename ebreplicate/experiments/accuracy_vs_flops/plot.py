@@ -6,7 +6,7 @@ from ebreplicate.experiments.accuracy_vs_flops.pareto import front
 from ebreplicate.experiments.accuracy_vs_flops.runs import CROP, LOTTERY, SPARSE
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, images_of, interval
 from ebreplicate.experiments.table2.cells import differences, printed
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, EB_TRAIN, PAPER
 from ebreplicate.specs.scale import Scale
@@ -67,7 +67,7 @@ def draw(scale: Scale, table: Any) -> Any:
     if not scale.is_smoke:
         handles.append(plt.Line2D([], [], c="0.3", marker="o", label="paper, Table 2", **DOTTED))
     figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
-    text = f"scale {scale.name}; last epoch, {style.SEEDS};\n"
+    text = f"scale {scale.name}; last epoch, {images_of(table)}, {style.SEEDS};\n"
     text += "cost of search and retrain; sparse from scratch: FLOPs of the masked network"
     if not scale.is_smoke:
         text += ";\nthe paper: minus the dense network of its Figure 1, over the cost of its SNIP (a dense training)"
@@ -78,13 +78,14 @@ def draw(scale: Scale, table: Any) -> Any:
 def places(table: Any, dataset: str, model: str) -> list[Place]:
     """Every method and ratio of a block with finished runs beside the unpruned network's, family by family."""
     here = table[(table.dataset == dataset) & (table.model == model)]
-    dense, out = by_seed(here, method=DENSE), []
+    column, out = accuracy_column(table), list[Place]()
+    dense = by_seed(here, column, method=DENSE)
     for _, methods in FAMILIES.values():
         for method in methods:
             for ratio in sorted(set(here.ratio[here.method == method])):
                 where = {"method": method, "ratio": float(ratio)}
                 cost = interval(by_seed(here, "flops_ratio", **where))
-                values = [*minus(by_seed(here, **where), dense).values()]
+                values = [*minus(by_seed(here, column, **where), dense).values()]
                 if cost.n and values:
                     out.append(Place(method, float(ratio), cost.mean, values))
     return out

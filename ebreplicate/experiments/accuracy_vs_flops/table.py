@@ -14,7 +14,7 @@ from ebreplicate.specs.spec import Sparse, key
 from ebreplicate.store.store import Store
 
 COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "last_accuracy", "best_accuracy"]
-COLUMNS += ["training_flops", "flops_ratio", "key"]
+COLUMNS += ["unseen_accuracy", "training_flops", "flops_ratio", "key"]
 
 
 def table(scale: Scale, store: Store) -> pd.DataFrame:

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 def accuracies(record: dict[str, Any]) -> dict[str, Any]:
     """Accuracies of a finished run. One that diverged or had no ticket has none, so that no mean counts it."""
     names = ("last_accuracy", "best_accuracy")
-    return {name: record["metrics"][name] if record["status"] == "ok" else None for name in names}
+    metrics: dict[str, Any] = record["metrics"] if record["status"] == "ok" else {}
+    return {name: metrics.get(name) for name in (*names, "unseen_accuracy")}
+
+
+def accuracy_column(table: "pd.DataFrame") -> str:
+    """The column that figures show: accuracy of the last epoch, on all unseen images where the scale evaluates them,
+    else on the test images of the learning curve."""
+    return "unseen_accuracy" if table.unseen_accuracy.notna().any() else "last_accuracy"
+
+
+def images_of(table: "pd.DataFrame") -> str:
+    """On which images `accuracy_column` is, in words."""
+    return "unseen images" if accuracy_column(table) == "unseen_accuracy" else "test images"
 
 
 def search_row(spec: Search, store: "Store", **names: Any) -> dict[str, Any]:
@@ -74,6 +86,7 @@ COLUMNS = [
     "status",
     "last_accuracy",
     "best_accuracy",
+    "unseen_accuracy",
     "training_flops",
     "seconds",
     "empty_layers",

@@ -114,11 +114,16 @@ def not_run(axis: Any) -> None:
     axis.text(0.5, 0.08, "not run yet at this scale", ha="center", transform=axis.transAxes, color="0.4")
 
 
+NOTHING = "nothing"
+"""Label of a figure without a measured point."""
+
+
 def nothing(scale: str) -> Any:
-    """A figure of an item of which nothing has been run."""
+    """A figure of an item of which nothing has been run, or nothing that its figure shows; labelled `NOTHING`."""
     figure, axis = use().subplots(figsize=(5, 1.6))
     axis.set_axis_off()
     axis.text(0.5, 0.5, f"not run yet at scale {scale}", ha="center", transform=axis.transAxes, color="0.4")
+    figure.set_label(NOTHING)
     return figure
 
 

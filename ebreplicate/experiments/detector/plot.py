@@ -4,7 +4,7 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import PAPER_EPOCHS, images, network, panels
-from ebreplicate.experiments.common.rows import by_seed
+from ebreplicate.experiments.common.rows import by_seed, images_of
 from ebreplicate.experiments.detector.runs import RULES, Grid
 from ebreplicate.experiments.fig1.runs import ratios_of
 from ebreplicate.experiments.fig3.claims import annotations
@@ -31,7 +31,8 @@ def draw(scale: Scale, table: Any) -> Any:
         names = [f"{network(scale, m)}\n{images(scale, d)}" for d, m, _ in groups(scale, table)]
         style.groups_below(axis, names, [f"{r:.0%}" for *_, r in groups(scale, table)])
     text = (
-        f"scale {scale.name}; left: one point a seed; right: last epoch, {style.SEEDS}; percentages: channels removed"
+        f"scale {scale.name}; left: one point a seed; right: last epoch, {images_of(table)}, {style.SEEDS}; "
+        "percentages: channels removed"
     )
     if not scale.is_smoke:
         text += "\nband: the emergence that the paper's Figure 3 marks (CIFAR-100)"

@@ -39,15 +39,21 @@ def table(scale: Scale, store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=[*COLUMNS, *extra])
 
 
+def _accuracy(record: dict[str, Any]) -> float:
+    """Accuracy of the last epoch, on all unseen images where the scale evaluates them."""
+    metrics = record["metrics"]
+    return float(metrics.get("unseen_accuracy", metrics["last_accuracy"]))
+
+
 def _eb_train_columns(scale: Scale, spec: Retrain, store: Store) -> dict[str, Any]:
     """EB Train beside the dense network it was found in: accuracies, and training FLOPs as a fraction of dense."""
     record, dense = store.read(spec), store.read(spec.ticket.search)
     out: dict[str, Any] = {"eb_train_key": key(spec), "dense_key": key(spec.ticket.search)}
     if dense and dense["status"] == "ok":
-        out["dense_accuracy"] = dense["metrics"]["last_accuracy"]
+        out["dense_accuracy"] = _accuracy(dense)
     if record and dense and record["status"] == "ok":
         total, whole = (r["cost"]["training_flops"]["authors"] for r in (record, dense))
-        out |= {"eb_train_accuracy": record["metrics"]["last_accuracy"], "eb_train_flops_ratio": total / whole}
+        out |= {"eb_train_accuracy": _accuracy(record), "eb_train_flops_ratio": total / whole}
     return out
 
 
@@ -57,7 +63,7 @@ def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Store) ->
     for (r, draw), spec in grid.items():
         record = store.read(spec) if r == ratio and draw != "best" else None
         if record and record["status"] == "ok":
-            found[draw] = record["metrics"]["last_accuracy"]
+            found[draw] = _accuracy(record)
     if not found:
         return {}
     best = max(found, key=lambda d: found[d])

@@ -7,6 +7,7 @@ import pandas as pd
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.experiment import NOT_RUN
 from ebreplicate.experiments.common.panels import title
+from ebreplicate.experiments.common.rows import accuracy_column, images_of
 from ebreplicate.experiments.early_bird import printed
 from ebreplicate.experiments.early_bird.runs import DATASET, DENSE, DRAW, MAIN, SECOND
 from ebreplicate.specs.scale import Scale
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
 
 
 HOLLOW: dict[str, Any] = {"mfc": "white", "alpha": 0.75, "ls": ""}
-
-
-def accuracy_column(table: pd.DataFrame) -> str:
-    """Accuracy on unseen images where the scale has it, else on the test images."""
-    return "unseen_accuracy" if table.unseen_accuracy.notna().any() else "last_accuracy"
 
 
 def differences(table: pd.DataFrame, model: str, ratio: float, arm: str) -> list[float]:
@@ -70,8 +66,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> "Figure":
     if not scale.is_smoke:
         handles.append(plt.Line2D([], [], label="paper, Figure 1 and Table 2", **{**look, **HOLLOW}))
     drawn.legend(handles=handles, loc="outside upper center", ncols=2, fontsize="small")
-    images = "unseen images" if accuracy_column(table) == "unseen_accuracy" else "test images"
-    style.stamp(drawn, f"scale {scale.name}; last epoch, {images}; {style.SEEDS}")
+    style.stamp(drawn, f"scale {scale.name}; last epoch, {images_of(table)}; {style.SEEDS}")
     return drawn
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, count
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, count, images_of
 from ebreplicate.experiments.early_crop.runs import DATASET, DENSE, MODEL, RULES, grid_of, seeds_of
 from ebreplicate.experiments.early_crop.table import CURVE, FIRES
 from ebreplicate.specs.scale import Scale
@@ -60,17 +60,18 @@ def _firing_panel(axis: Any, scale: Scale, table: pd.DataFrame) -> None:
 
 
 def accuracy_panel(axis: Any, table: pd.DataFrame, arms: Sequence[str]) -> None:
-    """Accuracy of every arm minus that of the dense network of its seed, in points, with its interval."""
-    column = "unseen_accuracy" if table.unseen_accuracy.notna().any() else "last_accuracy"
+    """Accuracy of every arm that has run minus that of the dense network of its seed, in points, with its interval."""
+    column = accuracy_column(table)
     dense = by_seed(table, column, arm=DENSE)
-    points = [(y, minus(by_seed(table, column, arm=arm), dense).values()) for y, arm in enumerate(arms)]
-    drawn = style.series(axis, points, across=True, marker="o", ls="", c=style.COLOURS[0])
-    style.zero(axis, across=True)
-    axis.set_yticks(range(len(arms)), arms, fontsize="x-small")
-    axis.set_ylim(len(arms) - 0.5, -0.5)
+    beside = {arm: values for arm in arms if (values := minus(by_seed(table, column, arm=arm), dense).values())}
     axis.set_xlabel("accuracy minus dense (percentage points)")
-    if not drawn:
+    style.zero(axis, across=True)
+    if not beside:
         style.not_run(axis)
+        return
+    style.series(axis, list(enumerate(beside.values())), across=True, marker="o", ls="", c=style.COLOURS[0])
+    axis.set_yticks(range(len(beside)), beside, fontsize="x-small")
+    axis.set_ylim(len(beside) - 0.5, -0.5)
 
 
 def draw(scale: Scale, table: pd.DataFrame) -> Figure:
@@ -84,10 +85,9 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
     axes[2].set_title(title(scale, MODEL, DATASET), fontsize="small")
     seeds = count(len(seeds_of(scale)), "seed")
-    images = "unseen images" if table.unseen_accuracy.notna().any() else "test images"
     style.stamp(
         figure,
         f"scale {scale.name}, {seeds}; left and right: {grid.ratio:.0%} of the channels removed; right: last epoch, "
-        f"{images}, equal total epochs, 95 % t-interval from three seeds",
+        f"{images_of(table)}, equal total epochs, 95 % t-interval from three seeds",
     )
     return figure

@@ -4,7 +4,7 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import PAPER_EPOCHS, panels, title
-from ebreplicate.experiments.common.rows import by_seed, has_run
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, has_run, images_of
 from ebreplicate.experiments.fig1.runs import draws, printed, ratios_of
 from ebreplicate.specs.scale import Scale
 
@@ -34,7 +34,7 @@ def draw(scale: Scale, table: Any) -> Any:
     figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize="small")
     if not scale.is_smoke:
         paper.remove()  # only there to be copied into the legend
-    style.stamp(figure, f"scale {scale.name}; last epoch of the retrain, {style.SEEDS}; n: seeds")
+    style.stamp(figure, f"scale {scale.name}; last epoch of the retrain, {images_of(table)}, {style.SEEDS}; n: seeds")
     return figure
 
 
@@ -42,12 +42,13 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     from ebreplicate.experiments.common import style
 
     here = table[(table.dataset == dataset) & (table.model == model)]
-    dense, paper = by_seed(here, draw="dense"), printed(dataset, model)
+    column = accuracy_column(table)
+    dense, paper = by_seed(here, column, draw="dense"), printed(dataset, model)
     paper = paper.assign(value=paper.value - paper[paper.draw == "dense"].value.iloc[0])
     seen = [0.0]
     for i, ratio in enumerate(ratios_of(scale, dataset, model)):
         look: dict[str, Any] = {"color": style.COLOURS[i], "marker": style.MARKERS[i]}
-        points = [(d, minus(by_seed(here, ratio=ratio, draw=d), dense).values()) for d in draws(scale)]
+        points = [(d, minus(by_seed(here, column, ratio=ratio, draw=d), dense).values()) for d in draws(scale)]
         shift = (i - 1) * DODGE
         label = f"{ratio:.0%} of the channels removed"
         seen += style.series(axis, [(_shifted(_x(scale, d), shift), v) for d, v in points], label=label, **look)

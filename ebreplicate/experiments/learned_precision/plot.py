@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, count, interval
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, count, images_of, interval
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.experiments.learned_precision.runs import ARMS, DATASET, HIGH, LDP, LDP_COST, LOW, PLAIN, grid_of
 from ebreplicate.experiments.learned_precision.table import BITS, TRAINING
@@ -25,11 +25,11 @@ def draw(scale: Scale, table: Any) -> Figure:
     _accuracy(axes[2], table)
     grid = grid_of(scale)
     axes[2].set_title(title(scale, grid.model, DATASET, grid.width), fontsize="small")
-    images = "unseen images" if table.unseen_accuracy.notna().any() else "test images"
     style.stamp(
         figure,
         f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; left and middle: seed {grid.seeds[0]}; right: last "
-        f"epoch, {images}, bits of the last step, mean and 95 % t-interval from three seeds; LDP: reconstruction",
+        f"epoch, {images_of(table)}, bits of the last step, mean and 95 % t-interval from three seeds; LDP: "
+        "reconstruction",
     )
     return figure
 
@@ -70,7 +70,7 @@ def _epochs(axis: Any, table: Any) -> None:
 
 
 def _accuracy(axis: Any, table: Any) -> None:
-    column = "unseen_accuracy" if table.unseen_accuracy.notna().any() else "last_accuracy"
+    column = accuracy_column(table)
     seen = list[float]()
     for arm in ARMS:
         where = {"kind": TRAINING, "arm": arm}

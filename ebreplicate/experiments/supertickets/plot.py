@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, count
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, count, images_of
 from ebreplicate.experiments.supertickets.runs import ARMS, DATASET, MODEL, grid_of
 from ebreplicate.experiments.supertickets.table import EPOCH, ROUND, TRAINING
 from ebreplicate.specs.scale import Scale
@@ -20,7 +20,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     plt, grid = style.use(), grid_of(scale)
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), width_ratios=(1.2, 1, 1))
     trained = table[table.kind == TRAINING]
-    column = "unseen_accuracy" if trained.unseen_accuracy.notna().any() else "last_accuracy"
+    column = accuracy_column(trained)
     for y, arm in enumerate(grid.arms):
         style.series(left, [(y, by_seed(trained, column, arm=arm).values())], across=True, marker="o", c=COLOURS[arm])
     left.set_yticks(range(len(grid.arms)), grid.arms, fontsize="small")
@@ -30,8 +30,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     middle.set(xlabel="epoch", ylabel="weights", title="Weights that are neither masked nor removed")
     _lines(right, table[table.kind == ROUND], "returned")
     right.set(xlabel="epoch of the round", ylabel="%", title="Pruned weights that came back")
-    images = "unseen images" if column == "unseen_accuracy" else "test images"
-    said = f"left: last epoch, {images}, {style.SEEDS}; middle and right: mean of seeds"
+    said = f"left: last epoch, {images_of(trained)}, {style.SEEDS}; middle and right: mean of seeds"
     style.stamp(figure, f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; {said}")
     return figure
 

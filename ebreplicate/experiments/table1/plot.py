@@ -4,18 +4,21 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import paired
 from ebreplicate.experiments.common.panels import panels, title
-from ebreplicate.experiments.common.rows import has_run
+from ebreplicate.experiments.common.rows import accuracy_column, images_of
 from ebreplicate.experiments.table1.claims import MISPRINT, printed
 from ebreplicate.experiments.table1.runs import HIGH, LOW, RATIO, grid
 from ebreplicate.specs.scale import Scale
 
 
 def draw(scale: Scale, table: Any) -> Any:
-    """A panel a network and dataset that has run: [80,120] minus [0,100] at every draw; the paper's hollow beside."""
+    """A panel a network and dataset with tickets of both searches: [80,120] minus [0,100] at every draw; the paper's
+    hollow beside."""
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    shown = [p for p in panels(scale) if has_run(table, dataset=p[0], model=p[1])]
+    shown = [p for p in panels(scale) if any(_ours(scale, table, *p))]
+    if not shown:  # one of the two searches, or its tickets, may have run alone
+        return style.nothing(scale.name)
     size = (max(6.0, 3.25 * len(shown)), 3.8)
     figure, axes = plt.subplots(1, len(shown), figsize=size, squeeze=False, sharey=True)
     for axis, (dataset, model) in zip(axes[0], shown, strict=True):
@@ -31,7 +34,7 @@ def draw(scale: Scale, table: Any) -> Any:
     style.stamp(
         figure,
         f"scale {scale.name}; tickets of a search by {HIGH} minus those of a search at a tenth of the rate, {LOW}; "
-        f"{RATIO:.0%} of the channels removed;\nlast retrain epoch, {style.SEEDS}{misprint}",
+        f"{RATIO:.0%} of the channels removed;\nlast retrain epoch, {images_of(table)}, {style.SEEDS}{misprint}",
     )
     return figure
 
@@ -39,9 +42,8 @@ def draw(scale: Scale, table: Any) -> Any:
 def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> None:
     from ebreplicate.experiments.common import style
 
-    draws, here = grid(scale).draws, {"dataset": dataset, "model": model}
-    ours = [paired(table, "last_accuracy", *({**here, "draw": d, "schedule": s} for s in (HIGH, LOW))) for d in draws]
-    points = [(x - 0.05, values.values()) for x, values in enumerate(ours)]
+    draws = grid(scale).draws
+    points = [(x - 0.05, values.values()) for x, values in enumerate(_ours(scale, table, dataset, model))]
     style.series(axis, points, ls="", c=style.COLOURS[0], marker="o")
     if not scale.is_smoke:
         theirs = differences(dataset, model)
@@ -53,6 +55,13 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     axis.set_xlim(-0.5, len(draws) - 0.5)
     axis.set_xlabel("ticket drawn after this share of the search (%)", fontsize="small")
     axis.set_title(title(scale, model, dataset), fontsize="small")
+
+
+def _ours(scale: Scale, table: Any, dataset: str, model: str) -> list[dict[int, float]]:
+    """What the large rate adds, by seed, of every draw."""
+    here, column = {"dataset": dataset, "model": model}, accuracy_column(table)
+    arms = [[{**here, "draw": d, "schedule": s} for s in (HIGH, LOW)] for d in grid(scale).draws]
+    return [paired(table, column, *both) for both in arms]
 
 
 def differences(dataset: str, model: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, has_run, interval
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, has_run, images_of, interval
 from ebreplicate.experiments.fig1 import runs as fig1
 from ebreplicate.experiments.table2.cells import differences
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER, Place
@@ -13,6 +13,8 @@ from ebreplicate.specs.scale import Scale
 
 SHIFT = (-0.24, 0.0, 0.24)
 """Vertical offsets of a row's three ratios."""
+LEAST = 7
+"""Rows of text for which a panel has room, however few its methods: title and legends need it."""
 BESIDE = 0.09
 """Further offset of a published point, so that it does not hide ours."""
 
@@ -27,7 +29,7 @@ def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     if not shown:  # of a block, the unpruned network alone may have run
         return style.nothing(scale.name)
     methods = [found[place] for place in shown]
-    across, counts = min(len(shown), 2), [max(2, len(paper) + len(controls)) for paper, controls in methods]
+    across, counts = min(len(shown), 2), [max(LEAST, len(paper) + len(controls)) for paper, controls in methods]
     rows = [max(counts[i : i + across]) for i in range(0, len(counts), across)]  # of text, by row of panels
     size = (5.9 * across + 1.5 * (across == 1), sum(0.31 * n + 1.6 for n in rows))
     figure, axes = plt.subplots(len(rows), across, figsize=size, height_ratios=rows, squeeze=False)
@@ -39,7 +41,8 @@ def draw(scale: Scale, table: Any, blocks: Sequence[Place] = BLOCKS) -> Any:
     if not scale.is_smoke:
         handles.append(plt.Line2D([], [], c="0.3", marker="o", ls="", mfc="white", label="paper"))
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    text = f"scale {scale.name}; last epoch, {style.SEEDS}; right: training FLOPs over the unpruned network's"
+    text = f"scale {scale.name}; last epoch, {images_of(table)}, {style.SEEDS}\n"
+    text += "right: training FLOPs over the unpruned network's"
     if not scale.is_smoke:
         text += "\nthe paper's points: minus the dense network of its Figure 1 (its Table 2 prints none)"
     style.stamp(figure, text)
@@ -59,12 +62,13 @@ def _panel(
     from ebreplicate.experiments.common import style
 
     here, order = table[(table.dataset == dataset) & (table.model == model)], [*paper, *controls]
-    dense, seen = by_seed(here, method=DENSE), [0.0]
+    column = accuracy_column(table)
+    dense, seen = by_seed(here, column, method=DENSE), [0.0]
     ratios = [r for r in fig1.RATIOS[dataset, model] if has_run(here[(here.ratio - r).abs() < 1e-9])]
     theirs = {} if scale.is_smoke else differences(dataset, model)
     shifts = SHIFT if len(ratios) > 1 else SHIFT[1:2]
     for ratio, colour, marker, shift in zip(ratios, style.COLOURS, style.MARKERS, shifts, strict=False):
-        ours = [minus(by_seed(here, method=m, ratio=ratio), dense).values() for m in order]
+        ours = [minus(by_seed(here, column, method=m, ratio=ratio), dense).values() for m in order]
         places = [(y + shift, values) for y, values in enumerate(ours)]
         look = {"c": colour, "marker": marker, "ls": ""}
         seen += style.series(axis, places, across=True, **look, label=f"{ratio:.0%} removed")

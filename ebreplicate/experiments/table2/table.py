@@ -19,7 +19,8 @@ UNIT = 5e13
 """Table 2 prints FLOPs in units of 0.05 P."""
 
 COLUMNS = ["model", "dataset", "method", "group", "ratio", "seed", "status", "epoch", "epochs", "last_accuracy"]
-COLUMNS += ["best_accuracy", "swa_accuracy", "training_flops", "training_pflop", "training_units", "flops_ratio"]
+COLUMNS += ["best_accuracy", "unseen_accuracy", "swa_accuracy"]
+COLUMNS += ["training_flops", "training_pflop", "training_units", "flops_ratio"]
 COLUMNS += ["energy_measured_kj", "energy_source", "energy_modelled_kj", "energy_modelled_ratio"]
 COLUMNS += ["published_accuracy", "published_flops_units", "published_energy_kj"]
 COLUMNS += ["accuracy_improvement", "flops_improvement", "energy_improvement", "key", "derived_from"]
