@@ -12,13 +12,15 @@ from ebreplicate.report.markdown import markdown_table
 from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.graph import Plan, search_of
 from ebreplicate.specs.scale import Scale
-from ebreplicate.specs.spec import Adapt, Alone, Retrain, Ticket, Training, key
+from ebreplicate.specs.spec import Adapt, Alone, Retrain, Search, Ticket, Training, key
 from ebreplicate.store.merging import runs_under
 from ebreplicate.store.store import Store
 
 BEGIN, END = "<!-- selection: begin -->", "<!-- selection: end -->"
 NOTHING = "Nothing has been run at this scale.\n"
 KINDS = {"search": "dense", "retrain": "retrained tickets", "sparse": "sparse from scratch", "adapt": "adapted"}
+UNLIKE = {"joint": "pruned while searched", "factorised": "factorised", "bits": "quantised"}
+"""Fields of a search whose network is not the dense one, and what it is called."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ def unseeded(spec: Run) -> Run:
     raise TypeError(f"not a run: {spec!r}")
 
 
+def kind_of(spec: Spec) -> str:
+    """What kind of training a run is, in words."""
+    unlike = (word for name, word in UNLIKE.items() if isinstance(spec, Search) and getattr(spec, name) is not None)
+    return next(unlike, KINDS[spec.stage])
+
+
 def effects(scale: Scale, store: Store) -> list[Effect]:
     """The effect on every kind of training and dataset of which `scale` has finished runs; diverged ones are left out.
 
@@ -68,15 +76,15 @@ def effects(scale: Scale, store: Store) -> list[Effect]:
         if record is None or record["status"] != "ok" or "trained_as" in record:
             continue
         root, metrics = search_of(spec), record["metrics"]
-        group = (root.dataset, spec.stage)
+        group = (root.dataset, kind_of(spec))
         gains[group][unseeded(spec)][root.seed] = metrics["best_accuracy"] - metrics["last_accuracy"]
         epochs[group].append(metrics["epochs"])
     found = []
-    for (dataset, stage), series in gains.items():
+    for (dataset, kind), series in gains.items():
         every = [gain for by_seed in series.values() for gain in by_seed.values()]
-        lengths = epochs[dataset, stage]
+        lengths = epochs[dataset, kind]
         mean, spread = math.fsum(every) / len(every), (min(lengths), max(lengths))
-        found.append(Effect(dataset, KINDS[stage], pooled(series), len(every), mean, max(every), spread))
+        found.append(Effect(dataset, kind, pooled(series), len(every), mean, max(every), spread))
     return found
 
 

@@ -9,6 +9,7 @@ from ebreplicate.experiments.planner import requests
 from ebreplicate.report import selection
 from ebreplicate.report.markdown import between
 from ebreplicate.specs.graph import Plan
+from ebreplicate.specs.scale import load_scale
 from ebreplicate.specs.spec import Recipe, Retrain, Search, Sparse, Ticket, key
 from ebreplicate.store.store import Store
 
@@ -69,6 +70,15 @@ def test_kinds_of_training_and_datasets_are_told_apart(store):
         (d, k) for d in {s.dataset for s in RUNS if isinstance(s, Search)} for k in ("dense", "retrained tickets")
     }
     assert all((e.interval.mean, e.interval.half) == pytest.approx((1.0, 0.0)) for e in found)
+
+
+def test_a_search_that_prunes_factorises_or_quantises_is_no_dense_training():
+    plain, others = (
+        {selection.kind_of(s) for item in items for s in requests(load_scale("smoke"), [item]) if isinstance(s, Search)}
+        for items in (["fig1_existence"], ["supertickets", "factorised_layers", "learned_precision"])
+    )
+    assert plain == {"dense"}
+    assert others >= {"pruned while searched", "factorised", "quantised"}
 
 
 def test_nothing_run_says_so(store):
