@@ -546,6 +546,16 @@ def test_fig1_draws_our_means_and_the_papers_points(run):
     assert "share of the search" in saved(figure)
 
 
+def test_fig1_draws_all_unseen_images_where_they_were_evaluated(run):
+    table = run("fig1_existence", TINY, by_draw(e1=40.0, e3=50.0, e8=45.0, best=48.0, dense=60.0))
+    assert "last epoch of the retrain, test images" in saved(EXPERIMENTS.load("fig1_existence").figure(TINY, table))
+    table["unseen_accuracy"] = table.last_accuracy / 2
+    figure = EXPERIMENTS.load("fig1_existence").figure(TINY, table)
+    ours = figure.axes[0].containers[::2]
+    assert [c.lines[0].get_ydata().tolist() for c in ours] == [[-10.0, -5.0, -7.5, -6.0]] * 3
+    assert "last epoch of the retrain, unseen images" in saved(figure)
+
+
 def test_a_figure_of_smoke_has_no_published_points(run):
     outcomes = by_draw(e1=40.0, e3=50.0, e8=45.0, best=48.0, dense=60.0)
     smoke = replace(TINY, name=SMOKE)
