@@ -118,6 +118,8 @@ def redraw(scale: Scale, results: Path, figures: Path) -> None:
     An item of which nothing has been run that its figure would show has a table and its place in the comparison, and no
     figure.
     """
+    from matplotlib import pyplot as plt
+
     from ebreplicate.experiments.common import style
 
     for item in steps(list(EXPERIMENTS), f"tables and figures of {scale.name}"):
@@ -125,6 +127,7 @@ def redraw(scale: Scale, results: Path, figures: Path) -> None:
         path = figures / scale.name / f"{item}.svg"
         figure = EXPERIMENTS.load(item).figure(scale, read_table(item, scale, results))
         if figure.get_label() == style.NOTHING:
+            plt.close(figure)
             path.unlink(missing_ok=True)
         else:
             atomic_write(path, _file(figure, "svg"))

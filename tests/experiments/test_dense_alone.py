@@ -1,6 +1,7 @@
 """Figures of items of which only runs shared with others have ended: the unpruned network, tickets of one search."""
 
 import pytest
+from matplotlib import pyplot
 from synthetic import items_alone, write
 
 from ebreplicate.experiments import EXPERIMENTS
@@ -40,5 +41,6 @@ def test_redraw_draws_the_difference_of_two_searches_only_where_both_have_ticket
     figure.write_text("of an earlier time")
     pipeline.redraw(scale, store.root, tmp_path / "figures")
     assert figure.is_file() == drawn
+    assert pyplot.get_fignums() == []  # of many items none may stay in memory
     if drawn:
         assert "large minus small" in figure.read_text()
