@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 from ebreplicate.experiments.common.experiment import ACCURACY, INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.common.judgement import EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE
+from ebreplicate.experiments.common.judgement import EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, beside_zero
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.report.compare import effect_text, signed
 from ebreplicate.report.markdown import markdown_table
@@ -72,9 +72,7 @@ def chosen(claims: Any) -> Any:
 
 def effect_of(row: Any) -> str:
     """Effect and half-width of its interval, with the unit; a dash where nothing has an interval."""
-    if row.verdict == NOT_RUN or row.n < ENOUGH or row.difference != row.difference:
-        return "-"
-    return effect_text(row)
+    return "-" if row.verdict == NOT_RUN or row.n < ENOUGH else effect_text(row)
 
 
 def table(claims: Any) -> str:
@@ -108,8 +106,8 @@ def _plainly(row: Any, others: Any) -> str:
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
     effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g}"
     said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
-    if row.verdict == INCONCLUSIVE and abs(row.difference) > row.ci95_half:
-        said += f" (the whole interval is {'above' if row.difference > 0 else 'below'} 0)"
+    if row.verdict == INCONCLUSIVE and (remark := beside_zero(row.difference, row.ci95_half)):
+        said += f" ({remark})"
     ended = _ended(others[others.scale == row.scale])
     listed = "; ".join(f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items())
     return f"{said}." + (f" The plan's other claims there: {listed}." if listed else "")

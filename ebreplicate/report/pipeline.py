@@ -81,6 +81,19 @@ def drawn(item: str, scale: Scale, table: Any, kind: str = "svg") -> bytes:
     return _file(EXPERIMENTS.load(item).figure(scale, table), kind)
 
 
+def shown(item: str, scale: Scale, table: Any) -> bytes | None:
+    """One item's figure as SVG; None where it would say that nothing has been run."""
+    from matplotlib import pyplot as plt
+
+    from ebreplicate.experiments.common import style
+
+    figure = EXPERIMENTS.load(item).figure(scale, table)
+    if figure.get_label() == style.NOTHING:
+        plt.close(figure)
+        return None
+    return _file(figure, "svg")
+
+
 def _file(figure: Any, kind: str) -> bytes:
     from matplotlib import pyplot as plt
 
@@ -118,17 +131,12 @@ def redraw(scale: Scale, results: Path, figures: Path) -> None:
     An item of which nothing has been run that its figure would show has a table and its place in the comparison, and no
     figure.
     """
-    from matplotlib import pyplot as plt
-
-    from ebreplicate.experiments.common import style
-
     for item in steps(list(EXPERIMENTS), f"tables and figures of {scale.name}"):
         tabulate(item, scale, results)
         path = figures / scale.name / f"{item}.svg"
-        figure = EXPERIMENTS.load(item).figure(scale, read_table(item, scale, results))
-        if figure.get_label() == style.NOTHING:
-            plt.close(figure)
+        content = shown(item, scale, read_table(item, scale, results))
+        if content is None:
             path.unlink(missing_ok=True)
         else:
-            atomic_write(path, _file(figure, "svg"))
+            atomic_write(path, content)
     compare(scale, results)

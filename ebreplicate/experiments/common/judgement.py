@@ -131,10 +131,13 @@ def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
 def _remarked(claim: Claim) -> Claim:
     """With a remark, where the verdict is open and the interval excludes 0 all the same."""
     i, undecided = claim.found.difference, claim.verdict.startswith((INCONCLUSIVE, EQUIVALENT))
-    if i is None or not undecided or i.n < ENOUGH or not (i.low > 0 or i.high < 0):
-        return claim
-    side = "above" if i.mean > 0 else "below"
-    return replace(claim, found=claim.found.but(f"the whole interval is {side} 0"))
+    remark = beside_zero(i.mean, i.half) if i is not None and undecided and i.n >= ENOUGH else ""
+    return replace(claim, found=claim.found.but(remark)) if remark else claim
+
+
+def beside_zero(mean: float, half: float) -> str:
+    """On which side of 0 an interval lies, in words; empty where it contains 0, or is none."""
+    return f"the whole interval is {'above' if mean > 0 else 'below'} 0" if abs(mean) > half else ""
 
 
 def _after_correction(claim: Claim, p_adjusted: float) -> Claim:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 def accuracies(record: dict[str, Any]) -> dict[str, Any]:
     """Accuracies of a finished run. One that diverged or had no ticket has none, so that no mean counts it."""
-    names = ("last_accuracy", "best_accuracy")
-    metrics: dict[str, Any] = record["metrics"] if record["status"] == "ok" else {}
-    return {name: metrics.get(name) for name in (*names, "unseen_accuracy")}
+    if record["status"] != "ok":
+        return dict.fromkeys(("last_accuracy", "best_accuracy", "unseen_accuracy"))
+    metrics = record["metrics"]
+    return {n: metrics[n] for n in ("last_accuracy", "best_accuracy")} | {
+        "unseen_accuracy": metrics.get("unseen_accuracy")  # not every scale evaluates them
+    }
 
 
 def accuracy_column(table: "pd.DataFrame") -> str:

@@ -63,7 +63,7 @@ def _grid(grid: dict[tuple[float, str], Retrain], ratio: float, store: Store) ->
     for (r, draw), spec in grid.items():
         record = store.read(spec) if r == ratio and draw != "best" else None
         if record and record["status"] == "ok":
-            found[draw] = _accuracy(record)
+            found[draw] = record["metrics"]["last_accuracy"]
     if not found:
         return {}
     best = max(found, key=lambda d: found[d])

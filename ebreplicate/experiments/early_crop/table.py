@@ -57,7 +57,7 @@ def training(run: Planned, store: "Store") -> dict[str, Any]:
         return row
     metrics, cost = record["metrics"], record["cost"]
     row |= {"status": record["status"], **accuracies(record), "seconds": cost.get("seconds")}
-    row |= {n: metrics.get(n) for n in ("unseen_accuracy", "official_accuracy", "unseen_images")}
+    row |= {n: metrics.get(n) for n in ("official_accuracy", "unseen_images")}
     row["training_flops"] = cost.get("training_flops", {}).get("authors")
     if isinstance(spec, Sparse):
         row["parameters"] = metrics.get("nnz")

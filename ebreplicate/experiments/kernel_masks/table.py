@@ -30,6 +30,6 @@ def _row(run: Planned, store: "Store") -> dict[str, Any]:
     row, record = {**run._asdict(), "key": key(run.spec), "status": NOT_RUN}, store.read(run.spec)
     if record is None:
         return row
-    row |= {name: record["metrics"].get(name) for name in (*STORED, "unseen_accuracy", "unseen_images")}
+    row |= {name: record["metrics"].get(name) for name in (*STORED, "unseen_images")}
     row |= {"training_flops": record["cost"]["training_flops"]["authors"], "seconds": record["cost"]["seconds"]}
     return row | {"status": record["status"], **accuracies(record)}

@@ -16,13 +16,13 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    shown = [p for p in panels(scale) if any(_ours(scale, table, *p))]
+    shown = {p: ours for p in panels(scale) if any(ours := _ours(scale, table, *p))}
     if not shown:  # one of the two searches, or its tickets, may have run alone
         return style.nothing(scale.name)
     size = (max(6.0, 3.25 * len(shown)), 3.8)
     figure, axes = plt.subplots(1, len(shown), figsize=size, squeeze=False, sharey=True)
-    for axis, (dataset, model) in zip(axes[0], shown, strict=True):
-        _panel(axis, scale, table, dataset, model)
+    for axis, ((dataset, model), ours) in zip(axes[0], shown.items(), strict=True):
+        _panel(axis, scale, ours, dataset, model)
     axes[0][0].set_ylabel("large minus small initial rate (pp)")
     handles = [plt.Line2D([], [], c=style.COLOURS[0], marker="o", ls="", label="ours")]
     if not scale.is_smoke:
@@ -39,11 +39,11 @@ def draw(scale: Scale, table: Any) -> Any:
     return figure
 
 
-def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> None:
+def _panel(axis: Any, scale: Scale, ours: list[dict[int, float]], dataset: str, model: str) -> None:
     from ebreplicate.experiments.common import style
 
     draws = grid(scale).draws
-    points = [(x - 0.05, values.values()) for x, values in enumerate(_ours(scale, table, dataset, model))]
+    points = [(x - 0.05, values.values()) for x, values in enumerate(ours)]
     style.series(axis, points, ls="", c=style.COLOURS[0], marker="o")
     if not scale.is_smoke:
         theirs = differences(dataset, model)

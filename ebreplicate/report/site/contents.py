@@ -211,4 +211,4 @@ def _fill(item: Item, results: Path, figures: Path | None, runs: dict[str, Run])
     if not has_content(table):
         return  # a figure of nothing
     path = figures / scale.name / f"{item.name}.svg" if figures else None
-    item.figure = path.read_bytes() if path and path.is_file() else pipeline.drawn(item.name, scale, table)
+    item.figure = path.read_bytes() if path and path.is_file() else pipeline.shown(item.name, scale, table)

@@ -151,8 +151,8 @@ def test_firing_epochs_are_those_of_the_recorded_rows(tmp_path):
     assert len(figure.axes) == 3
     assert figure.axes[0].get_lines()
     table.loc[table.arm.isin([DENSE, EB_TRAIN]), "unseen_accuracy"] = 50.0  # shared with other items, so there first
-    left = EXPERIMENTS.load(ITEM).figure(FIVE, table).axes[2]
-    assert [label.get_text() for label in left.get_yticklabels()] == [EB_TRAIN]
+    right = EXPERIMENTS.load(ITEM).figure(FIVE, table).axes[2]
+    assert [label.get_text() for label in right.get_yticklabels()] == [EB_TRAIN]
 
 
 def test_images_are_compared_one_by_one(tmp_path):
