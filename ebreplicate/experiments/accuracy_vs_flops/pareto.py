@@ -9,7 +9,7 @@ from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.lineage import records_of
 from ebreplicate.experiments.common.margins import margin_of
-from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, images_of, interval
 from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.table2.runs import BLOCKS, CONTROLS, DENSE, PAPER
 from ebreplicate.specs.scale import Scale
@@ -20,13 +20,14 @@ Point = tuple[str, float, float, Interval]
 
 
 def points(table: pd.DataFrame, dataset: str, model: str, controls: bool = True) -> list[Point]:
-    """Every method and ratio of a block that has finished runs, cheapest first."""
+    """Every method and ratio of a block that has finished runs, cheapest first; accuracy on the images that the figure
+    shows."""
     here = table[(table.dataset == dataset) & (table.model == model)]
-    out = []
+    out, column = list[Point](), accuracy_column(table)
     for method in (DENSE, *PAPER, *((*CONTROLS, *SPARSE, LOTTERY, *CROP) if controls else ())):
         for ratio in sorted(set(here[here.method == method].ratio)):
             where = {"method": method, "ratio": float(ratio)}
-            accuracy, cost = by_seed(here, **where), by_seed(here, "training_flops", **where)
+            accuracy, cost = by_seed(here, column, **where), by_seed(here, "training_flops", **where)
             seeds = sorted(set(accuracy) & set(cost))
             if seeds:
                 mean = sum(cost[s] for s in seeds) / len(seeds)
@@ -75,7 +76,7 @@ def _matched(scale: Scale, table: pd.DataFrame, methods: tuple[str, ...]) -> Fin
         return Finding(NOT_RUN)
     n = min(p[3].n for p in behind)
     verdict = INCONCLUSIVE if n < 2 else SUPPORTED if beaten == total else NOT_SUPPORTED
-    text = f"{beaten} of {total} points" + (f"; not: {', '.join(lost[:6])}" if lost else "")
+    text = f"{beaten} of {total} points, {images_of(table)}" + (f"; not: {', '.join(lost[:6])}" if lost else "")
     records = records_of(*(value for _, _, flops, accuracy in behind for value in (flops, accuracy)))
     return Finding(verdict, n, counted=text, records=records)
 

@@ -19,7 +19,8 @@ class Judged(NamedTuple):
     """One claim, its difference by seed (`what`, in `unit`), and what it is held against.
 
     `printed`: the same difference between printed numbers. `withheld`: why it cannot be decided whatever the numbers
-    are; empty where nothing speaks against it.
+    are; empty where nothing speaks against it. `source`: where it is claimed, if not where its family is. `over`: what
+    its difference is taken at and averaged over, if not one number of each training.
     """
 
     name: str
@@ -30,30 +31,32 @@ class Judged(NamedTuple):
     unit: str
     printed: float = math.nan
     withheld: str = ""
+    source: str = ""
+    over: str = ""
 
 
-def diverged(table: "pd.DataFrame", *arms: str) -> str:
+def diverged(table: "pd.DataFrame", *arms: str, column: str = "arm") -> str:
     """Why a claim about `arms` is withheld where trainings of them diverged: those left are chosen by their outcome."""
-    number = int((table.arm.isin(arms) & (table.status == "diverged")).sum())
+    number = int((table[column].isin(arms) & (table.status == "diverged")).sum())
     return f"{number} of its trainings diverged" if number else ""
 
 
-def judge(found: Sequence[Judged], family: str, source: str) -> list[Claim]:
-    """The claims of one family, each with its verdict after correction."""
+def judge(found: Sequence[Judged], family: str, source: str = "") -> list[Claim]:
+    """The claims of one family, each with its verdict after correction; `source`: of those that name none."""
     intervals = [interval(claim.differences) for claim in found]
     p = [p_value(i, c.rule.bound) if i.n >= ENOUGH else math.nan for c, i in zip(found, intervals, strict=True)]
     out = []
     for claim, i, alone, adjusted in zip(found, intervals, p, holm(p), strict=True):
         word, bound = rules.verdict(claim.rule, i, adjusted), claim.rule.bound
-        shown = i if i.n else None
+        shown, decided = i if i.n else None, INCONCLUSIVE if i.n >= ENOUGH else word
         finding = Finding(word, i.n, shown, bound, claim.unit, alone, claim.what, records=i.records)
         out.append(
             Claim(
                 claim.name,
                 claim.statement,
-                source,
-                f"{claim.rule.kind} {bound:g} {claim.unit}, t over seeds; Holm's correction in its family",
-                finding.but(claim.withheld, INCONCLUSIVE) if claim.withheld and i.n else finding,
+                claim.source or source,
+                f"{claim.rule.kind} {bound:g} {claim.unit}{claim.over}, t over seeds; Holm's correction in its family",
+                finding.but(claim.withheld, decided) if claim.withheld and i.n else finding,
                 p_holm=adjusted,
                 family=family,
                 points_to=rules.points_to(i.values, bound),

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from ebreplicate.experiments.common.contrasts import BySeed, Where, mean_by_seed, paired, pooled
-from ebreplicate.experiments.common.experiment import INCONCLUSIVE, Claim
+from ebreplicate.experiments.common.experiment import Claim
+from ebreplicate.experiments.common.family import Judged, diverged, judge
 from ebreplicate.experiments.common.finding import Finding
-from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, Rule, points_to, verdict
+from ebreplicate.experiments.common.judgement import BETTER, NO_WORSE, Rule
 from ebreplicate.experiments.common.margins import MARGINS, margin_of
-from ebreplicate.experiments.common.rows import count, interval
-from ebreplicate.experiments.common.stats import ENOUGH, Interval, holm, p_value
+from ebreplicate.experiments.common.rows import interval
+from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.common.verdicts import at_least, greater
 from ebreplicate.experiments.lottery.curves import printed
 from ebreplicate.experiments.lottery.runs import DEEP, SMALL, Panel, grid_of
@@ -182,10 +183,22 @@ class Compared:
         here = ({"round": number} for number in self.rounds)
         return mean_by_seed(paired(table, self.column, at | self.first, at | self.second) for at in here)
 
-    def diverged(self, table: pd.DataFrame) -> int:
-        """Trainings of the comparison that diverged."""
-        series = table.series.isin([self.first["series"], self.second["series"]])
-        return int((series & table["round"].isin([0, *self.rounds]) & (table.status == "diverged")).sum())
+    def judged(self, table: pd.DataFrame, theirs: pd.DataFrame) -> Judged:
+        """What is judged of the rows of `table`, beside the same difference of the paper's curves, `theirs`."""
+        over = f"mean of rounds {', '.join(map(str, self.rounds))}"
+        series = (self.first["series"], self.second["series"])
+        return Judged(
+            self.name,
+            self.statement,
+            f"{self.what}, {over}",
+            self.differences(table),
+            self.rule,
+            self.unit,
+            interval(self.differences(theirs)).mean,
+            diverged(table[table["round"].isin([0, *self.rounds])], *series, column="series"),
+            self.source,
+            f" at early stopping (minimum loss on held-out images), {over} within each seed",
+        )
 
 
 def protocol(panel: Panel) -> tuple[Compared, ...]:
@@ -251,37 +264,8 @@ def _lenet(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """The protocol's claims: one family under Holm's correction, intervals over seeds."""
     panel = grid_of(scale).lenet300
     assert panel is not None  # `has_protocol`
-    here = table[table.model == LENET]
-    compared, theirs = protocol(panel), printed(LENET)
-    found = [c.differences(here) for c in compared]
-    p = [_p(c, interval(values)) for c, values in zip(compared, found, strict=True)]
-    judged = [_judged(here, *each) for each in zip(compared, found, p, holm(p), strict=True)]
-    effects = (interval(c.differences(theirs)).mean for c in compared)
-    return [replace(claim, printed=effect) for claim, effect in zip(judged, effects, strict=True)]
-
-
-def _p(c: Compared, i: Interval) -> float:
-    return p_value(i, c.rule.bound) if i.n >= ENOUGH else math.nan
-
-
-def _judged(table: pd.DataFrame, c: Compared, values: BySeed, p: float, adjusted: float) -> Claim:
-    i, diverged = interval(values), c.diverged(table)
-    over = f"mean of rounds {', '.join(map(str, c.rounds))}"
-    word = verdict(c.rule, i, adjusted)
-    found = Finding(word, i.n, i, c.rule.bound, c.unit, p, f"{c.what}, {over}", records=i.records)
-    if diverged and i.n:
-        found = found.but(f"{count(diverged, 'training')} diverged", INCONCLUSIVE if i.n >= ENOUGH else word)
-    return Claim(
-        c.name,
-        c.statement,
-        c.source,
-        f"{c.rule.kind} {c.rule.bound:g} {c.unit} at early stopping (minimum loss on held-out images), {over} within "
-        "each seed, t over seeds; Holm's correction over the four claims (docs/lottery-tickets.md)",
-        found,
-        p_holm=adjusted,
-        family=FAMILY,
-        points_to=points_to(list(values.values()), c.rule.bound),
-    )
+    here, theirs = table[table.model == LENET], printed(LENET)
+    return judge([compared.judged(here, theirs) for compared in protocol(panel)], FAMILY)
 
 
 def claims(scale: Scale, table: pd.DataFrame, models: Collection[str] = (*SMALL, *DEEP)) -> list[Claim]:

@@ -141,11 +141,21 @@ def test_the_papers_points_are_beside_its_own_dense_network():
 def test_eb_train_against_iterative_lottery_tickets(table):
     two = pd.concat([table, table.assign(seed=1)])  # a second seed with the same outcomes, so that a verdict is due
     claim = claims(ITEM, SMOKE, two)["pareto-dominates-lottery"]
-    assert (claim.verdict, claim.evidence) == ("supported", "2 of 2 points")
+    assert (claim.verdict, claim.evidence) == ("supported", "2 of 2 points, test images")
     two.loc[(two.method == LOTTERY) & (two.ratio == 0.75), "last_accuracy"] = 90.0
     claim = claims(ITEM, SMOKE, two)["pareto-dominates-lottery"]
-    assert (claim.verdict, claim.evidence) == ("not supported", "1 of 2 points; not: vgg16 cifar10 LT (iterative) 75%")
+    assert (claim.verdict, claim.evidence) == (
+        "not supported",
+        "1 of 2 points, test images; not: vgg16 cifar10 LT (iterative) 75%",
+    )
     assert claims(ITEM, SMOKE, table)["pareto-dominates-lottery"].verdict == "inconclusive"  # one seed
+
+
+def test_a_scale_that_evaluates_unseen_images_is_judged_on_those(table):
+    two = pd.concat([table, table.assign(seed=1)])
+    two["unseen_accuracy"] = two.last_accuracy - 40.0 * (two.method != LOTTERY)
+    claim = claims(ITEM, SMOKE, two)["pareto-dominates-lottery"]
+    assert (claim.verdict, claim.evidence.partition(";")[0]) == ("not supported", "0 of 2 points, unseen images")
 
 
 @pytest.mark.parametrize(

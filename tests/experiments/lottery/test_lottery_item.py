@@ -277,7 +277,7 @@ def test_a_seed_without_all_its_rounds_is_left_out_and_a_diverged_run_decides_no
     assert lost["tickets-beat-reinit"].verdict == SUPPORTED
     assert {c.verdict for c in broken.values()} == {INCONCLUSIVE}
     said = [c.evidence.removesuffix("; the whole interval is above 0") for c in broken.values()]
-    assert all(text.endswith("1 training diverged") for text in said)
+    assert all(text.endswith("1 of its trainings diverged") for text in said)
 
 
 def test_other_networks_keep_their_claims_beside_the_protocol(tmp_path):
