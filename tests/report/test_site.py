@@ -157,6 +157,17 @@ def test_the_scale_whose_numbers_mean_nothing_is_hidden_beside_others(tmp_path, 
         assert [a["data-hides"] for a in chosen if "data-hides" in a] == hidden
 
 
+def test_the_ledger_of_claims_begins_with_the_title_paper_at_every_scale(tmp_path):
+    row = SimpleNamespace(**claim_row("any", Claim("c", "As good.", "title", "rule", Finding("supported", 8))))
+    scales, names = ("paper", "quick"), ("early_bird", "gebt")
+    items = {s: [contents.Item(replace(SCALE, name=s), EXPERIMENTS.load(n), []) for n in names] for s in scales}
+    for item in [item for of_one in items.values() for item in of_one]:
+        item.claims.append(contents.Judged(row, "claim-c", []))
+    pages.Pages(contents.Site(items, {}, {}), tmp_path).overview()
+    ledger = [a for tag, a in Page(tmp_path / "claims.html").elements if tag == "tr" and "data-item" in a]
+    assert [(a["data-item"], a["data-scale"]) for a in ledger] == [(n, s) for n in names for s in scales]
+
+
 def test_the_front_page_answers_the_title_question(tmp_path):
     """From the records of the site; the links of the answer lead to the site's notes."""
     claim = Claim(TITLE_CLAIM, "As good.", "title", "rule", Finding("supported", 8, Interval(0.4, 0.3, 8), -1.0))

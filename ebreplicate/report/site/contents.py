@@ -108,6 +108,10 @@ class Site:
         """Items of every scale."""
         return [item for items in self.items.values() for item in items]
 
+    def by_item(self) -> list[Item]:
+        """The same with the scales of an item together, so that the title's claims come first."""
+        return [item for of_one in zip(*self.items.values(), strict=True) for item in of_one]
+
     def titles(self) -> list[tuple[str, str]]:
         """(name, title) of every item."""
         return [(name, EXPERIMENTS.load(name).title) for name in EXPERIMENTS]
