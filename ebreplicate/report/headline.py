@@ -51,7 +51,13 @@ ANSWERS = {
 }
 OPEN = "it is not decided"
 """What the verdict of the title claim answers; any other verdict leaves it open."""
-FAMILIES = (("gebt", "graph tickets"), ("lottery_tickets", "lottery tickets"), ("rigl_mnist", "RigL on MNIST"))
+FAMILIES = (
+    ("gebt", "graph tickets"),
+    ("lottery_tickets", "lottery tickets"),
+    ("rigl_mnist", "RigL on MNIST"),
+    ("early_crop_mnist", "EarlyCroP on MNIST"),
+    ("wann", "weight agnostic networks, at their authors' laptop settings"),
+)
 """Items whose claims are counted in the second sentence, with what they are called there."""
 READING = (
     "filled: mean over seeds and its 95 % confidence interval; small dots: seeds; hollow: the paper's printed numbers; "
@@ -88,16 +94,17 @@ def table(claims: Any) -> str:
 
 
 def _ended(claims: Any) -> dict[str, list[str]]:
-    """Names of claims about accuracy: supported, not supported, open, and exploratory."""
-    out: dict[str, list[str]] = {SUPPORTED: [], NOT_SUPPORTED: [], "open": [], EXPLORATORY: []}
+    """Names of claims about accuracy by verdict: (not) supported after correction or alone, open, and exploratory."""
+    words = (SUPPORTED, SUPPORTED_ALONE, NOT_SUPPORTED, NOT_SUPPORTED_ALONE, "open", EXPLORATORY)
+    out: dict[str, list[str]] = {word: [] for word in words}
     for row in claims[claims.kind == ACCURACY].itertuples():
-        word = next((w for w in (SUPPORTED, NOT_SUPPORTED, EXPLORATORY) if row.verdict.startswith(w)), "open")
-        out[word].append(row.name)
+        word = row.verdict.partition(",")[0]
+        out[word if word in out else "open"].append(row.name)
     return {word: names for word, names in out.items() if names}
 
 
 def counted(claims: Any) -> str:
-    """How many claims about accuracy are supported, not supported, open, and exploratory, in words."""
+    """How many claims about accuracy ended with each verdict, in words."""
     return ", ".join(f"{len(names)} {word}" for word, names in _ended(claims).items())
 
 

@@ -282,7 +282,7 @@ def test_readme_quotes_the_weightiest_scale_that_ran_each_claim(tmp_path):
     claims_file(tmp_path, "quick_old", [(item, "z", "supported", three)])
     text = readme.results_table(tmp_path)
     numbers = ["+2.00 ± 0.50 pp", "+0.40", "-1.00", "3", "0.011", "0.020", "for"]
-    assert rows_of(text)[2:4] == [["Figure 1", "paper", "1 supported"], ["Figure 1", "quick", "1 supported"]]
+    assert rows_of(text)[2:4] == [["Figure 1", "paper", "1 supported"], ["Figure 1", "quick", "1 supported alone"]]
     assert rows_of(text)[6:] == [
         ["Figure 1", r"It is said that \|a\|.", "accuracy", "**supported**", *numbers, "paper"],
         ["Figure 1", r"It is said that \|b\|.", "accuracy", "**supported alone**", *numbers, "quick"],
