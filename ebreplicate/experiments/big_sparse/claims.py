@@ -38,5 +38,6 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     for name, (better, worse, statement) in CLAIMS.items():
         differences = paired(table, "last_accuracy", {"arm": better}, {"arm": worse})
         rule, withheld = rules.Rule(rules.BETTER, margin_of(scale, "mnist")), diverged(table, better, worse)
-        found.append(Judged(name, statement, f"{better} minus {worse}", differences, rule, "pp", withheld=withheld))
-    return judge(found, FAMILY, PAPER)
+        what = f"{better} minus {worse}"
+        found.append(Judged(name, statement, PAPER, what, differences, rule, "pp", withheld=withheld))
+    return judge(found, FAMILY)

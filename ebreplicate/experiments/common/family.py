@@ -19,19 +19,19 @@ class Judged(NamedTuple):
     """One claim, its difference by seed (`what`, in `unit`), and what it is held against.
 
     `printed`: the same difference between printed numbers. `withheld`: why it cannot be decided whatever the numbers
-    are; empty where nothing speaks against it. `source`: where it is claimed, if not where its family is. `over`: what
-    its difference is taken at and averaged over, if not one number of each training.
+    are; empty where nothing speaks against it. `over`: what its difference is taken at and averaged over, if not one
+    number of each training.
     """
 
     name: str
     statement: str
+    source: str
     what: str
     differences: BySeed
     rule: rules.Rule
     unit: str
     printed: float = math.nan
     withheld: str = ""
-    source: str = ""
     over: str = ""
 
 
@@ -41,8 +41,8 @@ def diverged(table: "pd.DataFrame", *arms: str, column: str = "arm") -> str:
     return f"{number} of its trainings diverged" if number else ""
 
 
-def judge(found: Sequence[Judged], family: str, source: str = "") -> list[Claim]:
-    """The claims of one family, each with its verdict after correction; `source`: of those that name none."""
+def judge(found: Sequence[Judged], family: str) -> list[Claim]:
+    """The claims of one family, each with its verdict after correction."""
     intervals = [interval(claim.differences) for claim in found]
     p = [p_value(i, c.rule.bound) if i.n >= ENOUGH else math.nan for c, i in zip(found, intervals, strict=True)]
     out = []
@@ -54,7 +54,7 @@ def judge(found: Sequence[Judged], family: str, source: str = "") -> list[Claim]
             Claim(
                 claim.name,
                 claim.statement,
-                claim.source or source,
+                claim.source,
                 f"{claim.rule.kind} {bound:g} {claim.unit}{claim.over}, t over seeds; Holm's correction in its family",
                 finding.but(claim.withheld, decided) if claim.withheld and i.n else finding,
                 p_holm=adjusted,

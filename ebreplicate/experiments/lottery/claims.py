@@ -190,13 +190,13 @@ class Compared:
         return Judged(
             self.name,
             self.statement,
+            self.source,
             f"{self.what}, {over}",
             self.differences(table),
             self.rule,
             self.unit,
             interval(self.differences(theirs)).mean,
             diverged(table[table["round"].isin([0, *self.rounds])], *series, column="series"),
-            self.source,
             f" at early stopping (minimum loss on held-out images), {over} within each seed",
         )
 

@@ -36,5 +36,5 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
         differences = paired(table, "bits", {"kind": RUN, "arm": worse}, {"kind": RUN, "arm": better})
         what, rule = f"bits of {worse} minus {better}", rules.Rule(rules.BETTER, MARGIN)
         withheld = _withheld(table, (worse, better))
-        found.append(Judged(name, statement, what, differences, rule, "bits", withheld=withheld))
-    return judge(found, FAMILY, PAPER)
+        found.append(Judged(name, statement, PAPER, what, differences, rule, "bits", withheld=withheld))
+    return judge(found, FAMILY)

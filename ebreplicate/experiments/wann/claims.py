@@ -102,6 +102,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
         Judged(
             "wann-shared-beats-individual",
             "A network searched for one shared weight acts better with a random one than with random weights.",
+            PAPER,
             "random shared weight minus random weights",
             minus(shared, individual),
             reward,
@@ -111,6 +112,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
         Judged(
             "wann-tuned-beats-shared",
             "The best shared weight is better than a random one.",
+            PAPER,
             "tuned minus random shared weight",
             minus(tuned, shared),
             reward,
@@ -120,6 +122,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
         Judged(
             "wann-search-improves",
             "The search still improves after an eighth of its generations.",
+            PAPER,
             "last minus second eighth of the generations",
             scores(table, SWING_UP, "improvement"),
             reward,
@@ -128,6 +131,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
         Judged(
             "wann-digits-above-chance",
             "With one random weight the network found recognises digits above chance.",
+            PAPER,
             f"accuracy minus {CHANCE:g} %",
             chance,
             points,
@@ -136,6 +140,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
         Judged(
             "wann-digits-vote",
             "The vote of the networks of six weights is better than their mean.",
+            PAPER,
             "vote minus mean of six weights",
             minus(vote, six),
             points,
@@ -144,6 +149,7 @@ def judged(table: pd.DataFrame) -> list[Judged]:
         Judged(
             "wann-digits-tuned",
             "The best shared weight alone is no worse than the vote of six.",
+            PAPER,
             "tuned weight minus vote",
             minus(best, vote),
             rules.Rule(rules.NO_WORSE, POINTS),
@@ -154,4 +160,4 @@ def judged(table: pd.DataFrame) -> list[Judged]:
 
 def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
     """All six, judged as one family."""
-    return judge(judged(table), FAMILY, PAPER)
+    return judge(judged(table), FAMILY)
