@@ -109,7 +109,7 @@ class Site:
         return [item for items in self.items.values() for item in items]
 
     def by_item(self) -> list[Item]:
-        """The same with the scales of an item together, so that the title's claims come first."""
+        """Items of every scale, the scales of one item next to each other: those of the title paper come first."""
         return [item for of_one in zip(*self.items.values(), strict=True) for item in of_one]
 
     def titles(self) -> list[tuple[str, str]]:
