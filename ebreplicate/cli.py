@@ -16,6 +16,9 @@ from ebreplicate.store.locks import BUSY, Busy
 
 RESULTS = os.environ.get("EBREPLICATE_RESULTS", "results")
 """Results root of the commands that the workflow runs, unless they are given one."""
+RESULTS_HELP = "results folder (default: EBREPLICATE_RESULTS, else results)"
+DATA_HELP = "data folder (default: EBREPLICATE_DATA, else data)"
+CONFIG_HELP = "override a field of the scale, KEY=VALUE (YAML); may be given several times"
 
 
 def _duration(text: str) -> float:
@@ -34,23 +37,23 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
         help="a run: canonical JSON as `plan --runs` prints it, path of a spec.json, or key of a run that is planned "
         "(manifest.jsonl, which Snakemake writes) or begun in --results; several are run one after another",
     )
-    parser.add_argument("--results", default=RESULTS, help="results root (default: results)")
-    parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)")
+    parser.add_argument("--results", default=RESULTS, help=RESULTS_HELP)
+    parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help=DATA_HELP)
     device = os.environ.get("EBREPLICATE_DEVICE", "auto")
-    parser.add_argument("--device", default=device, help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--device", default=device, help="auto, cpu or cuda (default: EBREPLICATE_DEVICE, else auto)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this run (default: 1)")
     parser.add_argument(
         "--time-limit",
         type=_duration,
         default=os.environ.get("EBREPLICATE_TIME_LIMIT"),
         metavar="DURATION",
-        help=f"checkpoint and exit with code {CONTINUE} after this long (90s, 30m, 8h; a plain number is "
-        "seconds), as on SIGTERM (default: no limit)",
+        help=f"save a checkpoint and exit with code {CONTINUE} after this time (90s, 30m, 8h; a plain number is "
+        "seconds), as on SIGTERM (default: EBREPLICATE_TIME_LIMIT, else no limit)",
     )
     parser.add_argument(
         "--no-wait",
         action="store_true",
-        help=f"exit with code {BUSY} if another process holds this run",
+        help=f"exit with code {BUSY} if another process works on this run (default: wait for it)",
     )
 
 
@@ -64,21 +67,34 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ebreplicate {__version__}")
     sub = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    search = sub.add_parser("search", help="train a dense network and keep what draws need")
+    search = sub.add_parser("search", help="train a dense network and save what draws need")
     _training_options(search)
-    search.add_argument("--keep-ratios", type=float, nargs="*", default=[], help="ratios whose emergence is kept")
+    search.add_argument(
+        "--keep-ratios",
+        type=float,
+        nargs="*",
+        default=[],
+        help="fractions of channels to remove, for example 0.5: save the weights of the epoch at which the mask "
+        "distance settles for each (added to what is planned)",
+    )
     search.add_argument(
         "--keep-epi", nargs="*", default=[], metavar="METHOD:RATIO", help="likewise, by the early pruning indicator"
     )
     search.add_argument(
         "--keep-crop", nargs="*", default=[], metavar="RULE:METHOD:RATIO", help="likewise, by EarlyCroP's rules"
     )
-    search.add_argument("--keep-taylor", action="store_true", help="leave the Taylor scores that method taylor needs")
-    _training_options(sub.add_parser("draw", help="take a mask from a search"))
-    retrain = sub.add_parser("retrain", help="train a drawn ticket")
+    search.add_argument("--keep-taylor", action="store_true", help="save the Taylor scores that method taylor needs")
+    _training_options(sub.add_parser("draw", help="choose what a pruned network keeps (the mask), from a search"))
+    retrain = sub.add_parser("retrain", help="train the pruned network of a draw")
     _training_options(retrain)
     for command in (search, retrain):
-        command.add_argument("--keep-epochs", type=int, nargs="*", default=[], help="epochs whose weights are kept")
+        command.add_argument(
+            "--keep-epochs",
+            type=int,
+            nargs="*",
+            default=[],
+            help="numbers of completed epochs after which weights are saved (added to what is planned)",
+        )
     sparse = sub.add_parser("sparse", help="train a sparse network from scratch")
     _training_options(sparse)
     _training_options(sub.add_parser("adapt", help="train a search's network for another task"))
@@ -91,42 +107,42 @@ def parser() -> argparse.ArgumentParser:
         )
 
     evaluations = {
-        "evaluate": "records to table and figure",
-        "tabulate": "records to table",
-        "plot": "table to figure",
-        "compare": "tables to report",
+        "evaluate": "make the table and the figure of one item from the records",
+        "tabulate": "make the table of one item from the records",
+        "plot": "make the figure of one item from its table",
+        "compare": "make the comparison with the papers' numbers from the tables",
     }
     for name, text in evaluations.items():
         command = sub.add_parser(name, help=text)
         if name != "compare":
             command.add_argument("item", help="experiment, for example fig1_existence")
         command.add_argument("--scale", required=True, help="smoke, quick or paper")
-        command.add_argument("--results", default=RESULTS)
-        command.add_argument("--config", action="append", default=[], help="overrides of the scale, KEY=VALUE (YAML)")
+        command.add_argument("--results", default=RESULTS, help=RESULTS_HELP)
+        command.add_argument("--config", action="append", default=[], help=CONFIG_HELP)
         if name in ("evaluate", "tabulate"):
-            command.add_argument(
-                "--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help="data root (default: data)"
-            )
+            command.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help=DATA_HELP)
         if name == "plot":
             command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
 
-    redraw = sub.add_parser("redraw", help="tables and figures of a scale from the records at hand")
-    redraw.add_argument("--scale", required=True)
-    redraw.add_argument("--results", default="results")
+    redraw = sub.add_parser("redraw", help="make all tables and figures of a scale from the records at hand")
+    redraw.add_argument("--scale", required=True, help="smoke, quick or paper")
+    redraw.add_argument("--results", default="results", help="results folder (default: results)")
     redraw.add_argument(
-        "--figures", help="folder of <scale>/<item>.svg (default: figures, of --results OTHER: OTHER/figures)"
+        "--figures",
+        help="folder to write <scale>/<item>.svg to (default: figures; with --results OTHER: OTHER/figures)",
     )
-    redraw.add_argument("--config", action="append", default=[])
+    redraw.add_argument("--config", action="append", default=[], help=CONFIG_HELP)
 
-    plan = sub.add_parser("plan", help="what a scale would run, before anything runs")
-    plan.add_argument("--scale", default="smoke")
-    plan.add_argument("--results", default="results")
-    plan.add_argument("--config", action="append", default=[])
+    plan = sub.add_parser("plan", help="show what a scale would run and how long it takes, without running it")
+    plan.add_argument("--scale", default="smoke", help="smoke, quick or paper (default: smoke)")
+    plan.add_argument("--results", default="results", help="results folder (default: results)")
+    plan.add_argument("--config", action="append", default=[], help=CONFIG_HELP)
     plan.add_argument("--items", nargs="*", default=[], help="experiments (default: all)")
     plan.add_argument(
         "--device",
         default="auto",
-        help="whose time is estimated: auto, cpu or cuda (a trial here), or a GPU by its stated rate, for example h200",
+        help="device whose time is estimated: auto, cpu or cuda (from a short trial on this machine), or the name of a "
+        "GPU, for example h200 (from its stated FLOPs per second) (default: auto)",
     )
     plan.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
     plan.add_argument("--runs", action="store_true", help="list every run with its spec")
@@ -135,32 +151,32 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("other", help="results folder to take from")
     merge.add_argument("--results", default="results", help="results folder to add to (default: results)")
 
-    forget = sub.add_parser("forget", help="remove runs, with tables and figures made of them, to train them again")
-    forget.add_argument("runs", nargs="+", metavar="RUN", help="name of a run, which is that of its folder")
+    forget = sub.add_parser("forget", help="remove runs, with tables and figures made from them, to train them again")
+    forget.add_argument("runs", nargs="+", metavar="RUN", help="name of a run: the name of its folder")
     forget.add_argument("--results", default="results", help="results folder (default: results)")
-    forget.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
+    forget.add_argument("--config", action="append", default=[], help=CONFIG_HELP)
 
-    verify = sub.add_parser("verify", help="check every record, and what was made of them, against each other")
+    verify = sub.add_parser("verify", help="check that records, and what was made from them, agree with each other")
     verify.add_argument("--results", default="results", help="results folder (default: results)")
 
-    site = sub.add_parser("site", help="write a folder of static pages: comparison, claims, figures, every run")
+    site = sub.add_parser("site", help="write a folder of static web pages: comparison, claims, figures, every run")
     site.add_argument("--scale", nargs="+", default=[], help="scales to show (default: every one with a finished run)")
     site.add_argument("--results", default="results", help="results folder (default: results)")
     site.add_argument(
         "--figures",
         metavar="DIR",
-        help="take drawn figures from DIR/<scale>/<item>.svg (default: draw from the records)",
+        help="show existing figures, DIR/<scale>/<item>.svg (default: draw them from the records)",
     )
     site.add_argument("--output", default="site", metavar="DIR", help="folder to write (default: site)")
-    site.add_argument("--config", action="append", default=[], help="overrides of the scales, KEY=VALUE (YAML)")
+    site.add_argument("--config", action="append", default=[], help=CONFIG_HELP)
 
     data = sub.add_parser("data", help="download, make or verify a dataset")
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet|cora|citeseer|pubmed")
-    data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"))
+    data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help=DATA_HELP)
 
     readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
-    readme.add_argument("--results", default="results", help="results root to quote (default: results)")
-    readme.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    readme.add_argument("--results", default="results", help="results folder to read from (default: results)")
+    readme.add_argument("--check", action="store_true", help="change nothing; fail if a table is not up to date")
     return top
 
 
@@ -171,7 +187,7 @@ def _stage(args: argparse.Namespace) -> int:
     runs = [argparse.Namespace(**{**vars(args), "spec": os.path.expanduser(text)}) for text in args.specs]
     planned, store = [_planned(run) for run in runs], Store(args.results)
     if len(runs) > 1 and getattr(args, "processes", None):
-        raise UserError(f"--processes: of one run at a time, not of {len(runs)}")
+        raise UserError(f"--processes: of one run at a time, not of {len(runs)}; give one spec")
     needed = dict.fromkeys(s.dataset for _, s in planned if s.stage == "graph" and not store.done(s))
     if needed:
         from ebreplicate.graphs.data import load
@@ -202,7 +218,7 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
     together = max(processes, int(os.environ.get("WORLD_SIZE", 1)))
     if together > 1 and getattr(spec, "precision", "fp32") in LOW_PRECISIONS:
         # Ranks round their shares of a batch with one generator, and their weights would part.
-        raise UserError(f"--processes: a training in {spec.precision} takes one process, not {together}")
+        raise UserError(f"--processes: a training in {spec.precision} takes one process, not {together}; use 1")
     store = Store(args.results, patient=not args.no_wait)
     keep = sorted({*getattr(args, "keep_epochs", []), *planned.keep.epochs})
     if store.read(spec) is not None:
@@ -438,7 +454,7 @@ def _verify(args: argparse.Namespace) -> None:
     from ebreplicate.verify.origin import has_history
 
     if not (Path(args.results) / "runs").is_dir():
-        raise UserError(f"--results: {args.results!r} has no runs")
+        raise UserError(f"--results: {args.results!r} has no runs; name a folder with runs/<stage>/<key>/record.json")
     runs, problems = verify(Path(args.results))
     if problems:
         raise UserError(f"{len(problems)} disagreements in {runs} runs:\n  " + "\n  ".join(problems))

@@ -106,7 +106,7 @@ def make_graph(
         if len(part) == 0 or part.min() < 0 or part.max() >= nodes:
             raise UserError(f"{name}: node index out of range; the graph has {nodes} nodes")
         if (labels[part] < 0).any():
-            raise UserError(f"{name}: node {part[labels[part] < 0][0]} has no label")
+            raise UserError(f"{name}: node {part[labels[part] < 0][0]} has no label; leave it out of the split")
     sums = np.asarray(features.sum(1)).ravel()
     scale = np.divide(1, sums, out=np.zeros_like(sums), where=sums != 0)
     rows = scipy.sparse.csr_matrix(scipy.sparse.diags(scale) @ features, dtype=np.float32)

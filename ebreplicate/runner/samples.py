@@ -35,5 +35,7 @@ def sampled_batches(search: specs.Search, root: Path, split: str) -> list[tuple[
 
 def _in_memory(search: specs.Search, data: datasets.Data | FolderData | Text) -> datasets.Data:
     if not isinstance(data, datasets.Data):
-        raise UserError(f"Ticket.method: looks at images held in memory; {search.dataset} has none")
+        raise UserError(
+            f"Ticket.method: needs training images in memory, which {search.dataset} does not have; use another method"
+        )
     return data

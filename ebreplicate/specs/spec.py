@@ -661,7 +661,8 @@ def _from_body(body: Any) -> Any:
         raise unknown("spec.stage", body["stage"], known)
     if body["numerics"] != NUMERICS:
         raise UserError(
-            f"spec.numerics: this version computes numerics {NUMERICS}, the spec asks {shown(body['numerics'])}"
+            f"spec.numerics: this version computes numerics {NUMERICS}, the spec asks for {shown(body['numerics'])}; "
+            "make the spec with this version (`plan --runs`), or use the version that made it"
         )
     return from_dict(spec_class(body["stage"]), body["spec"])
 

@@ -176,7 +176,7 @@ class Trainer:
         steps_per_epoch: int = 1,
     ):
         if precision in LOW_PRECISIONS and all(hook.precision != precision for hook in hooks):
-            raise UserError(f"precision: {precision!r} is not offered by this training, which would run in fp32")
+            raise UserError(f"precision: this training cannot run in {precision!r}; use fp32")
         self.model, self.recipe, self.precision = model, recipe, precision
         self.hooks, self.steps_per_epoch = hooks, steps_per_epoch
         self.optimizer = make_optimizer(model, recipe)

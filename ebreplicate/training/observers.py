@@ -37,7 +37,7 @@ def detectors(keep: Keep, widths: list[int]) -> tuple[list[Detector], list[Detec
         try:
             detector = EarlyPruning(float(ratio), widths, threshold_of(method))
         except ValueError:
-            raise UserError(f"--keep-epi: expected METHOD:RATIO, got {entry!r}") from None
+            raise UserError(f"--keep-epi: expected METHOD:RATIO, got {entry!r}; for example slimming:0.5") from None
         (by_taylor if method == "taylor" else by_magnitude).append(detector)
     return by_magnitude, by_taylor
 
@@ -50,7 +50,8 @@ def displacement_detectors(keep: Keep) -> list[Detector]:
             rule, method, ratio = entry.split(":")
             number = float(ratio)
         except ValueError:
-            raise UserError(f"--keep-crop: expected RULE:METHOD:RATIO, got {entry!r}") from None
+            example = "crop-code:crop:0.5"
+            raise UserError(f"--keep-crop: expected RULE:METHOD:RATIO, got {entry!r}; for example {example}") from None
         found.append(EarlyCroP(rule, number, METHODS.check(method) in WEIGHT_METHODS))
     return found
 

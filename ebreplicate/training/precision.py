@@ -49,7 +49,7 @@ class Precision(StepHook):
         """Quantise the convolutions; learned bits become parameters, without weight decay. Raises UserError for a
         training in several processes."""
         if distributed.world() > 1:
-            raise UserError("--processes: quantised training (Search.bits) is not offered in several processes")
+            raise UserError("--processes: quantised training (Search.bits) takes one process; use 1")
         self.products, self.layers = products_of(model, self.shape), quantise_convolutions(model)
         self.total_steps = recipe.epochs * steps_per_epoch
         device = next(model.parameters()).device
