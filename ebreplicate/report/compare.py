@@ -168,12 +168,10 @@ def multiplicity(claims: Any) -> str:
     after = int(words.isin(DECIDED).sum())
     alone = after + int(words.isin([SUPPORTED_ALONE, NOT_SUPPORTED_ALONE]).sum())
     rest = int((claims.verdict == EXPLORATORY).sum())
-    exploratory = (
-        f" {rest} further rows are exploratory: one in twenty of their intervals is wrong by chance." if rest else ""
-    )
+    further = f" Exploratory, not judged: {rest}; one in twenty of such intervals is wrong by chance." if rest else ""
     return (
         f"{len(judged)} claims about accuracy are judged by an interval; {alone} are decided alone, {after} after "
-        f"Holm's correction at 5 %.{exploratory} `p` is two-sided, against the bound. Costs, arithmetic and remarks on "
+        f"Holm's correction at 5 %.{further} `p` is two-sided, against the bound. Costs, arithmetic and remarks on "
         "the paper are not counted.\n"
     )
 

@@ -109,15 +109,21 @@ def counted(claims: Any) -> str:
 
 
 def _plainly(row: Any, others: Any) -> str:
-    """The title claim as yes or no, with its effect, and how the plan's other claims of that scale ended, by name."""
+    """The title claim as yes or no, with its effect, and how the plan's other claims of that scale ended, by name.
+
+    Claims that have not been run are counted, and so is the paper's own scale where nothing there has been.
+    """
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
-    effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g}"
+    effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g} {row.unit}"
     said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
     if row.verdict == INCONCLUSIVE and (remark := beside_zero(row.difference, row.ci95_half)):
         said += f" ({remark})"
     ended = _ended(others[others.scale == row.scale])
-    listed = "; ".join(f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items())
-    return f"{said}." + (f" The plan's other claims there: {listed}." if listed else "")
+    listed = [f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items()]
+    if missing := len(OTHERS) - sum(map(len, ended.values())):
+        listed.append(f"not run: {missing} of {len(OTHERS)}")
+    said += "." if row.scale == "paper" else "; at that paper's own scale it has not been run."
+    return f"{said} The plan's other claims there: {'; '.join(listed)}."
 
 
 def answer(claims: Any) -> str:

@@ -75,7 +75,7 @@ def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
         claim("g3", "paper", "supported", item="gebt") | {"kind": "cost"},
     )
     said = headline.status(claims)
-    assert "+0.40 ± 0.30 pp (n = 8), bound -1, **supported, equivalent**" in said
+    assert "+0.40 ± 0.30 pp (n = 8), bound -1 pp, **supported, equivalent**" in said
     assert "graph tickets (1 supported, 1 not supported alone, 1 open)" in said
 
 
@@ -104,17 +104,19 @@ def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
     listed = (
         "The plan's other claims there: supported: the draw epoch matters, early tickets match dense training; "
         "not supported alone: EB Train matches dense training; open: the early mask is as good as the final one; "
-        "exploratory: EB Train beats random channels."
+        "exploratory: EB Train beats random channels; not run: 6 of 11."
     )
     assert listed in headline.status(claims)
+    assert "; at that paper's own scale it has not been run. The plan's" in headline.status(claims)
     at_full = results(claim(TITLE, "paper", verdict))
     assert f"On VGG16 {said}" in headline.status(at_full)
-    assert "other claims" not in headline.status(at_full)
+    assert "has not been run" not in headline.status(at_full)
+    assert "The plan's other claims there: not run: 11 of 11." in headline.status(at_full)
 
 
 def test_an_open_title_claim_says_when_its_whole_interval_lies_on_one_side_of_0(results):
     below = results(claim(TITLE, "quick", "inconclusive", -1.1, 0.2))
-    assert "bound -1, **inconclusive** (the whole interval is below 0)." in headline.status(below)
+    assert "bound -1 pp, **inconclusive** (the whole interval is below 0); at" in headline.status(below)
     for effect in (claim(TITLE, "quick", "inconclusive", -0.9, 1.2), claim(TITLE, "quick", "not supported", -1.5, 0.2)):
         assert "whole interval" not in headline.status(results(effect))
 

@@ -25,7 +25,7 @@ CLAIMS = {
     "big-sparse-longer-beats-dense-longer": (
         "big-sparse-longer",
         "dense-longer",
-        "It is better than the dense network that is trained as long, which the paper does not show.",
+        "A larger sparse network is better than the dense one that is trained as long, which the paper does not show.",
     ),
     "dense-longer-beats-dense": ("dense-longer", "dense", "Five times the training alone makes the dense one better."),
 }

@@ -61,7 +61,7 @@ CLAIMS = (
     Compared(
         "p1-draw-epoch-matters",
         "The draw epoch matters: tickets drawn after 12.5 and 25 % of training are more accurate than those drawn "
-        "after the first epoch, at equal ratio (their networks are larger). The gate of P2 to P6.",
+        "after the first epoch, at equal ratio (their networks are larger). If not, the next five are exploratory.",
         FIGURE,
         BETTER,
         EARLY_ARMS,

@@ -13,6 +13,6 @@ EXPERIMENT = Experiment(
         "which the gradient flow depends; EB Train prunes when the mask settles, and keeps the largest scales. Left, "
         "how far each indicator is from its threshold over the epochs of one search; middle, where each fires; right, "
         "the accuracy of every combination of criterion and time after the rest of the schedule, minus that of the "
-        "dense network of the same seed. A reconstruction from the released code: no printed number was in hand."
+        "dense network of the same seed. A reconstruction from the released code: no printed number was available."
     ),
 )

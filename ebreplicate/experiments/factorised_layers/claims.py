@@ -45,14 +45,14 @@ FURTHER = (
     ),
     Compared(
         "fnl-beats-narrow",
-        "With both, it is better than a narrow dense network of as many parameters.",
+        "With both, a factorised network is better than a narrow dense network of as many parameters.",
         "ours, a control of equal parameters",
         BETTER,
         ((BOTH, 1.0), (NARROW, -1.0)),
     ),
     Compared(
         "fnl-beats-sparse",
-        "With both, it is better than sparse training (here RigL) at as many parameters.",
+        "With both, a factorised network is better than sparse training (here RigL) at as many parameters.",
         ABSTRACT,
         BETTER,
         ((BOTH, 1.0), (RIGL, -1.0)),
@@ -71,7 +71,7 @@ FURTHER = (
         BETTER,
         ((FD, 0.5), (BOTH, 0.5), (LOW_RANK, -0.5), (SI, -0.5)),
         column="final_nuclear_norm",
-        unit="of norm",
+        unit="nuclear norm",
     ),
 )
 COMPARED = (MAIN, *FURTHER)

@@ -60,7 +60,7 @@ COMPARED = (
         "At the end of training learned bits differ between layers by more than one bit (reconstruction).",
         RECONSTRUCTION,
         BETTER,
-        unit="bits beyond one",
+        unit="bits above 1",
     ),
 )
 

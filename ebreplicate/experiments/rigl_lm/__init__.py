@@ -11,6 +11,6 @@ EXPERIMENT = Experiment(
     caption=(
         "A gated recurrent unit predicts the next character of a text, with three quarters of the weights of four "
         "layers zero. Left: validation cross-entropy in bits per character after the last step, by method. Right: the "
-        "same during training, mean over seeds. The paper shows its values only in a figure that was not in hand."
+        "same during training, mean over seeds. The paper shows its values only in a figure, which was not available."
     ),
 )

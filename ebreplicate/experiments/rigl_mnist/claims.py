@@ -189,7 +189,8 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
         ),
         claim(
             "plus-no-worse",
-            "Trained again from the pixels and neurons that RigL found, sparser still (RigL+), it is no worse.",
+            "Trained again from the pixels and neurons that RigL found, and sparser still (RigL+), a network is no "
+            "worse.",
             f"{over}; supported if its lower end exceeds -{MARGIN:g} pp",
             _careful(table, plus, "rigl", "rigl-plus"),
             theirs=printed("RigL", END) - printed("RigL+", END),
@@ -198,6 +199,6 @@ def claims(scale: Scale, table: pd.DataFrame) -> list[Claim]:
             "moves-to-centre",
             "RigL moves the connections of the first layer to the central pixels (20 x 20 of 28 x 28).",
             "percentage of connections there, end minus start, t-interval over seeds; supported if above zero",
-            _careful(table, greater(moved, "end minus start", unit="points"), "rigl"),
+            _careful(table, greater(moved, "end minus start", unit="pp"), "rigl"),
         ),
     ]

@@ -1,4 +1,4 @@
-"""The claims of the protocol (docs/supertickets.md); nothing printed was in hand."""
+"""The claims of the protocol (docs/supertickets.md); no printed value was available."""
 
 import pandas as pd
 
@@ -21,7 +21,8 @@ ACCURACY = (
     ),
     Compared(
         "st-matches-retrained",
-        "Without retraining, it is no worse than one searched, pruned and retrained.",
+        "Without retraining, a network searched and pruned in one training is no worse than one searched, pruned and "
+        "retrained.",
         ABSTRACT,
         NO_WORSE,
         ((JOINT, 1.0), (RETRAINED, -1.0)),

@@ -101,7 +101,8 @@ def judged(table: pd.DataFrame) -> list[Judged]:
     return [
         Judged(
             "wann-shared-beats-individual",
-            "A network searched for one shared weight acts better with a random one than with random weights.",
+            "A network searched for one shared weight acts better with a random shared weight than with a random "
+            "weight for each connection.",
             PAPER,
             "random shared weight minus random weights",
             minus(shared, individual),
