@@ -68,6 +68,7 @@ METRICS = {
     **_kinds(_count, "a count", "mask_entries", "mask_zeros", "mask_bits", "task_bits"),
     **_kinds(_named(_each(_count)), "lists of counts by name", "input_connections"),
     **_kinds(_named(_or_none(_count)), "counts or null by name", "emergence"),
+    **_kinds(_named(_count), "counts by name", "unconnected_outputs"),
     **_kinds(_each(_count), "a list of counts", "draws", "edges"),
     **_kinds(_count, "a count", "test_nodes"),
     **_kinds(_each(_number), "a list of numbers, not negative", "tied"),

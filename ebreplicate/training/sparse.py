@@ -149,13 +149,16 @@ class SparseHook(StepHook):
         return {n: total / (self.steps * self.weights[n].numel()) for n, total in self.nnz_steps.items()}
 
     def report(self, ended: Ended) -> Report:
-        """Remaining weights and density, in all and per layer; number of mask updates."""
+        """Remaining weights and density, in all and per layer; number of outputs (rows) of each layer without a weight;
+        number of mask updates.
+        """
         sizes = {name: weight.numel() for name, weight in self.weights.items()}
         found = {
             "nnz": sum(self.nnz.values()),
             "prunable": sum(sizes.values()),
             "sparsity": 1 - sum(self.nnz.values()) / sum(sizes.values()),
             "density": {name: self.nnz[name] / size for name, size in sizes.items()},
+            "unconnected_outputs": {n: int((~m.flatten(1).any(1)).sum()) for n, m in self.masks.items()},
             "mask_updates": self.updates,
         }
         return Report(found)

@@ -16,7 +16,7 @@ from ebreplicate.specs.spec import Recipe, Sparse
 from ebreplicate.stages import sparse
 from ebreplicate.store.store import Store
 from ebreplicate.training.dynamic import GMP_BEGIN, drop_fraction, replaced
-from ebreplicate.training.loop import Trainer
+from ebreplicate.training.loop import Ended, Trainer
 from ebreplicate.training.sparse import generator, sparse_layers, target_counts
 
 RECIPE = Recipe(epochs=4, batch_size=8, milestones=(), l1=0.0, augment="none", nesterov=True)
@@ -121,6 +121,19 @@ def test_set_steps_and_then_grows_at_random():
     score = torch.rand(len(mask), generator=generator(1, 4, 1))
     grown = new & ~mask
     assert score[grown].min() > score[~new & ~mask].max()  # the best of those that were free
+
+
+def test_outputs_that_lost_every_weight_are_counted_by_layer():
+    hook, _ = start("static")
+    ended = Ended("ok", None, 1, 8, 50.0, float)  # of which it reads nothing
+    assert hook.report(ended).metrics["unconnected_outputs"] == {"0": 0, "3": 0}
+    masks = {"0": torch.ones(6, 27), "3": torch.zeros(10, 96)}
+    masks["0"][[1, 4]] = 0.0
+    masks["3"][:, 7] = 1.0
+    masks["3"][2] = 0.0
+    for name, mask in masks.items():
+        hook.set_mask(name, mask.bool().flatten())
+    assert hook.report(ended).metrics["unconnected_outputs"] == {"0": 2, "3": 1}
 
 
 def test_randomness_differs_between_steps_layers_and_seeds():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RUN, EPOCH = "run", "epoch"
 """Kinds of rows."""
 COLUMNS = ["kind", "arm", "seed", "status", "step", "bits", "accuracy", "nonzero", "mask_updates", "text"]
-COLUMNS += ["training_flops", "seconds", "key"]
+COLUMNS += ["unconnected_state", "unconnected_readout", "training_flops", "seconds", "key"]
 
 
 def _rows(run: Planned, steps: int, store: "Store") -> Iterator[dict[str, Any]]:
@@ -29,6 +29,7 @@ def _rows(run: Planned, steps: int, store: "Store") -> Iterator[dict[str, Any]]:
         yield {"kind": RUN, **names, "status": NOT_RUN}
         return
     metrics, cost, names = record["metrics"], record["cost"], names | {"status": record["status"]}
+    lost = metrics.get("unconnected_outputs")  # none of a dense training, and of those before it was recorded
     yield {
         "kind": RUN,
         **names,
@@ -37,6 +38,8 @@ def _rows(run: Planned, steps: int, store: "Store") -> Iterator[dict[str, Any]]:
         "accuracy": metrics["last_accuracy"],
         "nonzero": metrics.get("nnz"),
         "mask_updates": metrics.get("mask_updates"),
+        "unconnected_state": lost["recurrent"] if lost else None,
+        "unconnected_readout": lost["readout.0"] + lost["readout.2"] if lost else None,
         "text": record["provenance"].get("text", {}).get("sha256", "")[:10],
         "training_flops": cost["training_flops"]["authors"],
         "seconds": cost["seconds"],

@@ -34,6 +34,9 @@ def filled(root, scale=FIVE, diverged=(), texts=("one",)):
         record = trained(Outcome(50.0, "diverged" if (run.arm, run.seed) in diverged else "ok"))
         if record["status"] == "ok":
             record["metrics"]["bits"] = BITS[run.arm][run.seed]
+        if run.arm == "rigl":
+            lost = {"input": 9, "recurrent": run.seed, "readout.0": 30, "readout.2": 4, "output": 0}
+            record["metrics"]["unconnected_outputs"] = lost
         record["provenance"] = {"text": {"sha256": texts[run.seed % len(texts)] * 10}}
         rows = [{"epoch": e, "test_loss": 5.0 - e} for e in (1, 2)]
         store.write(run.spec, record, rows)
@@ -74,6 +77,10 @@ def test_the_table_has_a_row_a_training_and_a_row_an_epoch(tmp_path):
     steps = grid_of(FIVE).steps
     assert list(rows.step) == [steps, 2 * steps]
     assert list(rows.bits) == pytest.approx([4 / math.log(2), 3 / math.log(2)])
+    ended = table[table.kind == RUN].set_index("arm")
+    assert list(ended.unconnected_state["rigl"]) == [0, 1, 2, 3, 4]
+    assert set(ended.unconnected_readout["rigl"]) == {34}
+    assert ended.unconnected_state["set"].isna().all()
 
 
 def test_claims_are_paired_differences_of_bits(tmp_path):
