@@ -36,7 +36,7 @@ cluster: venv ## add the executor plugin for SLURM to .venv
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.txt -r requirements-cluster.txt
 
 smoke: venv ## every run, table and figure at smoke scale
-	@echo 'Every table and figure on toy data (scale smoke): 7 minutes on 2 free cores. The number of trainings follows.'
+	@echo 'Every table and figure on toy data (scale smoke): 8 minutes on 2 free cores. The number of trainings follows.'
 	@$(SNAKEMAKE) --cores all
 
 test: venv ## the test suite
