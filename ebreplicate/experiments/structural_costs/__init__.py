@@ -8,7 +8,8 @@ EXPERIMENT = Experiment(
     package=__name__,
     category="Beyond the paper",
     caption=(
-        "The paper's cost tables, recomputed from the networks and a training-epoch count alone. A dot at zero says "
-        "the printed number follows; cells for which no draw epoch and no pruned network fit are named as misprints."
+        "The paper's cost tables, recomputed from the networks and a training-epoch count alone. A dot at zero: the "
+        "derived number equals the printed one. Cells for which no draw epoch and no pruned network fit are named as "
+        "misprints."
     ),
 )
