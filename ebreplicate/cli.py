@@ -50,7 +50,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-wait",
         action="store_true",
-        help=f"exit with code {BUSY} if another process holds this run",
+        help=f"exit with code {BUSY} if another process holds this run, or one that it builds on",
     )
 
 
@@ -189,7 +189,8 @@ def _stage(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
-    """Run one training stage; skip a finished one, and wait for one that another process holds."""
+    """Run one training stage; skip a finished one, and wait while another process holds it or what it builds on."""
+    from ebreplicate.specs.graph import trainings_before
     from ebreplicate.specs.spec import LOW_PRECISIONS
     from ebreplicate.store.store import Store
 
@@ -208,18 +209,22 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
     if store.read(spec) is not None:
         return _already_done(spec, store, keep)
     store.check_writable()
+    interrupt.install(args.time_limit)  # before waits and imports that take seconds, in which a request would be lost
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
         _train(args, spec, store, processes, planned.keep)
         return 0
-    with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
-        if not mine:
-            return BUSY
-        if store.read(spec) is not None:  # whom we waited for has run it
-            return _already_done(spec, store, keep)
-        try:
+    try:
+        with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
+            if not mine:
+                raise Busy(store.folder(spec))
+            if store.read(spec) is not None:  # whom we waited for has run it
+                return _already_done(spec, store, keep)
+            for earlier in trainings_before(spec):  # with no device held, for which that training may wait
+                store.await_other(earlier)
             _train(args, spec, store, processes, planned.keep)
-        except Busy:
-            return BUSY
+    except Busy as e:
+        print(e, file=sys.stderr)
+        return BUSY
     print(f"-> {store.record_path(spec)}", file=sys.stderr)
     return 0
 
@@ -240,7 +245,6 @@ def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
 
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
     """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
-    interrupt.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
     if args.command in OWN_STAGES:
         OWN_STAGES[args.command].load("stage:run")(spec, store)
         return
@@ -473,7 +477,7 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine without resources (disk,
     memory), 75 for "continue me" (a training that was stopped and wrote its checkpoint), 69 for "another process
-    holds the run". A bug is a traceback."""
+    holds the run, or one that it builds on". A bug is a traceback."""
     args = parser().parse_args(argv)
     if args.command is None:
         parser().print_help()

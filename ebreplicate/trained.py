@@ -105,7 +105,7 @@ def _repeat(spec: specs.Retrain, store: Store, root: Path, device: str, path: Pa
     repeat, recorded = _Repeat(store, spec), needed(spec, store)
     with on(device) as there, locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
         if not mine:
-            raise locks.Busy
+            raise locks.Busy(store.folder(spec))
         if path.is_file():  # another process has just put them there
             return
         with threads(threads_of(recorded)):

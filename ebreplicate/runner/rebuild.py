@@ -102,7 +102,7 @@ def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
     """
     with locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
         if not mine:
-            raise locks.Busy
+            raise locks.Busy(store.folder(spec))
         yield
 
 

@@ -78,6 +78,15 @@ class Store:
                     half.unlink(missing_ok=True)
             yield mine
 
+    def await_other(self, spec: Spec) -> None:
+        """If another process is working on the run, wait until it has finished or stopped; see `patient`."""
+        if self.done(spec) or locks.free(self.folder(spec)):
+            return
+        if not self.patient:
+            raise locks.Busy(self.folder(spec))
+        with locks.held(self.folder(spec), wait=True):
+            pass
+
     def tidy(self, spec: Spec) -> None:
         """Remove the checkpoint of a finished run, if its process was killed between the record and that."""
         if (self.folder(spec) / CHECKPOINT).exists():
