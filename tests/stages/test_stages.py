@@ -248,6 +248,25 @@ def test_best_and_its_epoch_are_trained_once(store):
     assert "trained_as" not in stages.retrain(other, store, NOWHERE, CPU)  # another initialisation: another training
 
 
+def test_a_training_that_was_removed_is_run_again_and_not_taken_from_its_other_name(store):
+    epoch = store.read(SEARCH)["metrics"]["best_epoch"]
+    numbered, named = (
+        Retrain(Ticket(SEARCH, 0.4, at), replace(TINY, epochs=1, milestones=())) for at in (epoch, "best")
+    )
+    for spec in (numbered, named):
+        stages.draw(spec.ticket, store)
+        stages.retrain(spec, store, NOWHERE, CPU)
+    metrics = store.read(numbered)["metrics"]
+    shutil.rmtree(store.folder(numbered))
+
+    again = stages.retrain(numbered, store, NOWHERE, CPU)
+
+    assert "trained_as" not in again
+    assert again["metrics"] == metrics
+    assert (store.folder(numbered) / "history.csv").is_file()
+    assert store.read(named)["trained_as"] == key(numbered)
+
+
 def test_what_has_not_been_run_is_named(tmp_path):
     store, ticket = Store(tmp_path), Ticket(SEARCH, 0.5, 1)
     with pytest.raises(UserError, match=f"^search {key(SEARCH)} has not been run"):
