@@ -178,6 +178,9 @@ def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
     [
         (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device; make room"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), "a: Permission denied; get permission"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "a/b: Not a directory; a file is where a folder"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), "a: Is a directory; a folder is where a file belongs"),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "a: File exists; move it away or choose another folder"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files; raise the limit on open files"),
         (MemoryError(), "out of memory (the system refused it); free memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory ("),
