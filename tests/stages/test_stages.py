@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 import shutil
 import socket
@@ -172,6 +173,15 @@ def test_a_diverged_search_is_a_record_and_so_is_what_follows(tmp_path):
         ticket = Ticket(search, 0.5, at)
         assert stages.draw(ticket, store)["status"] == "no-ticket"
         assert stages.retrain(Retrain(ticket, TINY), store, NOWHERE, CPU)["status"] == "no-ticket"
+
+
+def test_a_search_whose_last_step_diverges_is_recorded_as_diverged(tmp_path):
+    recipe = replace(TINY, epochs=1, batch_size=60, lr=1e38, milestones=())  # one step, after a finite loss
+    store, search = Store(tmp_path), tiny_search(recipe)
+    found = stages.search(search, store, NOWHERE, CPU)
+    assert math.isfinite(found["metrics"]["last_train_loss"])
+    assert found["status"] == "diverged"
+    assert stages.draw(Ticket(search, 0.5, 1), store)["status"] == "no-ticket"
 
 
 def same(a, b):
