@@ -14,8 +14,9 @@ from ebreplicate.errors import UserError, out_of_resources, shown
 from ebreplicate.interrupt import CONTINUE, Interrupted
 from ebreplicate.store.locks import BUSY, Busy
 
-RESULTS = os.environ.get("EBREPLICATE_RESULTS", "results")
-"""Results root of the commands that the workflow runs, unless they are given one."""
+RESULTS = os.environ.get("EBREPLICATE_RESULTS") or "results"
+DATA = os.environ.get("EBREPLICATE_DATA") or "data"
+"""Results and data folders of the commands that the workflow runs, unless they are given one."""
 RESULTS_HELP = "results folder (default: EBREPLICATE_RESULTS, else results)"
 DATA_HELP = "data folder (default: EBREPLICATE_DATA, else data)"
 CONFIG_HELP = "override a field of the scale, KEY=VALUE (YAML); may be given several times"
@@ -38,7 +39,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
         "(manifest.jsonl, which Snakemake writes) or begun in --results; several are run one after another",
     )
     parser.add_argument("--results", default=RESULTS, help=RESULTS_HELP)
-    parser.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help=DATA_HELP)
+    parser.add_argument("--data", default=DATA, help=DATA_HELP)
     device = os.environ.get("EBREPLICATE_DEVICE", "auto")
     parser.add_argument("--device", default=device, help="auto, cpu or cuda (default: EBREPLICATE_DEVICE, else auto)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of this run (default: 1)")
@@ -53,7 +54,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-wait",
         action="store_true",
-        help=f"exit with code {BUSY} if another process works on this run (default: wait for it)",
+        help=f"exit with code {BUSY} if another process works on this run, or on one that it builds on (default: wait)",
     )
 
 
@@ -120,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--results", default=RESULTS, help=RESULTS_HELP)
         command.add_argument("--config", action="append", default=[], help=CONFIG_HELP)
         if name in ("evaluate", "tabulate"):
-            command.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help=DATA_HELP)
+            command.add_argument("--data", default=DATA, help=DATA_HELP)
         if name == "plot":
             command.add_argument("--output", required=True, help="figure to write; .svg, .png or .pdf")
 
@@ -172,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
 
     data = sub.add_parser("data", help="download, make or verify a dataset")
     data.add_argument("names", nargs="+", metavar="cifar10|cifar100|mnist|folders|imagenet|cora|citeseer|pubmed")
-    data.add_argument("--data", default=os.environ.get("EBREPLICATE_DATA", "data"), help=DATA_HELP)
+    data.add_argument("--data", default=DATA, help=DATA_HELP)
 
     readme = sub.add_parser("readme", help="rewrite the generated tables of README.md and docs/ from the results")
     readme.add_argument("--results", default="results", help="results folder to read from (default: results)")
@@ -185,6 +186,7 @@ def _stage(args: argparse.Namespace) -> int:
     from ebreplicate.store.store import Store
 
     runs = [argparse.Namespace(**{**vars(args), "spec": os.path.expanduser(text)}) for text in args.specs]
+    _check_threads(args.threads)
     planned, store = [_planned(run) for run in runs], Store(args.results)
     if len(runs) > 1 and getattr(args, "processes", None):
         raise UserError(f"--processes: of one run at a time, not of {len(runs)}; give one spec")
@@ -204,13 +206,31 @@ def _stage(args: argparse.Namespace) -> int:
     return code
 
 
+def _check_threads(threads: int) -> None:
+    """Raise UserError for a number of CPU threads that no machine has; far beyond, torch ends the process."""
+    from ebreplicate.store.schema import MOST_THREADS
+
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"--threads: must lie in 1..{MOST_THREADS}, got {threads}")
+
+
+def _check_kept(spec: Any, epochs: list[int]) -> None:
+    """Raise UserError for epochs of --keep-epochs that the training has not, whose weights nobody would ever save."""
+    from ebreplicate.specs.spec import key
+
+    if not epochs or getattr(spec, "schedule", "") == "budget":  # how far that is stretched, its draw will tell
+        return
+    for epoch in epochs:
+        if not 0 <= epoch <= spec.recipe.epochs:
+            raise UserError(f"--keep-epochs: must lie in 0..{spec.recipe.epochs} for {key(spec)}, got {epoch}")
+
+
 def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
-    """Run one training stage; skip a finished one, and wait for one that another process holds."""
+    """Run one training stage; skip a finished one, and wait while another process holds it or what it builds on."""
+    from ebreplicate.specs.graph import trainings_before
     from ebreplicate.specs.spec import LOW_PRECISIONS
     from ebreplicate.store.store import Store
 
-    if args.threads < 1:
-        raise UserError(f"--threads: must be at least 1, got {args.threads}")
     asked = getattr(args, "processes", None)
     processes = planned.processes if asked is None else asked
     if processes < 1:
@@ -224,18 +244,22 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
     if store.read(spec) is not None:
         return _already_done(spec, store, keep)
     store.check_writable()
+    interrupt.install(args.time_limit)  # before waits and imports that take seconds, in which a request would be lost
     if "TORCHELASTIC_RUN_ID" in os.environ:  # the process that launched this one holds the lock
         _train(args, spec, store, processes, planned.keep)
         return 0
-    with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
-        if not mine:
-            return BUSY
-        if store.read(spec) is not None:  # whom we waited for has run it
-            return _already_done(spec, store, keep)
-        try:
+    try:
+        with store.claim(spec, wait=store.patient, inherited=processes > 1) as mine:
+            if not mine:
+                raise Busy(store.folder(spec))
+            if store.read(spec) is not None:  # whom we waited for has run it
+                return _already_done(spec, store, keep)
+            for earlier in trainings_before(spec):  # with no device held, for which that training may wait
+                store.await_other(earlier)
             _train(args, spec, store, processes, planned.keep)
-        except Busy:
-            return BUSY
+    except Busy as e:
+        print(e, file=sys.stderr)
+        return BUSY
     print(f"-> {store.record_path(spec)}", file=sys.stderr)
     return 0
 
@@ -256,7 +280,6 @@ def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
 
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:
     """Run one training stage, whose lock is ours; `planned`: the checkpoints that what is planned after it needs."""
-    interrupt.install(args.time_limit)  # before imports that take seconds, in which a request would be lost, or kill
     if args.command in OWN_STAGES:
         OWN_STAGES[args.command].load("stage:run")(spec, store)
         return
@@ -307,6 +330,7 @@ def _planned(args: argparse.Namespace) -> tuple[Any, Any]:
     spec = specs.from_json(planned.text)
     if spec.stage != args.command:
         raise UserError(f"spec.stage: {spec.stage!r} is not {args.command!r}")
+    _check_kept(spec, getattr(args, "keep_epochs", []))
     return planned, spec
 
 
@@ -381,9 +405,8 @@ def _plan(args: argparse.Namespace) -> None:
     from ebreplicate.report.estimate import DEVICES
     from ebreplicate.report.planning import describe, list_runs
 
-    items = [EXPERIMENTS.check(i) for i in args.items]
-    if args.threads < 1:
-        raise UserError(f"--threads: must be at least 1, got {args.threads}")
+    items = [EXPERIMENTS.check(i) for i in dict.fromkeys(args.items)]
+    _check_threads(args.threads)
     if args.device not in DEVICES:
         raise unknown("--device", args.device, DEVICES)
     scale, results = _scale(args), Path(args.results)
@@ -486,20 +509,27 @@ COMMANDS = {
 }
 
 
+def _find_folders(args: argparse.Namespace) -> None:
+    """Expand "~" in the folders that were given. Raises UserError for an empty one, which would be the present one."""
+    for name in ("results", "data", "figures", "output", "other"):
+        given = getattr(args, name, None)
+        if given == "":
+            raise UserError(f"{name}: is empty; name a folder")
+        if given is not None and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
+            setattr(args, name, os.path.expanduser(given))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; 0 on success, 2 with one line on stderr for bad input or a machine without resources (disk,
     memory), 75 for "continue me" (a training that was stopped and wrote its checkpoint), 69 for "another process
-    holds the run". A bug is a traceback."""
+    holds the run, or one that it builds on". A bug is a traceback."""
     args = parser().parse_args(argv)
     if args.command is None:
         parser().print_help()
         return 0
-    for name in ("results", "data", "figures", "output", "other"):
-        given = getattr(args, name, None)
-        if isinstance(given, str) and given.startswith("~"):  # a shell leaves '~/x' and --data=~/x as they are
-            setattr(args, name, os.path.expanduser(given))
     args.argv = sys.argv[1:] if argv is None else argv
     try:
+        _find_folders(args)
         return COMMANDS[args.command](args) or 0
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)

@@ -37,6 +37,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
 
 
 AGAIN = "then run the same command again: it goes on from what is there"
+MOVE = "move it away or choose another folder"
 REMEDIES = {
     errno.ENOSPC: f"make room, {AGAIN}",
     errno.EDQUOT: f"make room, {AGAIN}",
@@ -49,6 +50,9 @@ REMEDIES = {
     errno.ENFILE: f"close other programs, {AGAIN}",
     errno.ENOMEM: f"free memory or use a larger machine, {AGAIN}",
     errno.ENAMETOOLONG: "choose a shorter path",
+    errno.EEXIST: f"{MOVE}, {AGAIN}",
+    errno.ENOTDIR: f"a file is where a folder belongs: {MOVE}, {AGAIN}",
+    errno.EISDIR: f"a folder is where a file belongs: {MOVE}, {AGAIN}",
 }
 OUT_OF_MEMORY = (
     *("can't allocate memory", "out of memory", "cannot allocate memory", "dataloader worker"),

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 from ebreplicate.errors import UserError, shown
-from ebreplicate.files import regular_text
 from ebreplicate.models.common import Network
 from ebreplicate.pruning.channels import bn_widths
 from ebreplicate.pruning.surgery import shrink
@@ -16,6 +15,7 @@ from ebreplicate.specs.fields import Spec
 from ebreplicate.specs.keep import Keep
 from ebreplicate.stages.retrain import retrain
 from ebreplicate.store import locks, snapshots
+from ebreplicate.store.merging import checked_run
 from ebreplicate.store.store import Store
 from ebreplicate.training.device import on, threads
 from ebreplicate.training.observers import weights_name
@@ -58,9 +58,9 @@ def load_ticket(
 
 def _spec_of(name: str, store: Store) -> specs.Ticket | specs.Retrain:
     for stage in ("retrain", "draw"):
-        path = store.root / "runs" / stage / name / "spec.json"
-        if path.is_file():
-            spec = specs.from_json(regular_text(path))
+        folder = store.root / "runs" / stage / name
+        if (folder / "spec.json").is_file():
+            spec, _ = checked_run(folder)
             assert isinstance(spec, (specs.Ticket, specs.Retrain))
             return spec
     raise UserError(
@@ -105,7 +105,7 @@ def _repeat(spec: specs.Retrain, store: Store, root: Path, device: str, path: Pa
     repeat, recorded = _Repeat(store, spec), needed(spec, store)
     with on(device) as there, locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
         if not mine:
-            raise locks.Busy
+            raise locks.Busy(store.folder(spec))
         if path.is_file():  # another process has just put them there
             return
         with threads(threads_of(recorded)):

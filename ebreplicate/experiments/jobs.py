@@ -49,8 +49,10 @@ def check(config: MutableMapping[str, Any]) -> None:
         if name not in (*SETTINGS, *OVERRIDABLE):
             raise unknown("--config", name, (*SETTINGS, *OVERRIDABLE))
     for name, kind in SETTINGS.items():
-        if not isinstance(config[name], kind):
+        if not isinstance(config[name], kind) or isinstance(config[name], bool):  # to Python True is an int
             raise UserError(f"--config {name}: expected {kind.__name__}, got {config[name]!r}")
+        if config[name] == "":
+            raise UserError(f"--config {name}: is empty; leave it out for the default")
         if kind is int and config[name] < 1:
             raise UserError(f"--config {name}: must be at least 1, got {config[name]}")
     config.update({name: os.path.expanduser(config[name]) for name in ("results", "data")})

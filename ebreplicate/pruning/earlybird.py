@@ -30,14 +30,17 @@ class EarlyBird:
     def update(self, scores: Tensor) -> bool:
         """Take the scores (N,) of one more check; True if at this check the ticket has emerged.
 
-        Signs are ignored, so raw batch-norm scales may be passed as well as |gamma|.
+        Signs are ignored, so raw batch-norm scales may be passed as well as |gamma|. Of scores that are not finite
+        (a network that has diverged) no ticket emerges, however alike their masks are.
         """
-        self.masks.append(global_mask(torch.as_tensor(scores).abs(), self.ratio))
+        scores = torch.as_tensor(scores).abs()
+        self.masks.append(global_mask(scores, self.ratio))
         check, self.checks = self.checks, self.checks + 1
         if len(self.masks) < (self.masks.maxlen or 0):
             return False
         newest = self.masks[-1]
-        emerged = all(mask_distance(newest, old) <= self.threshold for old in list(self.masks)[:-1])
+        near = all(mask_distance(newest, old) <= self.threshold for old in list(self.masks)[:-1])
+        emerged = near and bool(scores.isfinite().all())
         if emerged and self.first is None:
             self.first = check
         return emerged
@@ -59,7 +62,8 @@ def emergence_epoch(
     asked = torch.as_tensor(scores)[:-1].abs()
     if rule == "consecutive":
         masks = epoch_masks(asked, ratio)
-        near = [mask_distance(a, b) <= threshold for a, b in pairwise(masks)]
+        finite = asked.isfinite().all(1).tolist()
+        near = [ok and mask_distance(a, b) <= threshold for ok, (a, b) in zip(finite[1:], pairwise(masks), strict=True)]
         hits = [e + 1 for e in range(window - 1, len(near)) if all(near[e - window + 1 : e + 1])]
         return hits[0] if hits else None
     skip = 1 if rule == "no-init" else 0

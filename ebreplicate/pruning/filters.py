@@ -1,5 +1,7 @@
 """Soft filter pruning (He et al., IJCAI 2018): which filters it prunes, and pruning them softly."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -35,14 +37,14 @@ def weakest(weight: Tensor, ratio: float) -> Tensor:
 
 
 @torch.no_grad()
-def prune_softly(model: nn.Module, ratio: float) -> None:
-    """Set the weakest filters of every layer to zero, with the shift and the running mean of their batch norm.
+def prune_softly(layers: Iterable[Layer], ratio: float) -> None:
+    """Set the weakest filters of each of `layers` to zero, with the shift and the running mean of their batch norm.
 
     Their scale stays, so that training can revive them. With filter, shift and mean at zero the channel
     is zero in evaluation: the network computes what it computes with those channels removed. The paper zeroes the
     filter alone, so that the constant of the shift remains.
     """
-    for conv, bn in prunable_filters(model):
+    for conv, bn in layers:
         index = weakest(conv.weight, ratio)
         for tensor in (conv.weight, bn.bias, bn.running_mean):
             if tensor is not None:

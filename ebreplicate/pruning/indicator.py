@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError
-from ebreplicate.pruning.masks import check_ratio, epoch_masks, global_mask
+from ebreplicate.pruning.masks import check_ratio, check_widths, epoch_masks, global_mask
 
 WINDOW = 5
 MAGNITUDE, GRADIENT = 0.983, 0.944
@@ -35,7 +35,11 @@ def threshold_of(method: str) -> float:
 
 
 def layer_counts(masks: Tensor, widths: list[int]) -> Tensor:
-    """Kept channels per layer: bool masks (..., N) to float64 (..., L), `widths` being the L layers' channels."""
+    """Kept channels per layer: bool masks (..., N) to float64 (..., L), `widths` being the L layers' channels.
+
+    Raises UserError for widths of another network.
+    """
+    check_widths(widths, masks.shape[-1])
     return torch.stack([piece.sum(-1) for piece in masks.split(widths, dim=-1)], -1).double()
 
 
@@ -75,9 +79,10 @@ class EarlyPruning:
         check, self.checks = self.checks, self.checks + 1
         if check == 0:
             return False
+        scores = torch.as_tensor(scores)
         counts = layer_counts(global_mask(scores, self.ratio), self.widths)
-        fires = False
-        if len(self.counts) == self.counts.maxlen:
+        fires, finite = False, bool(scores.isfinite().all())  # else the network has diverged, and there is no ticket
+        if len(self.counts) == self.counts.maxlen and finite:
             value = _epi(counts, torch.stack(list(self.counts)))
             fires = value >= max(self.threshold, *self.values, 0.0)
             self.values.append(value)
@@ -90,10 +95,13 @@ class EarlyPruning:
 def indicator(scores: Tensor, ratio: float, widths: list[int], window: int = WINDOW) -> list[float | None]:
     """EPI after every epoch of a search: scores (epochs + 1, N), row 0 untrained, to one value or None per row.
 
-    The first value is that of epoch window + 1, the first with `window` trained sub-networks before it.
+    The first value is that of epoch window + 1, the first with `window` trained sub-networks before it. A network that
+    has diverged, whose scores are not finite, has none.
     """
-    counts = layer_counts(epoch_masks(torch.as_tensor(scores), ratio), widths)
-    return [None if e <= window else _epi(counts[e], counts[e - window : e]) for e in range(len(counts))]
+    scores = torch.as_tensor(scores)
+    counts, finite = layer_counts(epoch_masks(scores, ratio), widths), scores.isfinite().all(1).tolist()
+    asked = [e > window and ok for e, ok in enumerate(finite)]
+    return [_epi(counts[e], counts[e - window : e]) if ok else None for e, ok in enumerate(asked)]
 
 
 def first_firing(

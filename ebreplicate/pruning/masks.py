@@ -13,6 +13,14 @@ def check_ratio(ratio: float) -> float:
     return ratio
 
 
+def check_widths(widths: list[int], channels: int) -> None:
+    """Raise UserError unless `widths`, the channels of every layer, are `channels` in all."""
+    if sum(widths) != channels:
+        raise UserError(
+            f"widths: {sum(widths)} channels in all, where the scores have {channels}; take bn_widths of their network"
+        )
+
+
 def global_mask(scores: Tensor, ratio: float) -> Tensor:
     """Keep the channels whose score exceeds the network-wide threshold.
 
@@ -65,8 +73,9 @@ def rescue_empty_layers(mask: Tensor, scores: Tensor, widths: list[int]) -> tupl
     """Keep the best-scored channel of every layer that `mask` empties; returns the new mask and how many it rescued.
 
     Needed by chain networks (VGG), which an emptied layer would cut. The authors' VGG code drops the layer instead
-    and silently misaligns the rest (reference audit, section 9, bug 5).
+    and silently misaligns the rest (reference audit, section 9, bug 5). Raises UserError for widths of another network.
     """
+    check_widths(widths, len(mask))
     mask, rescued, start = mask.clone(), 0, 0
     for width in widths:
         layer = slice(start, start + width)

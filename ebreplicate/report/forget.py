@@ -3,9 +3,10 @@
 Deleting its folder alone repeats nothing: a table newer than its records is up to date for Snakemake.
 """
 
+import contextlib
 import difflib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ebreplicate.errors import UserError, shown
@@ -17,7 +18,7 @@ from ebreplicate.specs.graph import Plan, lineage
 from ebreplicate.specs.scale import SCALES, load_scale
 from ebreplicate.specs.spec import from_json, key
 from ebreplicate.store import locks
-from ebreplicate.store.store import figures_root
+from ebreplicate.store.store import figures_root, read_record
 
 
 def _folder(name: str, results: Path) -> Path:
@@ -44,6 +45,16 @@ def made_of(names: set[str], results: Path, overrides: dict[str, object]) -> lis
     return [path for path in found if path.is_file()]
 
 
+def _named_after(names: Collection[str], results: Path) -> list[str]:
+    """Finished runs whose training is recorded under one of these names: without it they are numbers without a run."""
+    found = []
+    for path in (results / "runs" / "retrain").glob("*/record.json"):
+        with contextlib.suppress(UserError):  # `verify` says what is wrong with it
+            if read_record(path, path.parent.name).get("trained_as") in names:
+                found.append(path.parent.name)
+    return sorted(found)
+
+
 def _builds_on(names: set[str], results: Path) -> int:
     """Finished runs that build on one of these names, and are none of them."""
     count = 0
@@ -61,10 +72,11 @@ def _builds_on(names: set[str], results: Path) -> int:
 def forget(names: Iterable[str], results: Path, overrides: dict[str, object]) -> str:
     """Remove the runs called `names` and what was made of them; what was done, to print.
 
-    Nothing is removed where one of the names is unknown or being trained (UserError). Runs that build on a forgotten
-    one stay: they are repeated only if they are named too.
+    Other names of a forgotten training go with it. Nothing is removed where one of the names is unknown or being
+    trained (UserError). Runs that build on a forgotten one stay: they are repeated only if they are named too.
     """
-    folders = {name: _folder(name, results) for name in names}
+    asked = list(names)
+    folders = {name: _folder(name, results) for name in [*asked, *_named_after(asked, results)]}
     made = made_of(set(folders), results, overrides)
     for path in [*made, *(folder / "record.json" for folder in folders.values())]:
         path.unlink(missing_ok=True)  # the record first: a folder without it is an unfinished run

@@ -23,6 +23,7 @@ from ebreplicate.specs import spec as specs
 from ebreplicate.specs.keep import Keep
 from ebreplicate.store import locks, manifest, snapshots
 from ebreplicate.store.merging import checked_run
+from ebreplicate.store.schema import MOST_THREADS
 from ebreplicate.store.store import Store
 from ebreplicate.training import distributed
 from ebreplicate.training.device import on, threads
@@ -31,8 +32,6 @@ from ebreplicate.training.observers import Progress, weights_name
 
 AGAIN = ".again"
 """Folder, inside a search's, for the files of its retraining."""
-MOST_THREADS = 1024
-"""Largest number of CPU threads that a record may name."""
 TOLERANCE = 1e-3
 """Largest difference of any score at an epoch that counts as rounding, not as another training."""
 
@@ -102,7 +101,7 @@ def _alone(spec: specs.Search, store: Store) -> Iterator[None]:
     """
     with locks.held(store.folder(spec), store.patient, name=locks.AGAIN) as mine:
         if not mine:
-            raise locks.Busy
+            raise locks.Busy(store.folder(spec))
         yield
 
 

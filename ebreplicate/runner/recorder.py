@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ebreplicate.errors import UserError
 from ebreplicate.runner.checkpoint import Checkpoint
 from ebreplicate.runner.record import save_array
 from ebreplicate.specs.keep import Keep
@@ -33,10 +34,14 @@ class Recorder:
     """Scores of every epoch and, where `keep` asks for them, Taylor scores and the displacement of the weights.
 
     `folder`: where the weights that `keep` names are saved; `widths`: channels of every batch norm; `snapshot`: of an
-    interrupted search, as `usable` gives it; `best`: whether the weights of the best epoch are saved as well.
+    interrupted search, as `usable` gives it; `best`: whether the weights of the best epoch are saved as well. Raises
+    UserError where detectors are asked for that have nothing to look at.
     """
 
     def __init__(self, keep: Keep, folder: Path, widths: list[int], snapshot: dict[str, Any] | None, best: bool = True):
+        if not widths and (keep.ratios or keep.epi):
+            option = "--keep-ratios" if keep.ratios else "--keep-epi"
+            raise UserError(f"{option}: the network has no batch norms, so no ticket emerges in it; leave it out")
         saved = snapshot or {}
         self.keep = keep
         self.scores = Scores(list(saved.get("scores", ())))

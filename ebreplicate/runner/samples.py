@@ -15,8 +15,9 @@ from ebreplicate.specs import spec as specs
 
 
 def sampled_images(search: specs.Search, root: Path, count: int) -> Tensor:
-    """`count` training images (all, if there are fewer), unaugmented and normalised, with equal class counts."""
-    data = _in_memory(search, datasets.load(search.dataset, root, search.train_size))
+    """`count` training images (all, if there are fewer), unaugmented, with equal class counts: as `search` trains on
+    them, standardised or in [0, 1], and none that it holds out."""
+    data = _in_memory(search, load_data(search, root, torch.device("cpu")))
     some = datasets.balanced_subset(data.train, min(count, len(data.train)), "images")
     return torch.cat([x for x, _ in datasets.normalised(some, data)])
 

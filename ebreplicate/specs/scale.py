@@ -154,12 +154,14 @@ class Scale:
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """Parse KEY=VALUE with YAML values; raises UserError for anything else."""
-    out = {}
+    """Parse KEY=VALUE with YAML values; raises UserError for anything else, and for a key that is given twice."""
+    out: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UserError(f"--config: expected KEY=VALUE, got {shown(pair)}")
+        if name in out:
+            raise UserError(f"--config {name}: is given twice; give it once")
         out[name] = _yaml(text, f"--config {name}", GivenLoader)
     return out
 

@@ -271,6 +271,8 @@ class Search(Training):
         super()._validate()
         soft = self.soft_ratio
         need(soft is None or 0 < soft < 1, "Search.soft_ratio", f"must lie strictly between 0 and 1, got {soft}")
+        whole = soft is None or self.factorised is None
+        need(whole, "Search.soft_ratio", "prunes filters, and a factorised layer has none; leave one of them out")
         rounded = self.factorised is not None and self.precision in LOW_PRECISIONS
         need(not rounded, "Search.precision", f"{self.precision} is not offered for factorised networks; use fp32")
         exact = self.bits is None or self.precision in ("fp32", "tf32")

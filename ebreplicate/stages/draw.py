@@ -94,7 +94,7 @@ def have_drawn(spec: specs.Ticket, store: Store, root: Path, device: str = "cpu"
         return
     with store.claim(spec, wait=store.patient) as mine:
         if not mine:
-            raise locks.Busy
+            raise locks.Busy(store.folder(spec))
         if not store.done(spec):
             with threads(1):
                 draw(spec, store, root, device)

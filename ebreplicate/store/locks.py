@@ -26,7 +26,10 @@ POLL_SECONDS = 0.05
 
 
 class Busy(Exception):
-    """Another process holds a lock that is needed here, and this one was asked not to wait."""
+    """Another process holds the lock of the run `folder`, which is needed here, and this one was asked not to wait."""
+
+    def __init__(self, folder: Path):
+        super().__init__(f"{folder.name}: another process is working on it")
 
 
 def _acquired(lock: IO[str]) -> bool:

@@ -13,6 +13,8 @@ from ebreplicate.errors import shown
 STATUSES = ("ok", "diverged", "no-ticket")
 LARGEST = 10**15
 """Of a count: epochs, channels, parameters."""
+MOST_THREADS = 1024
+"""Of a run, and in its record."""
 Check = Callable[[Any], bool]
 
 

@@ -78,6 +78,15 @@ class Store:
                     half.unlink(missing_ok=True)
             yield mine
 
+    def await_other(self, spec: Spec) -> None:
+        """If another process is working on the run, wait until it has finished or stopped; see `patient`."""
+        if self.done(spec) or locks.free(self.folder(spec)):
+            return
+        if not self.patient:
+            raise locks.Busy(self.folder(spec))
+        with locks.held(self.folder(spec), wait=True):
+            pass
+
     def tidy(self, spec: Spec) -> None:
         """Remove the checkpoint of a finished run, if its process was killed between the record and that."""
         if (self.folder(spec) / CHECKPOINT).exists():
@@ -108,11 +117,16 @@ class Store:
         return record
 
     def read_same(self, spec: specs.Retrain, epoch: int) -> dict[str, Any] | None:
-        """Record of the same training, of a ticket drawn at `epoch`, under another name; None if there is none."""
+        """Record of the same training, of a ticket drawn at `epoch`, under another name; None if there is none.
+
+        One that was trained as a run that is no longer here (forgotten, or `spec` itself) is none.
+        """
         for other in other_names(spec, epoch):
             drawn = self.read(other.ticket) if self.done(other) else None
-            if drawn and drawn["metrics"]["epoch"] == epoch:
-                return self.read(other)
+            record = self.read(other) if drawn and drawn["metrics"]["epoch"] == epoch else None
+            trained = record and self.folder(other).with_name(Path(record.get("trained_as", record["key"])).name)
+            if trained and (trained / "record.json").is_file():
+                return record
         return None
 
     def part(self, spec: Spec, name: str, axes: int) -> Any:

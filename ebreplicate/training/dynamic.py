@@ -28,9 +28,8 @@ def replaced(weight: Tensor, mask: Tensor, count: int, growth: Tensor, grown: in
     Flat tensors in logical order. Candidates for growth are all weights that are not kept, those just dropped
     included, as in RigL's Algorithm 1. Ties go to the earlier weight, on every device.
     """
-    magnitude = torch.where(mask, weight.abs(), torch.inf)
-    kept = mask.clone()
-    kept[magnitude.argsort(stable=True)[:count]] = False
+    kept, alive = mask.clone(), mask.nonzero().flatten()  # by place: in a training that diverges magnitudes are nan
+    kept[alive[weight[alive].abs().argsort(stable=True)[:count]]] = False
     score = torch.where(kept, -torch.inf, growth)
     kept[score.argsort(descending=True, stable=True)[: count if grown is None else grown]] = True
     return kept

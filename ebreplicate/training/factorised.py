@@ -13,6 +13,8 @@ from ebreplicate.training.loop import Ended, Report, StepHook
 
 NORMS = ("nuclear_norm", "nuclear_bound", "frobenius_norm")
 """Of U V^T: the sum of its singular values; (|U|^2 + |V|^2) / 2, never less; the root of the sum of their squares."""
+LARGEST = torch.finfo(torch.float32).max
+"""Norm that is recorded. They are computed in double precision, in which those of a network that diverges go on."""
 
 
 def without_decay(optimizer: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
@@ -85,10 +87,10 @@ class FactorNorms(StepHook):
         self.rows = state["rows"].tolist()
 
     def metrics(self) -> dict[str, list[float | None]]:
-        """Each of `NORMS` by epoch, the untrained network first; None where it is not finite."""
+        """Each of `NORMS` by epoch, the untrained network first; None where it is not finite in single precision."""
         columns = zip(*self.rows, strict=True)
         return {
-            name: [v if math.isfinite(v) else None for v in column] for name, column in zip(NORMS, columns, strict=True)
+            name: [v if v <= LARGEST else None for v in column] for name, column in zip(NORMS, columns, strict=True)
         }
 
     def report(self, ended: Ended) -> Report:

@@ -278,6 +278,28 @@ def check_trainable(model: nn.Module, device: torch.device) -> None:
             )
 
 
+def check_last_batch(model: nn.Module, data: ImageData, batches: BatchSource) -> None:
+    """Raise UserError where some process has one image of an epoch's last batch and a batch norm one value a channel of
+    it, whose variance torch refuses: at the end of the first epoch."""
+    size, images, norms = batches.batch_size, batches.images_per_epoch, batch_norms(model)
+    last = images % size or size
+    if last >= 2 * distributed.world() or not norms:
+        return
+    values: list[int] = []
+    handles = [bn.register_forward_pre_hook(lambda _, x: values.append(x[0][0, 0].numel())) for bn in norms]
+    training = model.training
+    with torch.no_grad():
+        model.eval()(next(iter(data.evaluation()))[0][:1])
+    model.train(training)
+    for handle in handles:
+        handle.remove()
+    if min(values) == 1:
+        raise UserError(
+            f"Recipe.batch_size: the last batch of an epoch has {last} of {images} images (batch_size {size}), "
+            "and a batch norm of this network needs two values a channel; choose another batch size or train_size"
+        )
+
+
 def _take_up(resume: dict[str, Any], state: State, trainer: Trainer) -> None:
     """Continue where the snapshot `resume` was taken."""
     state.model.load_state_dict(resume["model"])
@@ -316,6 +338,7 @@ def fit(
     deterministic(data.device)
     batches = data.batches(recipe.batch_size, recipe.augment, seed)
     distributed.check_batches(batches.images_per_epoch, recipe.batch_size)
+    check_last_batch(model, data, batches)
     trainer = Trainer(model, recipe, precision, hooks, len(batches))
     state = State(model, recipe, start, start)
     watching = [cast(Watching, observer) for observer in observers if isinstance(observer, Watching)]

@@ -30,14 +30,14 @@ def detectors(keep: Keep, widths: list[int]) -> tuple[list[Detector], list[Detec
     by_magnitude: list[Detector] = [EarlyBird(r) for r in keep.ratios]
     by_taylor: list[Detector] = [EarlyBird(r) for r in keep.ratios if keep.taylor]
     for entry in sorted(keep.epi):
-        method, _, ratio = entry.rpartition(":")
-        METHODS.check(method)
-        if method == "taylor" and not keep.taylor:
-            raise UserError(f"--keep-epi: {entry!r} needs --keep-taylor as well")
         try:
-            detector = EarlyPruning(float(ratio), widths, threshold_of(method))
+            method, ratio = entry.split(":")
+            number = float(ratio)
         except ValueError:
             raise UserError(f"--keep-epi: expected METHOD:RATIO, got {entry!r}; for example slimming:0.5") from None
+        if METHODS.check(method) == "taylor" and not keep.taylor:
+            raise UserError(f"--keep-epi: {entry!r} needs --keep-taylor as well")
+        detector = EarlyPruning(number, widths, threshold_of(method))
         (by_taylor if method == "taylor" else by_magnitude).append(detector)
     return by_magnitude, by_taylor
 

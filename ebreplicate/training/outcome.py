@@ -33,6 +33,10 @@ def metrics_of(state: State) -> dict[str, Any]:
 
 
 def status_of(state: State) -> str:
-    """ "ok", or "diverged" where the loss was not finite or training stopped early."""
+    """ "ok", or "diverged" where the loss was not finite or training stopped early.
+
+    A last step that ends in weights which are not finite shows in the test loss alone: no training loss comes after it.
+    """
     finite = all(math.isfinite(row["train_loss"]) for row in state.history)
+    finite &= all(math.isfinite(row["test_loss"]) for row in state.history[-1:])
     return "ok" if finite and state.epoch == state.recipe.epochs else "diverged"

@@ -15,11 +15,10 @@ class SoftFilters(StepHook):
         self.ratio = ratio
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> None:
-        """Remember the network; raises UserError for one that has no rule."""
-        prunable_filters(model)
-        self.model, self.steps_per_epoch = model, steps_per_epoch
+        """Remember the layers, before another hook quantises them; raises UserError for a network that has no rule."""
+        self.layers, self.steps_per_epoch = prunable_filters(model), steps_per_epoch
 
     def after_step(self, step: int) -> None:
         """Prune at the end of an epoch."""
         if (step + 1) % self.steps_per_epoch == 0:
-            prune_softly(self.model, self.ratio)
+            prune_softly(self.layers, self.ratio)

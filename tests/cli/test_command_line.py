@@ -74,7 +74,23 @@ def test_a_retrain_draws_its_ticket_unless_that_was_done(results, tmp_path):
         ("search", "x" * 5000, [], "spec: 'xxxx"),
         ("search", "{", [], "spec: not JSON"),
         ("search", canonical(SEARCH).replace("vgg16", "vgg17"), [], "model: unknown name 'vgg17'; did you mean"),
-        ("search", canonical(SEARCH), ["--threads", "0"], "--threads: must be at least 1, got 0"),
+        ("search", canonical(SEARCH), ["--threads", "0"], "--threads: must lie in 1..1024, got 0"),
+        ("search", canonical(SEARCH), ["--threads", "99999999999"], "--threads: must lie in 1..1024, got 99999999999"),
+        (
+            "search",
+            canonical(SEARCH),
+            ["--keep-epochs", "1", "2"],
+            f"--keep-epochs: must lie in 0..1 for {key(SEARCH)}",
+        ),
+        ("search", canonical(SEARCH), ["--keep-epochs", "-1"], f"--keep-epochs: must lie in 0..1 for {key(SEARCH)}"),
+        ("search", canonical(SEARCH), ["--data", ""], "data: is empty; name a folder"),
+        ("search", canonical(SEARCH), ["--keep-epi", "slimming"], "--keep-epi: expected METHOD:RATIO, got 'slimming'"),
+        (
+            "search",
+            canonical(replace(SEARCH, model="lenet300")),
+            ["--keep-ratios", "0.5"],
+            "--keep-ratios: the network has no batch norms",
+        ),
         ("search", canonical(SEARCH), ["--device", "tpu"], "device: expected auto, cpu or cuda, got 'tpu'"),
         ("draw", canonical(TICKET), [], f"search {key(SEARCH)} has not been run; run it first"),
         (
@@ -103,6 +119,14 @@ def test_missing_data_is_bad_input(results, tmp_path, capsys, monkeypatch):
     spec["spec"]["dataset"] = "cifar10"
     assert run(results, "search", json.dumps(spec), "--data", str(tmp_path)) == 2
     assert capsys.readouterr().err == f"error: data: could not download cifar10; put its files under {tmp_path}\n"
+
+
+def test_a_file_in_the_way_of_a_folder_is_bad_input(tmp_path, capsys):
+    (tmp_path / "runs").write_text("")
+    assert run(tmp_path, "search", canonical(SEARCH)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {tmp_path}/runs/search")
+    assert "Not a directory; a file is where a folder belongs: move it away" in said
 
 
 def test_a_results_folder_in_the_way_of_a_file_is_bad_input(tmp_path, capsys):

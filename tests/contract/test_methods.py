@@ -11,7 +11,7 @@ from helpers import digits, images, random_network
 from ebreplicate.catalog import METHODS, WEIGHT_METHODS
 from ebreplicate.data.arrays import normalised
 from ebreplicate.pruning.channels import bn_widths
-from ebreplicate.pruning.filters import prune_softly
+from ebreplicate.pruning.filters import prunable_filters, prune_softly
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.weights import apply_mask, weight_counts
 
@@ -27,7 +27,7 @@ def context(name, ratio=0.5, seed=0):
     """
     model = random_network("vgg16", 0.125, seed=0)
     if name == "soft":
-        prune_softly(model, ratio)
+        prune_softly(prunable_filters(model), ratio)
     if name == "nonzero":
         places = torch.rand(sum(weight_counts(model)), generator=torch.Generator().manual_seed(8))
         apply_mask(model, places >= ratio)

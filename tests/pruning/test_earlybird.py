@@ -7,6 +7,7 @@ import torch
 
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import EarlyBird, emergence_epoch
+from ebreplicate.pruning.earlybird import RULES
 
 INIT = [0.5] * 10  # all equal: the mask of the untrained network is empty
 
@@ -37,6 +38,16 @@ def test_the_newest_mask_is_held_against_every_older_one():
     rows = [A, A, A, A, B, B, B, B, B]
     assert checks(rows) == ([False] * 8 + [True], 8)  # only once the last A has left the queue
     assert checks(rows, threshold=0.2) == ([False] * 4 + [True] * 5, 4)  # a distance at the threshold is near enough
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+def test_no_ticket_emerges_in_a_network_that_has_diverged(rule, lost):
+    """Its masks are all alike: nothing is kept of scores that are all nan, or all infinite."""
+    rows = [INIT, A, A, A] + [[lost] * 10] * 8
+    assert checks(rows) == ([False] * len(rows), None)
+    assert emergence_epoch(torch.tensor(rows), 0.5, rule) is None
+    assert checks([*rows[:4], A, A])[1] == 5
 
 
 def test_first_stays_at_the_first_firing():

@@ -143,6 +143,22 @@ def test_the_untrained_network_is_not_a_sub_network():
     assert not global_mask(other[0], 0.5).any()
 
 
+def test_it_does_not_fire_in_a_network_that_has_diverged():
+    rows = torch.cat([torch.rand(4, 10), torch.full((12, 10), float("nan"))])
+    detector = EarlyPruning(0.5, WIDTHS)
+    assert [detector.update(row) for row in rows] == [False] * len(rows)
+    assert indicator(rows, 0.5, WIDTHS) == [None] * len(rows)
+    assert epi_epoch(rows, 0.5, WIDTHS) is None
+
+
+def test_widths_of_another_network_are_refused():
+    detector = EarlyPruning(0.5, [4, 2])
+    detector.update(torch.rand(10))
+    for ask in (lambda: detector.update(torch.rand(10)), lambda: indicator(torch.rand(9, 10), 0.5, [4, 2])):
+        with pytest.raises(UserError, match=r"^widths: 6 channels in all, where the scores have 10"):
+            ask()
+
+
 def test_bad_settings_are_named():
     with pytest.raises(UserError, match=r"^ratio: "):
         EarlyPruning(1.0, WIDTHS)

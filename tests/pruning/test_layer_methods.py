@@ -1,10 +1,11 @@
 """ThiNet and uniform filter pruning on layers where the answer is obvious, and against a second implementation."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers import images, random_network
+from helpers import CPU, NOWHERE, images, random_network, tiny_search
 from torch import nn
 
 from ebreplicate.errors import UserError
@@ -14,6 +15,17 @@ from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.layers import kept, neighbours
 from ebreplicate.pruning.methods.thinet import LOCATIONS, contributions, removed, thinet
 from ebreplicate.pruning.methods.uniform import uniform
+from ebreplicate.runner.inputs import load_data
+from ebreplicate.runner.samples import sampled_images
+
+
+def test_images_are_looked_at_as_the_search_trains_on_them():
+    search = replace(tiny_search(), standardise=False, validation=20)
+    found = sampled_images(search, NOWHERE, 1000)
+    trained = load_data(search, NOWHERE, CPU).train.images
+    assert len(found) == len(trained) == 40
+    torch.testing.assert_close(found, trained / 255)  # in [0, 1], and none that is held out
+    assert len(sampled_images(search, NOWHERE, 10)) == 10
 
 
 def context(model, ratio):

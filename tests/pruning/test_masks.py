@@ -57,6 +57,12 @@ def test_rescue_by_hand():
     assert rescued == 2
 
 
+@pytest.mark.parametrize("widths", [[4, 4], [4, 4, 4], []])
+def test_widths_of_another_network_rescue_nothing(widths):
+    with pytest.raises(UserError, match=r"^widths: \d+ channels in all, where the scores have 10"):
+        rescue_empty_layers(bits("0000111100"), torch.rand(10), widths)
+
+
 def test_random_keeps_slimmings_layer_widths_but_other_channels():
     widths = [40, 60, 100]
     scores = torch.rand(200, generator=torch.Generator().manual_seed(0))

@@ -91,6 +91,11 @@ def test_text_that_is_no_override_is_refused(text, said):
         parse_overrides([text])
 
 
+def test_an_override_that_is_given_twice_is_refused():
+    with pytest.raises(UserError, match=r"^--config seeds: is given twice"):
+        parse_overrides(["seeds=[0]", "precision=bf16", "seeds=[1]"])
+
+
 def test_an_unscheduled_epoch_is_refused_with_the_scheduled_ones():
     with pytest.raises(UserError, match=r"smoke\.yaml epochs: no entry for the paper's epoch 30; scheduled: 1, "):
         load_scale("smoke").epoch(30)

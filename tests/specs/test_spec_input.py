@@ -8,7 +8,7 @@ import pytest
 from helpers import tiny_search
 
 from ebreplicate.errors import UserError
-from ebreplicate.specs.spec import Recipe, Retrain, Search, Ticket, canonical, from_dict, from_json, key
+from ebreplicate.specs.spec import Factorised, Recipe, Retrain, Search, Ticket, canonical, from_dict, from_json, key
 
 SEARCH = Search("vgg16", "cifar10")
 TICKET = Ticket(SEARCH, 0.5, 20)
@@ -77,6 +77,11 @@ def test_an_unknown_name_is_refused_by_its_kind(kind, field, value):
 def test_continue_needs_the_searchs_epoch_counter():
     with pytest.raises(UserError, match=r'^Retrain\.recipe\.epochs: "continue" .* of the search: need 160'):
         Retrain(TICKET, Recipe(epochs=80), schedule="continue")
+
+
+def test_soft_pruning_of_factorised_layers_is_refused():
+    with pytest.raises(UserError, match=r"^Search\.soft_ratio: .*factorised"):
+        replace(SEARCH, soft_ratio=0.3, factorised=Factorised(0.1))
 
 
 def test_continue_that_leaves_no_epoch_is_refused():

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 import shutil
 import socket
@@ -174,6 +175,15 @@ def test_a_diverged_search_is_a_record_and_so_is_what_follows(tmp_path):
         assert stages.retrain(Retrain(ticket, TINY), store, NOWHERE, CPU)["status"] == "no-ticket"
 
 
+def test_a_search_whose_last_step_diverges_is_recorded_as_diverged(tmp_path):
+    recipe = replace(TINY, epochs=1, batch_size=60, lr=1e38, milestones=())  # one step, after a finite loss
+    store, search = Store(tmp_path), tiny_search(recipe)
+    found = stages.search(search, store, NOWHERE, CPU)
+    assert math.isfinite(found["metrics"]["last_train_loss"])
+    assert found["status"] == "diverged"
+    assert stages.draw(Ticket(search, 0.5, 1), store)["status"] == "no-ticket"
+
+
 def same(a, b):
     pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
     return all(name == other and x.shape == y.shape and torch.equal(x, y) for (name, x), (other, y) in pairs)
@@ -246,6 +256,25 @@ def test_best_and_its_epoch_are_trained_once(store):
     assert record["cost"]["search_flops"] == store.read(SEARCH)["cost"]["training_flops"]  # known only at the end
     assert record["cost"]["seconds"] == trained["cost"]["seconds"]
     assert "trained_as" not in stages.retrain(other, store, NOWHERE, CPU)  # another initialisation: another training
+
+
+def test_a_training_that_was_removed_is_run_again_and_not_taken_from_its_other_name(store):
+    epoch = store.read(SEARCH)["metrics"]["best_epoch"]
+    numbered, named = (
+        Retrain(Ticket(SEARCH, 0.4, at), replace(TINY, epochs=1, milestones=())) for at in (epoch, "best")
+    )
+    for spec in (numbered, named):
+        stages.draw(spec.ticket, store)
+        stages.retrain(spec, store, NOWHERE, CPU)
+    metrics = store.read(numbered)["metrics"]
+    shutil.rmtree(store.folder(numbered))
+
+    again = stages.retrain(numbered, store, NOWHERE, CPU)
+
+    assert "trained_as" not in again
+    assert again["metrics"] == metrics
+    assert (store.folder(numbered) / "history.csv").is_file()
+    assert store.read(named)["trained_as"] == key(numbered)
 
 
 def test_what_has_not_been_run_is_named(tmp_path):

@@ -4,19 +4,20 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import threading
 import time
 
 import pytest
-from helpers import tiny_search
+from helpers import CPU, NOWHERE, tiny_search
 from synthetic import Outcome, trained
 
 from ebreplicate import cli as command_line
-from ebreplicate import files
+from ebreplicate import files, interrupt, stages
 from ebreplicate.errors import UserError, out_of_resources
 from ebreplicate.files import TEMPORARY, atomic_write, mark, remove_abandoned
 from ebreplicate.runner.checkpoint import checkpoint_seconds
-from ebreplicate.specs.spec import canonical, key
+from ebreplicate.specs.spec import Adapt, Retrain, Ticket, canonical, key
 from ebreplicate.store import locks
 from ebreplicate.store.store import Store
 
@@ -65,12 +66,66 @@ def test_a_file_system_without_locks_is_told_of_and_worked_on(tmp_path, monkeypa
     assert "cannot be locked (No locks available); going on without" in capsys.readouterr().err
 
 
-def test_a_command_that_is_not_to_wait_leaves_with_its_own_code(tmp_path, monkeypatch):
+def command(spec, store, *options):
+    return [spec.stage, canonical(spec), "--results", str(store.root), "--device", "cpu", *options]
+
+
+def test_a_command_that_is_not_to_wait_leaves_with_its_own_code(tmp_path, capsys):
     store = Store(tmp_path)
-    argv = ["search", canonical(SPEC), "--results", str(tmp_path), "--device", "cpu", "--no-wait"]
     with locks.held(store.folder(SPEC)):
-        assert command_line.main(argv) == locks.BUSY == 69
+        assert command_line.main(command(SPEC, store, "--no-wait")) == locks.BUSY == 69
+    assert capsys.readouterr().err == f"{key(SPEC)}: another process is working on it\n"
     assert not store.done(SPEC)
+
+
+TICKET = Ticket(SPEC, 0.5, 3)
+ADAPT = Adapt("vgg16", "digits-low", SPEC.recipe, width=SPEC.width, backbone=SPEC, method="norms")
+
+
+@pytest.mark.parametrize("spec", [TICKET, Retrain(TICKET, SPEC.recipe), ADAPT], ids=lambda s: s.stage)
+def test_a_run_is_not_tried_while_another_process_trains_what_it_builds_on(spec, tmp_path, capsys):
+    store = Store(tmp_path)
+    with locks.held(store.folder(SPEC)):
+        assert command_line.main(command(spec, store, "--no-wait")) == locks.BUSY
+    assert capsys.readouterr().err == f"{key(SPEC)}: another process is working on it\n"
+
+
+def test_a_draw_waits_for_the_search_that_another_process_trains(tmp_path, capsys):
+    store, begun = Store(tmp_path), threading.Event()
+
+    def train():
+        with store.claim(SPEC):
+            begun.set()
+            while "waiting" not in capsys.readouterr().err:
+                time.sleep(0.01)
+            stages.search(SPEC, store, NOWHERE, CPU)
+
+    other = threading.Thread(target=train)
+    other.start()
+    begun.wait()
+    assert command_line.main(command(TICKET, store)) == 0
+    other.join(60)
+    assert store.read(TICKET)["metrics"]["epoch"] == 3
+
+
+@pytest.fixture
+def unasked():
+    """Whoever comes after has not been asked to stop."""
+    yield
+    interrupt.install()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.usefixtures("unasked")
+@pytest.mark.parametrize("spec", [SPEC, TICKET], ids=lambda s: s.stage)
+def test_a_time_limit_ends_the_wait_for_another_process(spec, tmp_path, capsys):
+    store = Store(tmp_path)
+    with locks.held(store.folder(SPEC)):
+        assert command_line.main(command(spec, store, "--time-limit", "0.2")) == interrupt.CONTINUE
+    assert capsys.readouterr().err.splitlines() == [
+        f"{key(SPEC)}: another process is working on it; waiting",
+        "stopped while it waited for another process; run the same command again to continue",
+    ]
 
 
 def test_a_half_is_removed_by_the_next_writer_unless_somebody_writes_it(tmp_path):
@@ -123,6 +178,9 @@ def test_a_claim_removes_what_killed_predecessors_left(tmp_path):
     [
         (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device; make room"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), "a: Permission denied; get permission"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"), "a/b: Not a directory; a file is where a folder"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), "a: Is a directory; a folder is where a file belongs"),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "a: File exists; move it away or choose another folder"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files; raise the limit on open files"),
         (MemoryError(), "out of memory (the system refused it); free memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory ("),

@@ -82,6 +82,15 @@ def test_a_run_that_is_not_there(tmp_path):
         ebreplicate.load_ticket("nothing", tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"{", b"\xff", canonical(SEARCH).encode()])
+def test_a_run_whose_spec_is_none_is_named(finished, tmp_path, content):
+    folder = tmp_path / "results" / "runs" / "retrain" / key(RETRAIN)
+    shutil.copytree(finished.folder(RETRAIN), folder)
+    (folder / "spec.json").write_bytes(content)
+    with pytest.raises(UserError, match=f"^{folder}: "):
+        ebreplicate.load_ticket(folder)
+
+
 def test_the_command_line_says_how_to_have_weights_that_were_not_saved(finished, tmp_path, capsys):
     store = Store(tmp_path / "results")
     shutil.copytree(finished.root, store.root, ignore=shutil.ignore_patterns("weights"))

@@ -14,6 +14,7 @@ from ebreplicate.models.factorised import factorised_layers
 from ebreplicate.runner.hooks import search_hooks
 from ebreplicate.runner.inputs import network
 from ebreplicate.specs.spec import Factorised, Recipe, Search, Ticket, canonical, from_json, key
+from ebreplicate.store.schema import METRICS
 from ebreplicate.store.store import Store
 from ebreplicate.training.factorised import FactorNorms, FrobeniusDecay, frobenius_gradients, norms
 from ebreplicate.training.loop import Trainer, fit
@@ -85,6 +86,14 @@ def test_a_diverged_network_has_no_norms():
     hook = FactorNorms()
     hook.rows = [[*norms(layer)]]
     assert set(map(tuple, hook.metrics().values())) == {(None,)}
+
+
+def test_norms_beyond_single_precision_are_none_so_that_the_record_can_be_read():
+    hook = FactorNorms()
+    hook.rows = [[1.0, 1e38, 2.0], [1e72, 1e39, 3.0]]
+    found = hook.metrics()
+    assert found == {"nuclear_norm": [1.0, None], "nuclear_bound": [1e38, None], "frobenius_norm": [2.0, 3.0]}
+    assert all(METRICS[name][0](values) for name, values in found.items())
 
 
 def test_the_factorised_network_shares_what_is_dense_with_the_dense_one_and_decomposes_its_weights():

@@ -1,5 +1,6 @@
 """The training loop against ten lines of plain SGD, and what a restart must not change."""
 
+import contextlib
 import copy
 import io
 import math
@@ -12,6 +13,8 @@ from torch import nn
 
 from ebreplicate.data import arrays
 from ebreplicate.data.arrays import Data, Split
+from ebreplicate.errors import UserError
+from ebreplicate.models import build
 from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.runner.inputs import network
 from ebreplicate.specs.spec import Recipe
@@ -156,6 +159,24 @@ def test_a_diverged_training_stops_with_the_loss_that_shows_it():
     assert not math.isfinite(state.history[-1]["train_loss"])
     assert all(math.isfinite(row["train_loss"]) for row in state.history[:-1])
     assert state.epoch not in snapshots  # nothing to resume from a network of nans
+
+
+@pytest.mark.parametrize(("name", "width", "maps"), [("resnet18", 0.0625, 1), ("vgg16", 0.0625, 2)])
+def test_a_last_batch_that_batch_norm_cannot_take_is_refused_before_training(name, width, maps):
+    """ResNet18's last maps of a 32x32 image have one pixel: of a batch of one image, one value a channel."""
+    model, seen = build(name, 10, width), []
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    with contextlib.nullcontext() if maps > 1 else pytest.raises(UserError, match="1 of 61 images"):
+        fit(
+            model,
+            digits(61),
+            replace(TINY, epochs=1, milestones=()),
+            seed=0,
+            observers=[lambda s: seen.append(s.epoch)],
+        )
+    assert seen == ([0, 1] if maps > 1 else [])
+    assert maps > 1 or all(value.equal(state[name]) for name, value in model.state_dict().items())
+    assert all(not m._forward_pre_hooks for m in model.modules())
 
 
 def test_bf16_trains_close_to_fp32_but_not_on_it():

@@ -15,8 +15,10 @@ from ebreplicate.pruning.channels import batch_norms, split_mask
 from ebreplicate.pruning.filters import filter_mask, prunable_filters, prune_softly, weakest
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.soft import soft
+from ebreplicate.runner.hooks import search_hooks
 from ebreplicate.runner.inputs import load_mask, network
 from ebreplicate.runner.rebuild import load_weights
+from ebreplicate.specs.bits import Bits
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.spec import Ticket, key
 from ebreplicate.store.store import Store
@@ -38,7 +40,7 @@ def test_the_weakest_filters_are_those_of_smallest_norm():
 def test_a_softly_pruned_network_is_the_one_with_those_channels_removed(name, width):
     model = random_network(name, width, seed=0).eval()
     before = model(images(3))
-    prune_softly(model, 0.4)
+    prune_softly(prunable_filters(model), 0.4)
     mask = filter_mask(model)
     pruned = {bn for _, bn in prunable_filters(model)}
     for bn, keep in zip(batch_norms(model), split_mask(model, mask), strict=True):
@@ -46,6 +48,18 @@ def test_a_softly_pruned_network_is_the_one_with_those_channels_removed(name, wi
         assert (bn.weight != 0).all()  # what may grow back
     torch.testing.assert_close(shrink(model, mask)(images(3)), model(images(3)), rtol=1e-5, atol=1e-5)
     assert not torch.allclose(before, model(images(3)), atol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "width"), NETWORKS)
+def test_quantised_layers_are_pruned_like_plain_ones(name, width):
+    search = replace(SOFT, model=name, width=width, recipe=replace(SOFT.recipe, epochs=1, milestones=()))
+    search = replace(search, bits=Bits("static", (8,), (8,)))
+    data, model, plain = digits(), network(search), network(search)
+    fit(model, data, search.recipe, seed=0, hooks=search_hooks(search, data))
+    plain.load_state_dict(model.state_dict())
+    pruned = {bn for _, bn in prunable_filters(plain)}
+    for bn, keep in zip(batch_norms(plain), split_mask(plain, filter_mask(plain)), strict=True):
+        assert int((~keep).sum()) == (int(0.3 * len(keep)) if bn in pruned else 0)
 
 
 def test_projection_shortcuts_are_left_alone_and_the_stem_is_not():

@@ -55,6 +55,15 @@ def test_weights_are_exchanged_by_magnitude_and_growth():
     assert replaced(weight, mask, 0, even, grown=1).tolist() == [True, True, True, True, True, False]  # the earlier one
 
 
+def test_as_many_weights_are_exchanged_in_a_training_that_diverges():
+    nan = float("nan")
+    weight = torch.tensor([0.0, nan, -0.1, nan, nan, 0.0, 2.0])
+    mask = torch.tensor([False, True, True, True, True, False, True])
+    after = replaced(weight, mask, count=3, growth=torch.full((7,), nan))
+    assert int(after.sum()) == int(mask.sum())
+    assert not replaced(weight, mask, count=2, growth=torch.zeros(7), grown=0)[[2, 6]].any()  # the two that have a size
+
+
 def test_rigl_grows_where_the_dense_gradient_is_largest_and_leaves_the_step_out():
     hook, trainer = start("rigl")
     for step in range(4):

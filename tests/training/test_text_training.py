@@ -88,6 +88,15 @@ def test_bits_are_those_of_a_second_implementation(tmp_path):
     assert record["provenance"]["text"]["train_characters"] == 2**16
 
 
+def test_a_text_whose_last_step_diverges_has_a_record_and_no_bits(tmp_path):
+    recipe = replace(RECIPE, epochs=1, lr=1e30, clip=0.0)
+    spec = Search("gru", "grammar", recipe, **{**SIZES, "train_size": 32})  # one step
+    store = Store(tmp_path)
+    found = search(spec, store, NOWHERE, CPU)
+    assert found["status"] == store.read(spec)["status"] == "diverged"
+    assert "bits" not in found["metrics"]
+
+
 def test_rigl_learns_more_than_how_often_characters_occur(tmp_path):
     recipe = replace(RECIPE, epochs=2, batch_size=16)
     spec = replace(RIGL, recipe=recipe, train_size=16 * 16 * 70, test_size=600, sequence=16, interval=20)

@@ -9,7 +9,7 @@ from ebreplicate.cli import main
 from ebreplicate.experiments.planner import requests
 from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import load_scale
-from ebreplicate.specs.spec import key
+from ebreplicate.specs.spec import Retrain, Ticket, key
 from ebreplicate.store.store import Store, figures_root
 
 SEED = {"seeds": [0]}
@@ -77,6 +77,21 @@ def test_forgetting_a_run_has_it_and_its_figure_made_again(tmp_path, monkeypatch
         "train_smoke_fig3_mask_distance_search": 1,
         "evaluate": 1,
     }
+
+
+def test_other_names_of_a_forgotten_training_go_with_it(tmp_path, capsys):
+    store, (search, *_), _ = finished(tmp_path / "results")
+    trained, named, other = (Retrain(Ticket(search, 0.5, at), search.recipe) for at in (1, "eb", 2))
+    for spec in (trained, other):
+        store.write(spec, RECORD)
+    store.write(named, RECORD | {"trained_as": key(trained)})
+    assert main(["forget", key(named), "--results", str(store.root)]) == 0
+    assert [store.done(spec) for spec in (trained, named, other)] == [True, False, True]
+    store.write(named, RECORD | {"trained_as": key(trained)})
+    capsys.readouterr()
+    assert main(["forget", key(trained), "--results", str(store.root)]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"removed {store.folder(spec)}" for spec in (trained, named)]
+    assert [store.done(spec) for spec in (trained, named, other)] == [False, False, True]
 
 
 def test_a_run_that_there_is_not_or_that_is_being_trained_is_not_forgotten(tmp_path, capsys):

@@ -44,6 +44,7 @@ def test_plan_takes_the_overrides_of_the_workflow(tmp_path, capsys):
     [
         # VGG16 with 2 seeds, PreResNet20 with one, 8 epochs each.
         (["fig3_mask_distance"], {"search": 3}, (3 * 8, 3 * 8)),
+        (["fig3_mask_distance", "fig3_mask_distance"], {"search": 3}, (3 * 8, 3 * 8)),
         # Figure 1 asks for 3 searches, that on CIFAR-100 among Figure 3's, and 12 retrains of 3 epochs.
         (
             ["fig3_mask_distance", "fig1_existence"],
