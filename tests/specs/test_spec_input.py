@@ -110,7 +110,7 @@ def test_two_spellings_of_one_value_are_one_spec(one, other):
     [
         ({"stage": "train"}, r"^spec\.stage: unknown name 'train'; .*known: adapt, draw, graph, retrain, search"),
         ({"stage": []}, r"^spec\.stage: unknown name \[\]"),
-        ({"numerics": 0}, r"^spec\.numerics: .* asks 0"),
+        ({"numerics": 0}, r"^spec\.numerics: .* asks for 0"),
         ({"extra": 1}, "^spec: expected an object with the fields stage, numerics and spec"),
         ({"spec": []}, "^Search: expected a mapping"),
         ({"spec": {"model": "vgg16"}}, "^Search: missing field 'dataset'"),

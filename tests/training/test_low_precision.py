@@ -242,7 +242,7 @@ def test_low_precision_learns_what_fp32_learns(precision):
 def test_a_training_without_the_rounding_does_not_run_under_its_name(precision):
     other = lowprecision.hooks({"bfp8": "fp8", "fp8": "bfp8"}[precision], 0)
     for hooks in ([], [WeightAverage()], other):
-        with pytest.raises(UserError, match=f"^precision: '{precision}' is not offered"):
+        with pytest.raises(UserError, match=f"^precision: this training cannot run in '{precision}'; use fp32"):
             Trainer(network(tiny_search()), TINY, precision, hooks)
     Trainer(network(tiny_search()), TINY, precision, lowprecision.hooks(precision, 0))
 

@@ -168,7 +168,7 @@ def test_the_recorded_loss_curve_is_the_same_with_the_recorder():
     ("entry", "taylor", "message"),
     [
         ("slimming:half", False, "--keep-epi: expected METHOD:RATIO, got 'slimming:half'"),
-        ("0.5", False, "method: unknown name ''"),
+        ("0.5", False, "--keep-epi: expected METHOD:RATIO, got '0.5'"),
         ("sliming:0.5", False, "method: unknown name 'sliming'; did you mean 'slimming'?"),
         ("slimming:1.5", False, "ratio: must lie strictly between 0 and 1"),
         ("taylor:0.5", False, "--keep-epi: 'taylor:0.5' needs --keep-taylor"),
