@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ebreplicate.errors import UserError
+from ebreplicate.errors import UserError, unknown
 from ebreplicate.pruning.masks import check_ratio, epoch_masks, global_mask, mask_distance
 
 
@@ -57,8 +57,10 @@ def emergence_epoch(
     `scores`: (epochs + 1, N), row e after e trained epochs. Rules: "authors" (newest mask against each of the four
     older); "consecutive" (README wording: the last five distances between consecutive epochs); "no-init" (authors'
     rule without the mask of the untrained network). As in the authors' loop the state after the last epoch is not
-    asked, so the result lies in 0..epochs - 1.
+    asked, so the result lies in 0..epochs - 1. Raises UserError for another rule.
     """
+    if rule not in RULES:
+        raise unknown("rule", rule, RULES)
     asked = torch.as_tensor(scores)[:-1].abs()
     if rule == "consecutive":
         masks = epoch_masks(asked, ratio)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ebreplicate.catalog import FOLDERS
+from ebreplicate.errors import UserError
 from ebreplicate.files import atomic_write, regular_text, strict_json
 from ebreplicate.specs.graph import Plan, root_of
 from ebreplicate.specs.keep import Keep
@@ -36,13 +37,22 @@ def write(plan: Plan, results: Path, processes: int = 1) -> None:
 
 
 def find(key: str, results: Path) -> Planned | None:
-    """The run called `key`; None if the manifest has no such run, or there is none."""
+    """The run called `key`; None if the manifest has no such run, or there is none.
+
+    Raises UserError for one that is damaged, or of another version.
+    """
+    path = results / NAME
     try:
-        text = "\n" + regular_text(results / NAME, LARGEST)
+        text = "\n" + regular_text(path, LARGEST)
+        at = text.find(
+            f'\n{{"key":{json.dumps(key)},'
+        )  # jobs ask for many keys, and the manifest of all scales is 11 MB
+        if at < 0:
+            return None
+        entry = strict_json(text[at + 1 :].partition("\n")[0])
+        return Planned(json.dumps(entry["run"]), Keep.from_dict(entry["keep"]), int(entry["processes"]))
     except OSError:
         return None
-    at = text.find(f'\n{{"key":{json.dumps(key)},')  # jobs ask for many keys, and the manifest of all scales is 11 MB
-    if at < 0:
-        return None
-    entry = strict_json(text[at + 1 :].partition("\n")[0])
-    return Planned(json.dumps(entry["run"]), Keep.from_dict(entry["keep"]), entry["processes"])
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        said = f"{type(e).__name__}: {e}"
+        raise UserError(f"{path}: not as this version writes it ({said}); delete it, Snakemake makes it anew") from None

@@ -94,6 +94,11 @@ def test_emergence_epoch_by_hand(rows, rule, expected):
     assert emergence_epoch(torch.tensor(rows), 0.5, rule) == expected
 
 
+def test_a_rule_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(UserError, match=r"^rule: unknown name 'no_init'; did you mean 'no-init'\?"):
+        emergence_epoch(torch.rand(9, 10), 0.5, "no_init")
+
+
 @pytest.mark.parametrize(("rule", "expected"), [("authors", 4), ("no-init", 5), ("consecutive", 5)])
 def test_at_a_high_ratio_the_untrained_mask_is_near_and_only_no_init_leaves_it_out(rule, expected):
     trained = [1.0] + [c / 100 for c in range(19)]  # one of 20 channels is kept at ratio 0.9: 0.05 from none

@@ -36,6 +36,19 @@ def test_another_name_is_not_found(tmp_path, name):
     assert manifest.find(name, tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['{"key":KEY,"keep":{},', '{"key":KEY,"keep":{},"run":{}}', '{"key":KEY,"keep":[],"processes":1,"run":{}}', "\xff"],
+)
+def test_a_manifest_that_is_damaged_or_of_another_version_is_named(tmp_path, capsys, line):
+    path = tmp_path / manifest.NAME
+    path.write_bytes(line.replace("KEY", f'"{key(SEARCH)}"').encode("latin1"))
+    assert main(["search", key(SEARCH), "--results", str(tmp_path), "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path}: not as this version writes it (")
+    assert said.count("\n") == 1
+
+
 def test_a_search_given_by_its_key_saves_what_the_plan_needs(tmp_path, capsys):
     manifest.write(Plan([RETRAIN]), tmp_path)
     where = ["--results", str(tmp_path), "--data", str(NOWHERE), "--device", "cpu"]
