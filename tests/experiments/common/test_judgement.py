@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import t
 
 from ebreplicate.experiments.common.experiment import ACCURACY, COST, SUPPORTED, Claim
+from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.judgement import (
     BETTER,
     NO_WORSE,
@@ -125,17 +126,21 @@ def test_the_interval_covers_the_truth_as_often_as_the_page_says(n, interaction,
         (NI, -1.0, 0.4, 0.06, "inconclusive"),
         (NI, -2.0, -1.1, 0.01, "not supported"),
         (NI, -2.0, -1.1, 0.06, "not supported alone"),
+        (NI, -2.0, -1.1, 0.05, "not supported alone"),
+        (NI, -2.0, -1.0, 0.01, "inconclusive"),  # its upper end is at the bound
         (NI, -1.2, 3.0, 0.2, "inconclusive"),
         (SUP, 0.1, 4.0, 0.01, "supported"),
         (SUP, 0.1, 0.9, 0.01, "supported, below the margin"),
         (SUP, -0.2, 0.9, 0.3, "equivalent"),
         (SUP, -0.2, 1.1, 0.3, "inconclusive"),
+        (SUP, -1.1, 0.2, 0.3, "inconclusive"),
         (SUP, -3.0, -0.1, 0.01, "not supported"),
         (SUP, -3.0, -0.1, 0.06, "not supported alone"),
     ],
 )
 def test_words(test, low, high, p, word):
-    assert verdict(test, Interval((low + high) / 2, (high - low) / 2, 5), p) == word
+    for n in (3, 5):
+        assert verdict(test, Interval((low + high) / 2, (high - low) / 2, n), p) == word
 
 
 def test_inconclusive_is_never_said_of_fewer_than_three_seeds():
@@ -156,6 +161,7 @@ def test_a_contrast_without_a_margin_is_never_within_it():
         ([-0.5, -0.2, 0.1, 0.3, 0.2], -1.0, "for"),
         ([1, 2, -3, 4, 5], 0, "mixed"),
         ([0, 1, 2, 3, 4], 0, "mixed"),
+        ([0, -1, -2, -3, -4], 0, "mixed"),
         ([1, 2, 3, 4], 0, ""),
     ],
 )
@@ -177,6 +183,12 @@ def test_the_gate_closes_its_family():
     passed, adjusted = gated(SUP, bad, [0.01, 0.04])
     assert not passed
     assert all(map(math.isnan, adjusted))
+
+
+def test_a_gate_that_is_decided_against_or_below_its_own_bound_stays_closed():
+    worse, below, near = (Contrast({0: m - 0.01, 1: m, 2: m + 0.01}) for m in (-5.0, -2.0, -0.5))
+    assert [gated(SUP, gate, [0.01])[0] for gate in (worse, below, near)] == [False, False, False]
+    assert [gated(NI, gate, [0.01])[0] for gate in (worse, below, near)] == [False, False, True]
 
 
 @pytest.mark.parametrize("at_bound", [True, False])
@@ -225,15 +237,62 @@ def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
     assert [c.p_holm for c in waiting] == pytest.approx([0.004, 0.09, 0.09], rel=0.01)
 
 
+def test_a_family_keeps_its_own_correction_and_is_no_part_of_its_items():
+    """Holm of two: a cost with a p-value is a member, the family's claim is none; 2 x 0.02 and 0.03, which is less."""
+
+    def claim(name, p, **more):
+        return Claim(name, "s", "s", "r", Finding(SUPPORTED, 5, Interval(1.0, 0.5, 5), 0.0, p=p), **more)
+
+    found = settled([claim("a", 0.02), claim("b", 0.03, kind=COST), claim("c", 0.04, family="f", p_holm=0.2)], True)
+    assert [(c.p_holm, c.verdict) for c in found] == [(0.04, "supported"), (0.04, "supported"), (0.2, "supported")]
+    (at_level,) = settled([claim("a", 0.05)], True)
+    assert at_level.verdict == "supported alone"
+    against = claim("a", 0.06)
+    (alone,) = settled([replace(against, found=replace(against.found, verdict="not supported"))], True)
+    assert alone.verdict == "not supported alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "verdict", "reduced"),
+    [
+        ("any-claim", 3, "supported", "exploratory"),
+        ("any-claim", 2, "too few seeds", "too few seeds"),
+        ("any-claim", 0, "not run", "not run"),
+        ("match-dense", 3, "supported", None),  # the plan has one in its place
+        ("eb-train-costs-less", 3, "no verdict", "no verdict"),
+        ("eb-train-costs-less", 0, "not run", "not run"),
+        ("table2-saves-energy", 3, "supported", "supported"),  # a cost
+    ],
+)
+def test_what_the_scale_and_the_name_make_of_a_verdict(name, n, verdict, reduced):
+    made = Claim(name, "s", "s", "r", at_least(Interval(1.0, 0.5, n), 0.0, "d"))
+    assert [c.verdict for c in settled([made], comparable=True)] == [verdict]
+    assert [c.verdict for c in settled([made], comparable=False)] == ([] if reduced is None else [reduced])
+
+
+def test_a_count_needs_no_three_seeds():
+    counted = Claim("a", "s", "s", "r", Finding(SUPPORTED, 2, counted="2 of 2"))
+    assert [c.verdict for c in settled([counted], comparable=True)] == ["supported"]
+
+
+@pytest.mark.parametrize(("mean", "half", "n"), [(0.5, 0.5, 5), (0.6, 0.5, 3), (-0.6, 0.5, 3)])
+def test_an_interval_that_ends_at_zero_does_not_exclude_it(mean, half, n):
+    open_one = Claim("a", "s", "s", "r", Finding("inconclusive", n, Interval(mean, half, n), 0.7))
+    (claim,) = settled([open_one], comparable=True)
+    assert ("whole interval" in claim.evidence) == (abs(mean) > half)
+
+
 @pytest.mark.parametrize(
     ("values", "side"),
-    [((1, 2, 3, 1, 2), "for"), ((-2, -3, -2, -4, -2), "against"), ((-2, 3, 1, 1, 1), "mixed"), ((1, 2, 3), "")],
+    [((1, 2, -0.5, 1, 2), "for"), ((-2, -3, -2, -4, -2), "against"), ((-2, 3, 1, 1, 1), "mixed"), ((1, 2, 3), "")],
 )
 def test_a_claim_points_where_all_of_its_seeds_lie(values, side):
     """At the bound -1, from five seeds on."""
     judged = at_least(t_interval(values), -1.0, "early minus late")
     (claim,) = settled([Claim("gebt-early-edges", "As good.", "paper", "rule", judged)], comparable=True)
     assert claim.points_to == side
+    said = replace(claim, points_to="mixed")
+    assert settled([said], comparable=True)[0].points_to == "mixed"  # what its item says of it stays
 
 
 @pytest.mark.parametrize("seeds", [{0: 1.5, 3: -0.5}, {0: 1.0, 1: 2.0, 5: 4.0}])

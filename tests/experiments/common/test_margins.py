@@ -101,6 +101,8 @@ def test_a_whole_figure_is_the_mean_of_its_cells_within_each_seed():
     assert cell_verdict(found, comparable=True) == "too imprecise to say"  # 1 +- 0.53 is on neither side of 1
     (near,) = whole("figure", "paper", cells_of([(-1, 0, 1), (0, 0, 0), (1, 0, -1)]))
     assert cell_verdict(near, comparable=True) == "agrees"
+    (ours,) = whole("figure", "paper", cells_of([(-1, 0, 1)] * 2, (80.0, 70.0)))  # ours scatter as well: 1 / 3 + 2 / 12
+    assert ours.error == pytest.approx(math.sqrt(1 / 3 + 1 / 6))
     (far,) = whole("figure", "paper", cells_of([(4, 5, 6)] * 3))
     assert (cell_verdict(far, comparable=True), far.note[:6]) == ("differs", "3 of 3")
 

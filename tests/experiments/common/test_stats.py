@@ -51,4 +51,5 @@ def test_holm_by_hand():
     untested = holm([0.2, math.nan, 0.3])  # counts: 3 x 0.2 and 2 x 0.3
     assert untested[::2] == pytest.approx([0.6, 0.6])
     assert math.isnan(untested[1])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]  # a probability
     assert holm([]) == []

@@ -1,6 +1,7 @@
 """Verdicts on intervals and cells worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -36,6 +37,11 @@ NAN = math.nan
 def test_at_least_needs_the_whole_interval_on_one_side(mean, half, n, bound, verdict):
     found = at_least(Interval(mean, half, n), bound, "difference")
     assert (found.verdict, found.n) == (verdict, n)
+    assert math.isnan(found.p) == (n < 3)
+
+
+def test_two_seeds_have_no_p_value():
+    assert math.isnan(at_least(t_interval([1.0, 2.0]), 0.0, "difference").p)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +118,14 @@ def cell(published, mean, half, n, exact=False):
         (cell(NAN, 93.0, 0.1, 3), False, "no published value"),
         (cell(93.0, NAN, NAN, 0), True, "not run"),
         (cell(NAN, NAN, NAN, 0), True, "not run"),
+        (cell(93.0, 93.9, 0.1, 2), True, "agrees"),  # two seeds have a scatter
+        (replace(cell(93.0, 93.0, 0.1, 3), context=True), True, "context, not comparable"),
+        (replace(cell(93.0, 93.0, 0.1, 3), everywhere=True), False, "agrees"),
+        # A whole table: 1.96 standard errors of 0.51 are just less than 1, those of 0.511 just more.
+        (replace(cell(93.0, 93.0, 0.1, 3), error=0.51), True, "agrees"),
+        (replace(cell(93.0, 93.0, 0.1, 3), error=0.511), True, "too imprecise to say"),
+        (replace(cell(93.0, 91.0, 0.1, 3), error=0.51), True, "differs"),
+        (replace(cell(93.0, 95.0, 0.1, 3), error=0.511), True, "too imprecise to say"),
     ],
 )
 def test_cell_verdict(given, comparable, verdict):
