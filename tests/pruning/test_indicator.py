@@ -83,6 +83,9 @@ def test_an_architecture_that_never_changes_fires_as_soon_as_there_are_enough_of
     assert indicator(scores, 0.5, WIDTHS) == [None] * 6 + [1.0] * 3
     assert epi_epoch(scores, 0.5, WIDTHS) == 6  # five trained sub-networks before it
     assert epi_epoch(scores[:7], 0.5, WIDTHS) is None  # the state after the last epoch is not asked
+    for threshold in (MAGNITUDE, 1.0):  # which it may just reach, and so may the values before it
+        detector = EarlyPruning(0.5, WIDTHS, threshold)
+        assert [detector.update(row) for row in scores] == [False] * 6 + [True] * 3
 
 
 def test_other_channels_in_the_same_architecture_settle_the_indicator_but_not_the_mask():

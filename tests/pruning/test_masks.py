@@ -5,6 +5,7 @@ import torch
 
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import global_mask, mask_distance, rescue_empty_layers
+from ebreplicate.pruning.masks import tied
 from ebreplicate.pruning.methods.base import DrawContext
 from ebreplicate.pruning.methods.random import random_channels
 from ebreplicate.pruning.methods.slimming import slimming
@@ -15,18 +16,20 @@ def bits(text):
 
 
 @pytest.mark.parametrize(
-    ("scores", "ratio", "kept"),
+    ("scores", "ratio", "kept", "ties"),
     [
-        ([5, 1, 4, 2, 3], 0.4, "10100"),  # threshold is the third smallest, 3, which goes too
-        ([5, 1, 4, 2, 3], 0.2, "10101"),
-        ([5, 1, 4, 2, 3], 0.99, "00000"),
-        ([1, 1, 1, 2], 0.25, "0001"),  # ties go together
-        ([1, 1, 1, 1], 0.5, "0000"),  # the untrained network keeps nothing
-        ([7], 0.5, "0"),
+        ([5, 1, 4, 2, 3], 0.4, "10100", 0),  # threshold is the third smallest, 3, which goes too
+        ([5, 1, 4, 2, 3], 0.2, "10101", 0),
+        ([5, 1, 4, 2, 3], 0.99, "00000", 0),
+        ([1, 1, 1, 2], 0.25, "0001", 2),  # ties go together
+        ([1, 1, 1, 1], 0.5, "0000", 3),  # the untrained network keeps nothing
+        ([7], 0.5, "0", 0),
     ],
 )
-def test_global_mask_by_hand(scores, ratio, kept):
-    assert global_mask(torch.tensor(scores, dtype=torch.float32), ratio).equal(bits(kept))
+def test_global_mask_and_its_ties_by_hand(scores, ratio, kept, ties):
+    found = torch.tensor(scores, dtype=torch.float32)
+    assert global_mask(found, ratio).equal(bits(kept))
+    assert tied(found, ratio) == ties
 
 
 @pytest.mark.parametrize("ratio", [0, 1, -0.1, 1.1, float("nan")])

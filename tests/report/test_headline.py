@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from ebreplicate.experiments.common import style
 from ebreplicate.experiments.early_bird import contrasts
 from ebreplicate.report import compare, headline
 
@@ -137,6 +138,23 @@ def test_the_figure_has_a_row_for_each_claim_with_an_interval(results):
     assert headline.CLAIMS["gebt-early-edges"] in drawn
     assert headline.CLAIMS["tickets-beat-reinit"] not in drawn
     assert headline.CLAIMS["p6-masks-settle-before-decay"] not in drawn
+
+
+@pytest.mark.parametrize(("verdict", "colour"), [("supported", 2), ("not supported alone", 1)])
+def test_the_figure_draws_the_numbers_of_a_claim(results, monkeypatch, verdict, colour):
+    plt = style.use()
+    with monkeypatch.context() as kept:
+        kept.setattr(plt, "close", lambda _: None)
+        headline.figure(results(claim(TITLE, "quick", verdict) | {"by_seed": "0.2000 0.6000"}))
+    axis = plt.gcf().axes[0]
+    (bar,) = axis.containers
+    (segment,) = bar.lines[2][0].get_segments()
+    assert segment[:, 0] == pytest.approx([0.1, 0.7])  # 0.4 +- 0.3
+    drawn = [pytest.approx(line.get_xdata()) for line in axis.lines]
+    seeds, effect, printed, bound = [0.2, 0.6], [0.4], [0.25], [-1.0, -1.0]
+    assert all(x in drawn for x in (seeds, effect, printed, bound))
+    assert bar.lines[0].get_color() == style.COLOURS[colour]
+    plt.close("all")
 
 
 def test_no_comparison_is_no_error(tmp_path):

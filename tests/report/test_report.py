@@ -13,6 +13,9 @@ from synthetic import COMPARABLE, SEARCH, TINY, Outcome, empty_table, write
 from ebreplicate import cost
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.common.experiment import Cell, Claim
+from ebreplicate.experiments.common.finding import Finding
+from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.planner import requests
 from ebreplicate.models import build
 from ebreplicate.report import compare, estimate, pipeline, planning, readme
@@ -348,3 +351,64 @@ def test_smokes_comparison_says_what_was_made_and_no_number(tables, tmp_path):
     assert f"2 runs, {len(list(EXPERIMENTS))} tables and 2 figures were made" in text  # and that of arithmetic
     assert "No number of this scale means anything" in text
     assert "|" not in text
+
+
+@pytest.mark.parametrize(
+    ("more", "n", "scale", "half", "difference", "margin"),
+    [
+        ({}, 3, COMPARABLE, 0.4, -0.9, 1.0),
+        ({}, 2, COMPARABLE, math.nan, -0.9, 1.0),  # no interval below three seeds
+        ({}, 3, TINY, 0.4, math.nan, 1.0),  # and no difference from another scale's number
+        ({"exact": True}, 1, TINY, 0.4, -0.9, 1.0),
+        ({"everywhere": True}, 3, TINY, 0.4, -0.9, 1.0),
+        ({"published": math.nan}, 3, COMPARABLE, 0.4, math.nan, math.nan),
+    ],
+)
+def test_the_row_of_a_cell_has_ours_minus_the_printed_number(more, n, scale, half, difference, margin):
+    cell = Cell("c", 93.0, Interval(92.1, 0.4, n), "%", "source", margin=1.0)
+    row = compare.cell_row("item", replace(cell, **more), scale)
+    assert (row["measured"], row["n"]) == (92.1, n)
+    found = (row["ci95_half"], row["difference"], row["margin"])
+    assert found == pytest.approx((half, difference, margin), nan_ok=True)
+
+
+def test_a_whole_figure_counts_no_cells_at_a_scale_that_is_not_compared():
+    cell = Cell("c", 93.0, Interval(92.1, 0.4, 3), "%", "source", margin=1.0, cells=4, note="1 of 4 cells differ")
+    assert [compare.cell_row("item", cell, s)["note"] for s in (COMPARABLE, TINY)] == ["1 of 4 cells differ", ""]
+
+
+@pytest.mark.parametrize(("n", "half"), [(2, math.nan), (3, 0.3)])
+def test_the_row_of_a_claim_has_the_numbers_of_its_finding(n, half):
+    found = Finding("supported", n, Interval(0.4, 0.3, n, values=(0.2, 0.6)), -1.0, p=0.01)
+    row = compare.claim_row("item", Claim("a", "s", "s", "r", found, p_holm=0.03, printed=0.25))
+    assert row["ci95_half"] == pytest.approx(half, nan_ok=True)
+    numbers = [row[name] for name in ("difference", "bound", "printed", "n", "p", "p_holm", "by_seed")]
+    assert numbers == [0.4, -1.0, 0.25, n, 0.01, 0.03, "0.2000 0.6000"]
+
+
+def test_claims_are_counted_alone_and_after_correction():
+    words = ["supported", "supported, equivalent", "not supported", "supported alone, equivalent"]
+    words += ["not supported alone", "inconclusive", "exploratory"]
+    rows = [("accuracy", word, 0.01) for word in words]
+    rows += [("accuracy", "supported", math.nan), ("accuracy", "not run", math.nan), ("cost", "supported", 0.01)]
+    said = compare.multiplicity(pd.DataFrame(rows, columns=["kind", "verdict", "p"]))
+    assert said.startswith("6 claims about accuracy are judged by an interval; 5 are decided alone, 3 after Holm's")
+    assert "Exploratory, not judged: 1;" in said
+    none = compare.multiplicity(pd.DataFrame(rows[:1], columns=["kind", "verdict", "p"]))
+    assert "Exploratory" not in none
+
+
+@pytest.mark.parametrize(("p", "text"), [(math.nan, "-"), (0.0009, "<0.001"), (0.001, "0.001"), (0.0049, "0.005")])
+def test_a_p_value_has_three_decimals(p, text):
+    assert compare.p_text(p) == text
+
+
+@pytest.mark.parametrize(("half", "text"), [(0.0194, "+0.123 ± 0.019 %"), (0.02, "+0.12 ± 0.02 %")])
+def test_an_effect_has_as_many_decimals_as_its_interval_asks_for(half, text):
+    row = next(pd.DataFrame([{"difference": 0.1234, "ci95_half": half, "unit": "%"}]).itertuples())
+    assert compare.effect_text(row) == text
+
+
+def test_a_gpus_rate_is_that_of_the_precision_and_eight_bits_are_emulated():
+    networks = [("vgg16", "cifar10", 1.0, 256, p) for p in ("fp32", "bf16", "bfp8")]
+    assert [*estimate.rated_speeds(networks, "h200").values()] == pytest.approx([1 / 25e12, 1 / 130e12, 1 / 2.5e12])

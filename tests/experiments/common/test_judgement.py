@@ -5,10 +5,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.stats import t
+from scipy.stats import t, ttest_1samp
 
 from ebreplicate.experiments.common.experiment import ACCURACY, COST, SUPPORTED, Claim
+from ebreplicate.experiments.common.family import Judged, diverged, judge
 from ebreplicate.experiments.common.finding import Finding
 from ebreplicate.experiments.common.judgement import (
     BETTER,
@@ -189,6 +191,36 @@ def test_a_gate_that_is_decided_against_or_below_its_own_bound_stays_closed():
     worse, below, near = (Contrast({0: m - 0.01, 1: m, 2: m + 0.01}) for m in (-5.0, -2.0, -0.5))
     assert [gated(SUP, gate, [0.01])[0] for gate in (worse, below, near)] == [False, False, False]
     assert [gated(NI, gate, [0.01])[0] for gate in (worse, below, near)] == [False, False, True]
+
+
+def judged(name, rule, *values, **more):
+    return Judged(name, "s", "s", "d", dict(enumerate(map(float, values))), rule, "bits", **more)
+
+
+def test_claims_of_a_family_are_held_against_their_own_bounds_and_corrected_together():
+    """p by scipy; Holm of four claims, one of two seeds and so untested: 4 times the least, 3 times the next."""
+    first, second = [-0.5, -0.4, -0.6, -0.5, -0.45], [0.1, 0.4, 0.2, 0.35, 0.3]
+    p = [ttest_1samp(first, -1.0).pvalue, ttest_1samp(second, 0.0).pvalue]
+    family = [judged("a", NI, *first), judged("b", SUP, *second), judged("c", SUP, 1, 2), judged("d", SUP)]
+    a, b, c, d = judge(family, "f")
+    assert p[0] < p[1]
+    assert [a.found.p, b.found.p] == pytest.approx(p)
+    assert [a.p_holm, b.p_holm] == pytest.approx([4 * p[0], 3 * p[1]])
+    assert all(math.isnan(x) for x in (c.found.p, c.p_holm, d.found.p))
+    words = ["supported, equivalent", "supported, below the margin", "too few seeds", "not run"]
+    assert [claim.verdict for claim in (a, b, c, d)] == words
+    assert [claim.points_to for claim in (a, b, c, d)] == ["for", "for", "", ""]
+    assert [claim.found.bound for claim in (a, b)] == [-1.0, 0.0]
+
+
+def test_what_withholds_a_claim_opens_its_verdict_and_no_other():
+    given = ((-3, -3.5, -3.2), (1, 2), ())
+    found = judge([judged("a", NI, *values, withheld="one diverged") for values in given], "f")
+    assert [claim.verdict for claim in found] == ["inconclusive", "too few seeds", "not run"]
+    assert ["one diverged" in claim.evidence for claim in found] == [True, True, False]
+    trained = pd.DataFrame({"arm": ["a", "a", "b", "c"], "status": ["ok", "diverged", "diverged", "ok"]})
+    said = "1 of its trainings diverged"
+    assert [diverged(trained, *arms) for arms in ("a", "ac", "c")] == [said, said, ""]
 
 
 @pytest.mark.parametrize("at_bound", [True, False])
