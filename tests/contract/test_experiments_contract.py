@@ -8,12 +8,15 @@ import sys
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
+from importlib import import_module
 
 import pytest
-from synthetic import COMPARABLE, empty_table
+from commands import ROOT
+from synthetic import COMPARABLE, TINY, empty_table
 
 from ebreplicate import published
 from ebreplicate.experiments import EXPERIMENTS
+from ebreplicate.experiments.common.compared import Compared
 from ebreplicate.experiments.common.experiment import INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.specs.graph import Plan, parents
 from ebreplicate.specs.scale import SCALES, load_scale
@@ -146,3 +149,43 @@ print([m for m in ("torch", "torchvision", "pandas", "matplotlib", "scipy") if m
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+PROTOCOLS = {
+    "early-crop": ("early_crop", "early_crop_mnist"),
+    "factorised-layers": ("factorised_layers",),
+    "kernel-masks": ("kernel_masks",),
+    "learned-precision": ("learned_precision",),
+    "supertickets": ("supertickets",),
+    "wann": ("wann",),
+}
+"""Pages of docs/ whose tables list claims with their difference and bound, and the items that judge them."""
+BOUNDS = {"0": 0.0, "-1.0": -1.0, "-1.0 point": -1.0, "-margin": -1.0, "- margin": -1.0, "-0.1": -0.1}
+
+
+@pytest.mark.parametrize("page", PROTOCOLS)
+def test_claims_and_bounds_are_those_of_the_protocol_and_its_difference_goes_its_way(page):
+    """Every table is a family; a difference "A - B" is of the arms A and B, whose names may be cut to their ends."""
+    claims = [c for item in PROTOCOLS[page] for c in EXPERIMENTS.load(item).claims(TINY, empty_table(item, TINY))]
+    judged = {c.name: c for c in claims if c.family}
+    terms = {}
+    for item in PROTOCOLS[page]:
+        code = import_module(f"ebreplicate.experiments.{item}.claims")
+        compared = [c for value in vars(code).values() if isinstance(value, tuple) for c in value]
+        terms |= {c.name: c.terms for c in compared if isinstance(c, Compared)}
+    text, listed = (ROOT / "docs" / f"{page}.md").read_text(), []
+    tables = re.findall(r"^\| claim \|[^|]*\| bound \|\n\|[-|]*\|\n((?:\|.*\n)+)", text, re.M)
+    for table in tables:
+        rows = re.findall(r"^\| `([\w-]+)`.* \| (.*) \| (.*) \|$", table, re.M)
+        listed += [name for name, *_ in rows]
+        assert len({judged[name].family for name, *_ in rows}) == 1
+        for name, difference, bound in rows:
+            assert judged[name].found.bound == BOUNDS[bound], name
+            sides = re.fullmatch(r"([^()`%]+?) - ([^()`%]+)", difference)
+            if sides and "of" not in difference.split() and terms.get(name):
+                (first, more), (second, less) = terms[name]
+                assert (more, less) == (1.0, -1.0), name
+                assert f" {first}".endswith(f" {sides[1].replace(' with', ',')}"), name
+                assert f" {second}".endswith(f" {sides[2]}"), name
+    assert sorted(listed) == sorted(judged)
+    assert len({c.family for c in judged.values()}) == len(tables)

@@ -74,6 +74,7 @@ def test_the_status_gives_the_title_claim_and_counts_the_papers_scale(results):
         *(claim(f"g{i}", "paper", word, item="gebt") for i, word in enumerate(["supported", "not supported alone"])),
         claim("g2", "paper", "inconclusive", item="gebt"),
         claim("g3", "paper", "supported", item="gebt") | {"kind": "cost"},
+        claim("g4", "quick", "supported", item="gebt"),  # at another scale
     )
     said = headline.status(claims)
     assert "+0.40 ± 0.30 pp (n = 8), bound -1 pp, **supported, equivalent**" in said
@@ -99,6 +100,7 @@ def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
         claim("s1-early-matches-dense", "quick", "supported, equivalent"),
         claim("s2-channels-matter", "quick", "exploratory"),
         claim("s3-eb-train-matches-reinit", "quick", "not run"),
+        claim("s5-large-rate-better-tickets", "paper", "supported"),  # not there
     ]
     claims = results(claim(TITLE, "quick", verdict), *others)
     assert f"On VGG16 (narrower, on part of CIFAR-10) {said}" in headline.status(claims)

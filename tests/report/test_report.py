@@ -40,6 +40,7 @@ def test_markdown_table_keeps_bars_inside_their_cell():
 )
 def test_a_number_nobody_has_is_a_dash(value, digits, text):
     assert compare.number(value, digits) == text
+    assert [compare.digits(unit) for unit in ("", "epoch", "%")] == [3, 1, 2]
 
 
 @pytest.mark.parametrize(
