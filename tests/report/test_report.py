@@ -19,6 +19,7 @@ from ebreplicate.experiments.common.stats import Interval
 from ebreplicate.experiments.planner import requests
 from ebreplicate.models import build
 from ebreplicate.report import compare, estimate, pipeline, planning, readme
+from ebreplicate.specs.graph import Plan
 from ebreplicate.specs.scale import SMOKE
 from ebreplicate.specs.spec import Search
 from ebreplicate.store.store import Store
@@ -412,4 +413,23 @@ def test_an_effect_has_as_many_decimals_as_its_interval_asks_for(half, text):
 
 def test_a_gpus_rate_is_that_of_the_precision_and_eight_bits_are_emulated():
     networks = [("vgg16", "cifar10", 1.0, 256, p) for p in ("fp32", "bf16", "bfp8")]
-    assert [*estimate.rated_speeds(networks, "h200").values()] == pytest.approx([1 / 25e12, 1 / 130e12, 1 / 2.5e12])
+    rates = [1 / seconds for seconds in estimate.rated_speeds(networks, "h200").values()]
+    assert rates == pytest.approx([25e12, 130e12, 2.5e12])
+
+
+def test_the_speed_of_finished_searches_is_their_median_without_those_that_diverged(tmp_path):
+    searches = [TINY.search("vgg16", "cifar10", seed) for seed in range(4)]
+    flops = dict(zip(searches, (2e6, 1e6, 0.5e6, 1.0), strict=True))
+    write(Store(tmp_path), searches, lambda s: Outcome(50.0, "diverged" if flops[s] == 1.0 else "ok", flops[s]))
+    (speed,) = estimate.finished_speeds(Store(tmp_path), Plan(searches)).values()  # 2 seconds each
+    assert speed * 1e6 == pytest.approx(2.0)
+
+
+def test_readme_counts_what_waits_by_item_and_tables_no_verdicts_on_costs_alone(tmp_path):
+    waiting = {"n": 0}
+    ran = {"n": 3, "difference": 2, "ci95_half": 0.5, "unit": "pp", "bound": 0, "kind": "cost"}
+    claims_file(tmp_path, "paper", [("fig1_existence", "a", "not run", waiting), ("table2", "b", "supported", ran)])
+    claims_file(tmp_path, "quick", [("fig1_existence", name, "not run", waiting) for name in "ac"])
+    text = readme.results_table(tmp_path)
+    assert [row[1:4] for row in rows_of(text) if "further" in row[1]] == [["2 further claims", "-", "**not run**"]]
+    assert "claims about accuracy |" not in text

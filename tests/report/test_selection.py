@@ -25,9 +25,9 @@ def store(tmp_path):
     return Store(tmp_path)
 
 
-def leave(store, spec, gain, status="ok", **more):
+def leave(store, spec, gain, status="ok", epochs=None, **more):
     """Record of a run that was `gain` better at its best epoch."""
-    metrics = {"last_accuracy": 60.0, "best_accuracy": 60.0 + gain, "epochs": spec.recipe.epochs}
+    metrics = {"last_accuracy": 60.0, "best_accuracy": 60.0 + gain, "epochs": epochs or spec.recipe.epochs}
     store.write(spec, {"status": status, "metrics": metrics, "cost": COST, "provenance": {}, **more})
 
 
@@ -45,11 +45,12 @@ def test_runs_are_averaged_within_a_seed_and_the_interval_is_over_seeds(store):
 
 def test_a_network_that_lacks_a_seed_is_left_out_of_the_interval_not_of_the_runs(store):
     (lone, *_), pair = ([s for s in SEARCHES if s.model == model] for model in ("preresnet20", "vgg16"))
-    for spec, gain in ((lone, 6.0), (pair[0], 1.0), (pair[1], 2.0)):
-        leave(store, spec, gain)
+    for spec, gain, epochs in ((lone, 6.0, 8), (pair[0], 1.0, 9), (pair[1], 2.0, 7)):
+        leave(store, spec, gain, epochs=epochs)
     (effect,) = selection.effects(TINY, store)
     assert (effect.interval.mean, effect.interval.n, effect.interval.series) == (pytest.approx(1.5), 2, 1)
     assert (effect.runs, effect.mean) == (3, pytest.approx(3.0))
+    assert (effect.largest, effect.epochs) == (6.0, (7, 9))
 
 
 def test_one_seed_has_no_interval_and_what_did_not_finish_does_not_count(store):

@@ -18,7 +18,8 @@ from ebreplicate.models import build
 from ebreplicate.pruning.channels import batch_norms
 from ebreplicate.runner.inputs import network
 from ebreplicate.specs.spec import Recipe
-from ebreplicate.training.loop import Trainer, evaluate, fit, measure
+from ebreplicate.training.loop import State, Trainer, evaluate, fit, measure
+from ebreplicate.training.outcome import metrics_of, status_of
 
 WITHOUT_TIMES = ("epoch", "lr", "train_loss", "test_loss", "test_accuracy")
 
@@ -193,3 +194,41 @@ def test_a_tiny_vgg_learns_the_digits_within_seconds():
     spec = replace(tiny_search(replace(TINY, epochs=4, milestones=(3,)), width=0.125), train_size=400)
     state = fit(network(spec), digits(400, 200), spec.recipe, seed=0)
     assert state.test_accuracy > 60
+
+
+def ended(*rows, epoch=4):
+    """A training of the last three of four epochs: (training loss, test loss, accuracy, top-5 accuracy) of each."""
+    names = ("train_loss", "test_loss", "test_accuracy", "test_top5")
+    history = [{"epoch": float(e), **dict(zip(names, row, strict=True))} for e, row in enumerate(rows, start=2)]
+    return State(nn.Identity(), Recipe(epochs=4), epoch, 1, history)
+
+
+SOUND = ((1.0, 0.9, 60.0, 95.0), (0.8, 1.1, 70.0, 91.0), (0.9, 1.2, 65.0, 97.0))
+BROKEN = (0.5, math.nan, 10.0, 50.0)
+
+
+def test_an_outcome_by_hand():
+    """Best by accuracy, with the top-5 accuracy of that epoch; stopped early by the least finite test loss."""
+    found = metrics_of(ended(*SOUND))
+    names = ("last_accuracy", "last_top5", "best_accuracy", "best_top5", "early_stop_accuracy", "last_train_loss")
+    assert [found[name] for name in names] == [65.0, 97.0, 70.0, 91.0, 60.0, 0.9]
+    assert [found[name] for name in ("epochs", "best_epoch", "early_stop_epoch")] == [3, 3, 2]
+    assert metrics_of(ended(BROKEN, *SOUND[1:]))["early_stop_epoch"] == 3
+    assert metrics_of(ended(BROKEN, BROKEN))["early_stop_epoch"] == 2
+    assert metrics_of(ended(SOUND[0], SOUND[0]))["best_epoch"] == 2  # the first of equals
+    assert metrics_of(ended((math.inf, 0.9, 60.0, 95.0)))["last_train_loss"] is None
+    assert (metrics_of(ended())["epochs"], metrics_of(ended())["best_accuracy"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "epoch", "status"),
+    [
+        (SOUND, 4, "ok"),
+        (SOUND[:2], 3, "diverged"),  # it stopped early
+        ((SOUND[0], (math.nan, 0.9, 60.0, 95.0), SOUND[2]), 4, "diverged"),
+        ((*SOUND[:2], BROKEN), 4, "diverged"),  # its last step shows in the test loss alone
+        ((BROKEN, *SOUND[1:]), 4, "ok"),  # a test loss that was too large for a while
+    ],
+)
+def test_a_training_diverged_where_its_loss_is_not_finite_or_it_stopped_early(rows, epoch, status):
+    assert status_of(ended(*rows, epoch=epoch)) == status

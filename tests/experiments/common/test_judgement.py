@@ -21,6 +21,8 @@ from ebreplicate.experiments.common.judgement import (
     settled,
     verdict,
 )
+from ebreplicate.experiments.common.per_image import columns
+from ebreplicate.experiments.common.per_image import contrast as stored
 from ebreplicate.experiments.common.stats import Contrast, Interval, holm, image_variance, t_interval
 from ebreplicate.experiments.common.verdicts import at_least
 
@@ -53,6 +55,17 @@ def test_the_interval_is_that_of_the_page(n, cells):
     mean, half, p = by_the_page(d)
     found = contrast(d)
     assert (found.mean, found.interval().half, found.p()) == pytest.approx((mean, half, p))
+
+
+@pytest.mark.parametrize("without", [(), (7,), (2, 5)])
+def test_the_interval_over_stored_products_is_that_of_the_images_of_the_seeds_that_are_left(without):
+    d = 100.0 * np.random.default_rng(3).integers(-1, 2, (5, 60)) + np.linspace(-40, 40, 60)
+    seeds = [2, 3, 5, 7, 11]
+    rows = pd.DataFrame([{"seed": s, **row} for s, row in columns(dict(zip(seeds, d, strict=True))).items()])
+    found = stored(rows.iloc[[3, 0, 4, 1, 2]], without)
+    left = [s not in without for s in seeds]
+    assert [*found.differences] == [s for s in seeds if s not in without]
+    assert (found.mean, found.interval().half, found.p()) == pytest.approx(by_the_page(d[left]))
 
 
 def test_images_that_all_seeds_get_wrong_alike_widen_the_interval_and_seeds_alone_narrow_nothing():

@@ -12,6 +12,7 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.judgement import settled
 from ebreplicate.experiments.common.stats import holm
 from ebreplicate.experiments.early_bird import runs
+from ebreplicate.experiments.early_bird.runs import SECOND
 from ebreplicate.report import compare
 from ebreplicate.store.store import Store
 
@@ -163,6 +164,10 @@ def test_a_diverged_run_leaves_its_claims_at_most_inconclusive(made):
 
 def test_broken_networks_are_counted_and_the_claim_is_shown_without_them(made):
     table = made[1].copy()
+    table.loc[table.arm == "EB Train", "narrowest"] = 2  # channels enough
+    table.loc[table.model == SECOND, "narrowest"] = 1  # its blocks have shortcuts
+    found = judged(table)
+    assert not any("broken" in found[name].evidence for name in ("s2", "s6"))
     table.loc[(table.arm == "EB Train") & (table.ratio == 0.5) & (table.seed == 3), "narrowest"] = 1
     claim = judged(table)["s2"]
     assert claim.verdict == "supported"

@@ -10,6 +10,7 @@ from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, trained, tur
 from ebreplicate.errors import UserError
 from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common import compared
+from ebreplicate.experiments.early_crop.claims import COMPARED
 from ebreplicate.experiments.early_crop.runs import ARMS, DENSE, EARLY_CROP, EB_TRAIN, Grid, planned
 from ebreplicate.experiments.early_crop_mnist import runs as mnist
 from ebreplicate.files import atomic_write
@@ -84,6 +85,15 @@ def test_differences_and_words_follow_from_the_arms(tmp_path):
     assert claim.found.difference.mean == pytest.approx(criterion.mean())
     assert claim.found.difference.half == pytest.approx(2.7764 * criterion.std() / 5**0.5, rel=1e-3)
     assert (claim.n, claim.found.bound, claim.family) == (5, 0.0, "EarlyCroP")
+    time = (by_arm[EARLY_CROP] - by_arm["CroP score at EB's epoch"]) / 2
+    time += (by_arm["gamma at EarlyCroP's epoch"] - by_arm[EB_TRAIN]) / 2
+    assert found["early-crop-time"].found.difference.mean == pytest.approx(time.mean())
+    assert time.mean() != pytest.approx(criterion.mean())
+    assert [c.name for c in COMPARED if not c.unseen] == ["early-crop-leak"]  # it is about the test images
+    for arm, flops in ((EB_TRAIN, 6.0), (EARLY_CROP, 5.0), (DENSE, 8.0)):
+        table.loc[table.arm == arm, "training_flops"] = flops
+    cheaper = claims(ITEM, FIVE, table)["early-crop-costs-less"]
+    assert (cheaper.found.difference.mean, cheaper.kind) == (12.5, "cost")
     words = {name: c.verdict.partition(",")[0] for name, c in found.items()}
     assert words["early-crop-criterion"] == words["early-crop-not-before"] == "supported"
     assert words["early-crop-time"] == words["early-crop-matches-dense"] == "supported"
@@ -175,6 +185,8 @@ def test_images_are_compared_one_by_one(tmp_path):
     products = [[float(v) for v in row["products"].split()] for row in found]
     assert np.array(products) == pytest.approx(np.array([[(a * b).mean() for b in apart] for a in apart]))
     assert {row["images"] for row in found} == {"unseen"}
+    on_curve = list(compared.rows([replace(claim, unseen=False)], rows, store))
+    assert [(row["images"], row["difference"]) for row in on_curve] == [("curve", 0.0)] * 3  # last accuracies are equal
 
 
 def test_mnist_is_judged_and_drawn(tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
-from synthetic import TINY, Outcome, claims, empty_table, tabulated, trained
+from synthetic import COMPARABLE, TINY, Outcome, claims, empty_table, tabulated, trained
 
 from ebreplicate.catalog import ADAPTIONS, FINE_TUNING, KERNEL_ALL, KERNEL_BINARY, KERNEL_ZEROS, NORMS, PIGGYBACK, TASKS
 from ebreplicate.errors import UserError
@@ -103,6 +103,11 @@ def test_claims_are_paired_by_seed_over_the_mean_of_tasks(tmp_path):
     bits = found["ksm-fewer-bits"]
     assert (bits.verdict, bits.kind, bits.family) == ("supported", "cost", "")
     assert bits.found.difference.mean == pytest.approx(100 * (1 - 300 / 900))
+
+
+def test_the_margin_at_the_papers_scale_is_that_of_superclasses():
+    found = claims(ITEM, COMPARABLE, empty_table(ITEM, COMPARABLE))
+    assert [found[f"ksm-{name}"].found.bound for name in ("all-matches-piggyback", "near-fine-tuning")] == [-0.7, -0.7]
 
 
 def test_a_missing_task_leaves_its_seed_out_and_a_diverged_one_decides_nothing(tmp_path):

@@ -83,8 +83,18 @@ def test_the_table_has_a_row_a_training_and_a_row_an_epoch(tmp_path):
     assert ended.unconnected_state["set"].isna().all()
 
 
-def test_claims_are_paired_differences_of_bits(tmp_path):
+def test_claims_are_paired_differences_of_bits(tmp_path, monkeypatch):
     found = judged(filled(tmp_path))
+    assert {name.removeprefix("rigl-lm-"): claim.found.what for name, claim in found.items()} == {
+        "beats-set": "bits of set minus rigl",
+        "beats-static": "bits of static minus rigl",
+        "beats-small-dense": "bits of small-dense minus rigl",
+        "pruning-beats-rigl": "bits of rigl minus gmp",
+    }
+    with monkeypatch.context() as changed:
+        changed.setitem(BITS, "set", [bits + 0.003 + 0.001 * i for i, bits in enumerate(BITS["rigl"])])
+        close = judged(filled(tmp_path / "near"))["rigl-lm-beats-set"]
+    assert (close.verdict, found["rigl-lm-beats-static"].verdict) == ("supported, below the margin", "supported")
     for name, (worse, better, _) in CLAIMS.items():
         d = [a - b for a, b in zip(BITS[worse], BITS[better], strict=True)]
         assert found[name].found.difference.mean == pytest.approx(sum(d) / 5)
