@@ -146,6 +146,18 @@ def test_emergence_is_a_share_of_training_and_is_judged_over_seeds(made):
     assert (difference.mean, difference.half, claim.found.unit) == (12.5, 0.0, "% of training")
     assert claim.verdict == "supported"
     assert "at 38 % of training, 9 steps" in claim.evidence  # three epochs of three batches
+    table = made[1].copy()
+    table.loc[table.claim == "p6-masks-settle-before-decay", "difference"] = 0.5
+    assert judged(table)["p6"].verdict == "supported"  # shares of training have no margin to be below
+
+
+def test_a_verdict_that_differs_on_the_official_test_images_is_told(made):
+    table = made[1].copy()
+    assert "10,000" not in judged(table)["s2"].evidence  # it is supported there as well
+    table.loc[(table.claim == "s2-channels-matter") & (table.images == "official"), "difference"] *= -1
+    claim = judged(table)["s2"]
+    assert claim.verdict == "supported"
+    assert "on the 10,000 test images: not supported, -" in claim.evidence
 
 
 def test_a_diverged_run_leaves_its_claims_at_most_inconclusive(made):
@@ -172,7 +184,7 @@ def test_broken_networks_are_counted_and_the_claim_is_shown_without_them(made):
     claim = judged(table)["s2"]
     assert claim.verdict == "supported"
     assert "1 network broken; without their seeds" in claim.evidence
-    table.loc[(table.arm == "EB Train") & (table.ratio == 0.5) & (table.seed < 5), "narrowest"] = 1
+    table.loc[(table.arm == "EB Train") & (table.ratio == 0.5) & (table.seed < 4), "narrowest"] = 1  # two of five
     claim = judged(table)["s2"]
     assert claim.verdict == "exploratory"
     assert "tests broken networks" in claim.evidence

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, trained, turning, write, write_scores
 
@@ -187,6 +188,26 @@ def test_images_are_compared_one_by_one(tmp_path):
     assert {row["images"] for row in found} == {"unseen"}
     on_curve = list(compared.rows([replace(claim, unseen=False)], rows, store))
     assert [(row["images"], row["difference"]) for row in on_curve] == [("curve", 0.0)] * 3  # last accuracies are equal
+
+
+@pytest.mark.parametrize(
+    ("narrowest", "verdict", "said"),
+    [
+        ((2, 2, 2, 2, 2), "supported", ""),  # channels enough
+        ((1, 2, 3, 4, 5), "supported", "1 network broken"),  # a fifth of the arm is not more than a fifth
+        ((0, 1, 3, 4, 5), "exploratory", "tests broken networks; 2 networks broken"),
+    ],
+)
+def test_a_claim_on_an_arm_of_broken_networks_is_exploratory(narrowest, verdict, said):
+    trained = [{"arm": "a", "seed": s, "status": "ok", "narrowest": n} for s, n in enumerate(narrowest)]
+    trained += [{"arm": "b", "seed": s, "status": "ok", "narrowest": 9} for s in range(5)]
+    names = {"claim": "c", "status": compared.CONTRAST, "images": "curve", "key": "k", "products": None}
+    table = pd.DataFrame([*trained, *({**names, "seed": s, "difference": 5.0 + s / 9} for s in range(5))])
+    claim = compared.Compared("c", "s", "s", "better than", (("a", 1.0), ("b", -1.0)))
+    (found,) = compared.judged([claim], table, 1.0, "f")
+    assert found.verdict == verdict
+    assert said in found.evidence
+    assert ("broken" in found.evidence) == bool(said)
 
 
 def test_mnist_is_judged_and_drawn(tmp_path):

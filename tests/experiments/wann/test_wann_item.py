@@ -77,6 +77,8 @@ def test_the_claims_are_what_another_test_of_the_same_numbers_says(tmp_path):
     assert claim.points_to == "for"
     assert (claim.printed, found["wann-tuned-beats-shared"].printed) == (515 - 57, 723 - 515)
     assert claim.p_holm >= claim.found.p
+    of_digits = [found[f"wann-digits-{name}"].found.difference.mean for name in ("vote", "tuned")]
+    assert of_digits == pytest.approx([52 - 51, 60 - 52])  # vote minus six, tuned minus vote
     assert found["wann-digits-above-chance"].found.difference.mean == pytest.approx(35)
     against = found["wann-tuned-beats-shared"]  # 60 minus what each has
     assert (against.verdict.partition(" alone")[0], against.points_to) == ("not supported", "against")
