@@ -41,6 +41,7 @@ def test_tolerance_beside_one_published_run():
     assert found.value == pytest.approx(2.776 * 0.035355 * math.sqrt(1.2) + 0.005, abs=1e-4)
     assert not found.imprecise
     assert tolerance(t_interval([10 * v for v in values]), 0.1).imprecise
+    assert tolerance(Interval(0.0, 1.0, 3), 1.0) == Tolerance(2.0, imprecise=False)  # twice the margin is not more
     assert tolerance(t_interval(values), 0.2, reading=0.005) == Tolerance(0.2, imprecise=False)
     assert tolerance(t_interval([1.4]), 0.1, reading=0.005) == Tolerance(0.1, imprecise=True)
 

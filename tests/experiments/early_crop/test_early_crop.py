@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 from synthetic import COMPARABLE, TINY, Outcome, claims, tabulated, trained, turning, write, write_scores
 
 from ebreplicate.errors import UserError
@@ -208,6 +209,31 @@ def test_a_claim_on_an_arm_of_broken_networks_is_exploratory(narrowest, verdict,
     assert found.verdict == verdict
     assert said in found.evidence
     assert ("broken" in found.evidence) == bool(said)
+
+
+def test_compared_claims_are_held_against_their_own_bounds_and_corrected_together():
+    """p by scipy; Holm of three by hand, two of which have the same p. What is no accuracy has no margin."""
+    first, second = [-0.5, -0.4, -0.6, -0.5, -0.45], [0.1, 0.4, 0.2, 0.35, 0.3]
+    made = [
+        ("a", "no worse than", "pp", first),
+        ("b", "better than", "pp", second),
+        ("c", "better than", "bits", second),
+    ]
+    names = {"status": compared.CONTRAST, "images": "", "key": "k", "products": None}
+    rows = [
+        {**names, "claim": name, "seed": s, "difference": d}
+        for name, _, _, differences in made
+        for s, d in enumerate(differences)
+    ]
+    asked = [compared.Compared(name, "s", "s", test, unit=unit) for name, test, unit, _ in made]
+    a, b, c = compared.judged(asked, pd.DataFrame(rows).assign(arm=None), 1.0, "f")
+    p, q = ttest_1samp(first, -1.0).pvalue, ttest_1samp(second, 0.0).pvalue
+    assert p < q
+    assert [claim.found.p for claim in (a, b, c)] == pytest.approx([p, q, q])
+    assert [claim.p_holm for claim in (a, b, c)] == pytest.approx([3 * p, 2 * q, 2 * q])
+    assert [claim.points_to for claim in (a, b, c)] == ["for"] * 3
+    words = ["supported, equivalent", "supported, below the margin", "supported"]
+    assert [claim.verdict for claim in (a, b, c)] == words
 
 
 def test_mnist_is_judged_and_drawn(tmp_path):
