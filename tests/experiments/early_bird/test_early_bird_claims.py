@@ -155,9 +155,12 @@ def test_a_verdict_that_differs_on_the_official_test_images_is_told(made):
     table = made[1].copy()
     assert "10,000" not in judged(table)["s2"].evidence  # it is supported there as well
     table.loc[(table.claim == "s2-channels-matter") & (table.images == "official"), "difference"] *= -1
+    for arm, share in (("EB Train", 0.48), ("Random channels", 0.47)):
+        table.loc[table.arm == arm, "forward_share"] = share
     claim = judged(table)["s2"]
     assert claim.verdict == "supported"
     assert "on the 10,000 test images: not supported, -" in claim.evidence
+    assert "forward FLOPs 48% against 47% of dense" in claim.evidence
 
 
 def test_a_diverged_run_leaves_its_claims_at_most_inconclusive(made):
@@ -183,7 +186,8 @@ def test_broken_networks_are_counted_and_the_claim_is_shown_without_them(made):
     table.loc[(table.arm == "EB Train") & (table.ratio == 0.5) & (table.seed == 3), "narrowest"] = 1
     claim = judged(table)["s2"]
     assert claim.verdict == "supported"
-    assert "1 network broken; without their seeds" in claim.evidence
+    rest = np.mean([v for s, v in zip(SCALE.seeds, claim.found.difference.values, strict=True) if s != 3])
+    assert f"1 network broken; without their seeds {rest:+.2f} +-" in claim.evidence
     table.loc[(table.arm == "EB Train") & (table.ratio == 0.5) & (table.seed < 4), "narrowest"] = 1  # two of five
     claim = judged(table)["s2"]
     assert claim.verdict == "exploratory"
