@@ -182,6 +182,7 @@ def test_snfs_averages_dense_gradients():
 
 
 def test_gradual_pruning_follows_the_cubic_and_prunes_by_magnitude():
+    assert GMP_BEGIN * 97_656 == 20_000  # steps of RigL's code
     hook, trainer = start("gmp", stop=1.0)
     size, final = hook.weights["3"].numel(), target_counts(trainer.model, hook.spec)["3"]
     first, last = round(GMP_BEGIN * 40), 39
