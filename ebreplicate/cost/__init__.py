@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from ebreplicate.errors import unknown
 from ebreplicate.models.common import Layer, weight_layers
 
 CONVENTIONS = ("authors", "fvcore", "torch")
-"""authors: 2 per multiply-add of conv and linear (+ bias), 2 per BN element, 1 per ReLU, k*k per pooled output.
+"""authors: 2 per multiply-add of conv and linear (+ bias), 2 per BN element, 1 per ReLU, k*k per pooled output. Counts
+`nn.Conv2d`, `Linear`, `BatchNorm2d`, `ReLU`, `MaxPool2d` and `AvgPool2d` only: no transposed convolution, no function.
 fvcore: its default count, where a multiply-add is one. torch: FlopCounterMode, 2 per multiply-add, conv and linear."""
 
 
 def _authors_count(module: nn.Module, out: torch.Tensor) -> float:
-    """FLOPs of one leaf module under the authors' compute_flops.py, from its output for one image."""
+    """FLOPs of one module, not of those inside it, under the authors' compute_flops.py, from its output."""
     if isinstance(module, nn.Conv2d):
         per_output = 2 * module.in_channels // module.groups * math.prod(module.kernel_size)
         return out.numel() * (per_output + (module.bias is not None))
@@ -42,7 +44,7 @@ def _authors(model: nn.Module, x: torch.Tensor) -> float:
         nonlocal total
         total += _authors_count(module, out)
 
-    handles = [m.register_forward_hook(count) for m in model.modules() if not list(m.children())]
+    handles = [m.register_forward_hook(count) for m in model.modules()]
     model(x)
     for handle in handles:
         handle.remove()
@@ -98,11 +100,14 @@ PER_MULTIPLY_ADD = {"authors": 2, "fvcore": 1, "torch": 2}
 
 @torch.no_grad()
 def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
-    """How often each weight of every convolution and linear layer is multiplied for one image, in module order."""
-    uses: dict[nn.Module, int] = {}
+    """How often each weight of every convolution and linear layer is multiplied for one image, in module order.
+
+    A layer that is used several times counts several times, one that is not used 0.
+    """
+    uses: dict[nn.Module, int] = defaultdict(int)
 
     def count(module: Layer, _inputs: Any, out: torch.Tensor) -> None:
-        uses[module] = out.numel() // module.weight.shape[0]
+        uses[module] += out.numel() // module.weight.shape[0]
 
     copied = copy.deepcopy(model).cpu().float().eval()
     layers = list(weight_layers(copied).values())

@@ -44,7 +44,8 @@ def masked(model: Model, mask: Tensor) -> Model:
     model = copy.deepcopy(model)
     for bn, keep in zip(batch_norms(model), split_mask(model, mask), strict=True):
         bn.weight.mul_(keep)
-        bn.bias.mul_(keep)
+        if bn.bias is not None:
+            bn.bias.mul_(keep)
     return model
 
 

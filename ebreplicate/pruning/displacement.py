@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ebreplicate.catalog import DISPLACEMENT_DRAWS
-from ebreplicate.errors import unknown
+from ebreplicate.errors import UserError, unknown
 from ebreplicate.pruning.masks import check_ratio
 
 COLUMNS = ("from_start", "from_first", "norm")
@@ -42,7 +42,10 @@ class EarlyCroP:
         """Epochs after which the rule fired first, or None."""
 
     def update(self, row: Tensor) -> bool:
-        """Take the row (3,) of one more epoch; True if the rule fires at it."""
+        """Take the row (3,) of one more epoch, see `COLUMNS`; True if the rule fires at it."""
+        row = torch.as_tensor(row)
+        if row.shape != (len(COLUMNS),):
+            raise UserError(f"row: expected the three numbers {', '.join(COLUMNS)}, got shape {tuple(row.shape)}")
         self.epoch += 1
         if self.epoch < self.reference:
             return False

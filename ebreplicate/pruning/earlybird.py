@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError, unknown
-from ebreplicate.pruning.masks import check_ratio, epoch_masks, global_mask, mask_distance
+from ebreplicate.pruning.masks import check_ratio, check_rows, check_threshold, epoch_masks, global_mask, mask_distance
+
+
+def _check_window(window: int) -> None:
+    if window < 2:
+        raise UserError(f"window: needs at least 2 masks to compare, got {window}")
 
 
 class EarlyBird:
@@ -18,10 +23,8 @@ class EarlyBird:
     """
 
     def __init__(self, ratio: float, window: int = 5, threshold: float = 0.1):
-        self.ratio = check_ratio(ratio)
-        if window < 2:
-            raise UserError(f"window: needs at least 2 masks to compare, got {window}")
-        self.threshold = threshold
+        self.ratio, self.threshold = check_ratio(ratio), check_threshold(threshold)
+        _check_window(window)
         self.masks: deque[Tensor] = deque(maxlen=window)
         self.checks = 0
         self.first: int | None = None
@@ -31,10 +34,16 @@ class EarlyBird:
         """Take the scores (N,) of one more check; True if at this check the ticket has emerged.
 
         Signs are ignored, so raw batch-norm scales may be passed as well as |gamma|. Of scores that are not finite
-        (a network that has diverged) no ticket emerges, however alike their masks are.
+        (a network that has diverged) no ticket emerges, however alike their masks are. Raises UserError for scores that
+        are no vector, or of another number of channels than before; the detector then stays as it was.
         """
         scores = torch.as_tensor(scores).abs()
-        self.masks.append(global_mask(scores, self.ratio))
+        mask = global_mask(scores, self.ratio)
+        if self.masks and len(mask) != len(self.masks[-1]):
+            raise UserError(
+                f"scores: {len(mask)} channels, at the check before {len(self.masks[-1])}; give each network a detector"
+            )
+        self.masks.append(mask)
         check, self.checks = self.checks, self.checks + 1
         if len(self.masks) < (self.masks.maxlen or 0):
             return False
@@ -57,11 +66,13 @@ def emergence_epoch(
     `scores`: (epochs + 1, N), row e after e trained epochs. Rules: "authors" (newest mask against each of the four
     older); "consecutive" (README wording: the last five distances between consecutive epochs); "no-init" (authors'
     rule without the mask of the untrained network). As in the authors' loop the state after the last epoch is not
-    asked, so the result lies in 0..epochs - 1. Raises UserError for another rule.
+    asked, so the result lies in 0..epochs - 1. Raises UserError for another rule, and for arguments out of range.
     """
     if rule not in RULES:
         raise unknown("rule", rule, RULES)
-    asked = torch.as_tensor(scores)[:-1].abs()
+    _check_window(window)
+    check_threshold(threshold)
+    asked = check_rows(scores)[:-1].abs()
     if rule == "consecutive":
         masks = epoch_masks(asked, ratio)
         finite = asked.isfinite().all(1).tolist()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ebreplicate.errors import UserError
-from ebreplicate.pruning.masks import check_ratio, check_widths, epoch_masks, global_mask
+from ebreplicate.pruning.masks import check_ratio, check_rows, check_threshold, check_widths, epoch_masks, global_mask
 
 WINDOW = 5
 MAGNITUDE, GRADIENT = 0.983, 0.944
@@ -58,6 +58,12 @@ def _epi(newest: Tensor, before: Tensor) -> float:
     return round(similarity(newest, before).mean().item(), 12)
 
 
+def _check_window(window: int) -> int:
+    if window < 1:
+        raise UserError(f"window: needs at least 1 earlier sub-network to compare with, got {window}")
+    return window
+
+
 class EarlyPruning:
     """Fires where EPI reaches `threshold` and none of the last `window` values of EPI was higher.
 
@@ -65,22 +71,23 @@ class EarlyPruning:
     """
 
     def __init__(self, ratio: float, widths: list[int], threshold: float = MAGNITUDE, window: int = WINDOW):
-        self.ratio, self.widths, self.threshold = check_ratio(ratio), widths, threshold
-        if window < 1:
-            raise UserError(f"window: needs at least 1 earlier sub-network to compare with, got {window}")
-        self.counts: deque[Tensor] = deque(maxlen=window)
+        self.ratio, self.widths, self.threshold = check_ratio(ratio), widths, check_threshold(threshold)
+        self.counts: deque[Tensor] = deque(maxlen=_check_window(window))
         self.values: deque[float] = deque(maxlen=window)
         self.checks = 0
         self.first: int | None = None
         """Index of the first check at which the indicator fired (= epochs trained by then), or None."""
 
     def update(self, scores: Tensor) -> bool:
-        """Take the scores (N,), not negative, of one more check; True if the indicator fires at it."""
+        """Take the scores (N,), not negative, of one more check; True if the indicator fires at it.
+
+        Raises UserError for scores that are no vector or of another network; the detector then stays as it was.
+        """
+        scores = torch.as_tensor(scores)
+        counts = layer_counts(global_mask(scores, self.ratio), self.widths)
         check, self.checks = self.checks, self.checks + 1
         if check == 0:
             return False
-        scores = torch.as_tensor(scores)
-        counts = layer_counts(global_mask(scores, self.ratio), self.widths)
         fires, finite = False, bool(scores.isfinite().all())  # else the network has diverged, and there is no ticket
         if len(self.counts) == self.counts.maxlen and finite:
             value = _epi(counts, torch.stack(list(self.counts)))
@@ -98,7 +105,8 @@ def indicator(scores: Tensor, ratio: float, widths: list[int], window: int = WIN
     The first value is that of epoch window + 1, the first with `window` trained sub-networks before it. A network that
     has diverged, whose scores are not finite, has none.
     """
-    scores = torch.as_tensor(scores)
+    scores = check_rows(scores)
+    _check_window(window)
     counts, finite = layer_counts(epoch_masks(scores, ratio), widths), scores.isfinite().all(1).tolist()
     asked = [e > window and ok for e, ok in enumerate(finite)]
     return [_epi(counts[e], counts[e - window : e]) if ok else None for e, ok in enumerate(asked)]

@@ -13,6 +13,21 @@ def check_ratio(ratio: float) -> float:
     return ratio
 
 
+def check_threshold(threshold: float) -> float:
+    """Return `threshold`, a fraction; raises UserError outside [0, 1]."""
+    if not 0 <= threshold <= 1:
+        raise UserError(f"threshold: is a fraction, must lie in [0, 1], got {threshold}")
+    return threshold
+
+
+def check_rows(scores: Tensor) -> Tensor:
+    """Return `scores` of a finished search as a tensor (epochs + 1, N); raises UserError for another shape."""
+    scores = torch.as_tensor(scores)
+    if scores.ndim != 2 or not scores.shape[1]:
+        raise UserError(f"scores: expected a row an epoch, (epochs + 1, N), got shape {tuple(scores.shape)}")
+    return scores
+
+
 def check_widths(widths: list[int], channels: int) -> None:
     """Raise UserError unless `widths`, the channels of every layer, are `channels` in all."""
     if sum(widths) != channels:
@@ -32,7 +47,8 @@ def global_mask(scores: Tensor, ratio: float) -> Tensor:
     check_ratio(ratio)
     scores = torch.as_tensor(scores)
     if scores.ndim != 1 or len(scores) == 0:
-        raise UserError(f"scores: expected a non-empty vector, got shape {tuple(scores.shape)}")
+        none = "; of the layers, only nn.BatchNorm2d with a scale have scores" if scores.shape == (0,) else ""
+        raise UserError(f"scores: expected a non-empty vector, got shape {tuple(scores.shape)}{none}")
     threshold = scores.sort().values[int(len(scores) * ratio)]
     return scores > threshold
 
@@ -57,7 +73,7 @@ def mask_distance(a: Tensor, b: Tensor) -> float:
 def epoch_masks(scores: Tensor, ratio: float) -> Tensor:
     """Masks of every epoch: `scores` (E, N) to bool (E, N); row e equals global_mask(scores[e], ratio)."""
     check_ratio(ratio)
-    scores = torch.as_tensor(scores)
+    scores = check_rows(scores)
     threshold = scores.sort(dim=1).values[:, int(scores.shape[1] * ratio)]
     return scores > threshold[:, None]
 
@@ -76,6 +92,7 @@ def rescue_empty_layers(mask: Tensor, scores: Tensor, widths: list[int]) -> tupl
     and silently misaligns the rest (reference audit, section 9, bug 5). Raises UserError for widths of another network.
     """
     check_widths(widths, len(mask))
+    check_widths(widths, len(scores))
     mask, rescued, start = mask.clone(), 0, 0
     for width in widths:
         layer = slice(start, start + width)

@@ -47,7 +47,8 @@ def shrink(model: Model, mask: Tensor, example: Tensor | None = None) -> Model:
     """Smaller network that keeps the channels of `mask` (bool, (N,), forward order), weights and statistics inherited.
 
     A layer that the mask empties keeps one silent channel (gamma = beta = 0), so the logits still equal those of the
-    masked dense network. The result has the model's device, floating-point type and training mode.
+    masked dense network. The result has the model's device, floating-point type, training mode and frozen parameters,
+    but torch's default memory format.
 
     VGG, PreResNet and ResNet of this package are built anew. Any other network is cut along its graph, which takes a
     batch of inputs, `example`, and Torch-Pruning (`graph_surgery.shrink_by_graph`). Raises UserError for a mask that
@@ -71,6 +72,8 @@ def _rebuilt(model: Model, mask: Tensor) -> Model:
     assert isinstance(dense, Network)
     small: nn.Module = build(**dense.arguments, channels=kept_channels(dense, mask))
     small.to(next(model.parameters())).train(model.training)
+    for new, old in zip(small.parameters(), dense.parameters(), strict=True):
+        new.requires_grad_(old.requires_grad)
     index = [_indices(m) for m in split_mask(dense, mask)]
     if isinstance(dense, VGG) and isinstance(small, VGG):
         _shrink_vgg(small, dense, index)

@@ -48,6 +48,13 @@ def test_the_authors_convention_by_hand():
     assert cost.flops(model, (3, 8, 8), "authors") == by_hand
 
 
+def test_a_layer_whose_weight_is_parametrised_counts_as_the_layer():
+    """It has modules inside, and was left out for that."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False))
+    nn.utils.parametrizations.weight_norm(model[0])
+    assert cost.flops(model, (3, 8, 8)) == 2 * 256 * 27
+
+
 @pytest.mark.parametrize(
     ("name", "gflops", "parameters"),
     # The audited count of ResNet50 has a bias in the downsamples, 1.5 MFLOPs that ours leaves out.

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from torch import nn
 
 from ebreplicate import cost, published
@@ -18,6 +19,28 @@ def network():
     return nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, 1, groups=4), nn.Flatten(), nn.Linear(64, 5)
     )
+
+
+class Twice(nn.Module):
+    """Uses one convolution twice and one layer never."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.never = nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.Linear(5, 5)
+
+    def forward(self, x):
+        return self.conv(self.conv(x))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_layer_counts_as_often_as_it_is_used(kind):
+    """4x4 image: 48 outputs of 27 products, twice. Only the second use was counted, which cost 1,296 too much below."""
+    model = Twice().to(kind)
+    assert layer_costs(model, (3, 4, 4)) == {"conv": LayerCost(2 * 48 * 27, 2 * 48), "never": LayerCost(0, 0)}
+    assert cost.uses_per_weight(model, (3, 4, 4)) == [2 * 16, 0]
+    dense = cost.forward_flops(model, (3, 4, 4))
+    assert dense == {"authors": 4 * 48 * 27, "fvcore": 2 * 48 * 27, "torch": 4 * 48 * 27}
+    assert set(cost.sparse_forward_flops(model, (3, 4, 4), [0, 25], dense).values()) == {0}
 
 
 def test_layer_costs_by_hand():

@@ -16,7 +16,9 @@ from ebreplicate.specs.spec import Retrain, Ticket, key
 from ebreplicate.store.store import Store
 
 PAGE = "docs/your-network.md"
-LOOP, CHAIN, TORCHVISION, FINISHED = [b for b in blocks(PAGE, Path(ROOT, PAGE).read_text()) if b.language == "python"]
+LOOP, CHAIN, TORCHVISION, FINISHED, OTHERS = [
+    b for b in blocks(PAGE, Path(ROOT, PAGE).read_text()) if b.language == "python"
+]
 
 
 class Own(nn.Module):
@@ -79,3 +81,15 @@ def test_a_finished_run_gives_its_network(tmp_path, capsys):
     run(FINISHED, retrain_name=key(retrain), results=store.root)
     parameters = store.read(retrain.ticket)["metrics"]["parameters"]
     assert capsys.readouterr().out.endswith(f"{parameters} parameters\n")
+
+
+def test_weights_are_masked_and_cost_is_counted_as_the_page_says():
+    network = Own()
+    weights = [network.stem[0].weight, network.branch[0].weight]
+    sizes = sorted(w.abs().item() for weight in weights for w in weight.detach().flatten())
+    found = run(OTHERS, network=network)
+    assert found["cost"] == 2 * (32 * 32 * (16 * 27 + 16 * 16 * 9) + 16 * 4)
+    dropped = round(0.8 * len(sizes))
+    assert all((w.abs() >= sizes[dropped]).eq(w != 0).all() for w in weights)
+    assert int((~found["mask"]).sum()) == dropped
+    assert network.head.weight.all()  # the last layer is spared

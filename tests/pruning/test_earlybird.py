@@ -1,5 +1,6 @@
 """The detector on trajectories short enough to check by hand: ten channels, so one swap is a distance of 0.2."""
 
+import io
 from itertools import product
 
 import pytest
@@ -69,6 +70,45 @@ def test_signs_are_ignored():
 def test_a_ratio_outside_the_open_interval_is_refused(ratio):
     with pytest.raises(UserError, match="ratio"):
         EarlyBird(ratio)
+
+
+def test_scores_of_another_network_are_refused_at_once_and_not_kept():
+    """They used to fill the queue until it was full, and the training was then stopped by an error."""
+    detector = EarlyBird(0.5)
+    fired = [detector.update(torch.tensor(A)) for _ in range(4)]
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^scores: 12 channels, at the check before 10"):
+            detector.update(torch.rand(12))
+    assert [*fired, detector.update(torch.tensor(A))] == [False] * 4 + [True]
+    assert detector.first == 4
+
+
+@pytest.mark.parametrize("given", [10, -0.1, float("nan")])
+def test_a_threshold_that_is_no_fraction_is_refused(given):
+    """10 for 10 % would fire at the fifth check whatever the masks are."""
+    for ask in (lambda: EarlyBird(0.5, threshold=given), lambda: emergence_epoch([A] * 9, 0.5, threshold=given)):
+        with pytest.raises(UserError, match=r"^threshold: is a fraction, must lie in \[0, 1\], got"):
+            ask()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_refuses_a_short_window_and_scores_of_one_epoch(rule):
+    with pytest.raises(UserError, match=r"^window: needs at least 2 masks"):
+        emergence_epoch(torch.tensor([A] * 9), 0.5, rule, window=0)
+    with pytest.raises(UserError, match=r"^scores: expected a row an epoch, \(epochs \+ 1, N\), got shape \(10,\)"):
+        emergence_epoch(torch.tensor(A), 0.5, rule)
+
+
+@pytest.mark.parametrize("saved_at", range(1, 12))
+def test_a_detector_saved_with_a_checkpoint_goes_on_as_if_it_had_not_been(saved_at):
+    rows, file = [INIT, C, A, A, B, A, A, A, A, A, C, A], io.BytesIO()
+    detector = EarlyBird(0.5, threshold=0.2)
+    before = [detector.update(torch.tensor(row)) for row in rows[:saved_at]]
+    torch.save({"detector": detector}, file)
+    file.seek(0)
+    resumed = torch.load(file, weights_only=False)["detector"]
+    after = [resumed.update(torch.tensor(row)) for row in rows[saved_at:]]
+    assert (before + after, resumed.first) == checks(rows, threshold=0.2)
 
 
 @pytest.mark.parametrize(

@@ -156,10 +156,10 @@ def test_it_does_not_fire_in_a_network_that_has_diverged():
 
 def test_widths_of_another_network_are_refused():
     detector = EarlyPruning(0.5, [4, 2])
-    detector.update(torch.rand(10))
     for ask in (lambda: detector.update(torch.rand(10)), lambda: indicator(torch.rand(9, 10), 0.5, [4, 2])):
         with pytest.raises(UserError, match=r"^widths: 6 channels in all, where the scores have 10"):
             ask()
+    assert detector.checks == 0  # already at the first check, an epoch before it counts
 
 
 def test_bad_settings_are_named():
@@ -167,3 +167,9 @@ def test_bad_settings_are_named():
         EarlyPruning(1.0, WIDTHS)
     with pytest.raises(UserError, match=r"^window: needs at least 1"):
         EarlyPruning(0.5, WIDTHS, window=0)
+    with pytest.raises(UserError, match=r"^window: needs at least 1"):
+        epi_epoch(torch.rand(9, 10), 0.5, WIDTHS, window=0)
+    with pytest.raises(UserError, match=r"^threshold: is a fraction, must lie in \[0, 1\], got 98.3"):
+        EarlyPruning(0.5, WIDTHS, threshold=98.3)
+    with pytest.raises(UserError, match=r"^scores: expected a row an epoch, \(epochs \+ 1, N\), got shape \(10,\)"):
+        epi_epoch(torch.rand(10), 0.5, WIDTHS)

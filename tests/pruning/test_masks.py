@@ -58,6 +58,8 @@ def test_rescue_by_hand():
     mask, rescued = rescue_empty_layers(bits("000100"), scores, [3, 2, 1])
     assert mask.equal(bits("010101"))
     assert rescued == 2
+    with pytest.raises(UserError, match=r"^widths: 6 channels in all, where the scores have 5"):
+        rescue_empty_layers(bits("000100"), scores[:5], [3, 2, 1])
 
 
 @pytest.mark.parametrize("widths", [[4, 4], [4, 4, 4], []])

@@ -30,6 +30,14 @@ def test_shrinking_leaves_the_dense_network_as_it_was(dense):
     assert all(torch.equal(before[key], value) for key, value in dense.state_dict().items())
 
 
+def test_frozen_parameters_stay_frozen(dense):
+    for i, parameter in enumerate(dense.parameters()):
+        parameter.requires_grad_(i % 2 == 0)
+    before = {name: p.requires_grad for name, p in dense.named_parameters()}
+    small = shrink(dense, half_mask(dense))
+    assert {name: p.requires_grad for name, p in small.named_parameters()} == before
+
+
 def test_keeping_everything_copies_everything(dense):
     small = shrink(dense, torch.ones(sum(bn_widths(dense)), dtype=torch.bool))
     assert all(torch.equal(a, b) for a, b in zip(small.state_dict().values(), dense.state_dict().values(), strict=True))

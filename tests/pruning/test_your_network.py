@@ -48,6 +48,42 @@ class Branches(nn.Module):
         return self.head(self.after(self.bare(x)).flatten(1))
 
 
+class Chain(nn.Module):
+    """Two convolutions with batch norms, `between` them, and a head behind `flat`, at 16 channels."""
+
+    def __init__(self, between=None, flat=None, groups=1):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), between or nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(16, 16, 3, groups=groups), nn.BatchNorm2d(16), nn.ReLU())
+        self.third = nn.Sequential(nn.Conv2d(16, 16, 1), nn.BatchNorm2d(16), nn.ReLU())
+        self.flat, self.head = flat or nn.Identity(), nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.head(self.flat(self.third(self.second(self.first(x))).mean((2, 3))))
+
+
+class Heads(Chain):
+    """Several outputs, as segmentation networks give them; the second one `only_in_training`."""
+
+    def __init__(self, only_in_training=False):
+        super().__init__()
+        self.extra, self.only_in_training = nn.Conv2d(16, 2, 1), only_in_training
+
+    def forward(self, x):
+        x = self.first(x)
+        out = {"out": self.head(self.third(self.second(x)).mean((2, 3)))}
+        return out if self.only_in_training and not self.training else out | {"extra": [self.extra(x)]}
+
+
+class Tied(Chain):
+    """One weight for two convolutions, each with a batch norm of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.third[0] = nn.Conv2d(16, 16, 3)
+        self.third[0].weight = self.second[0].weight
+
+
 class Shuffled(nn.Module):
     """Multiplies a batch norm's channels with themselves in another order, which no graph of channels follows."""
 
@@ -66,7 +102,8 @@ def with_random_norms(model):
         if isinstance(bn, nn.BatchNorm2d):
             if bn.affine:
                 bn.weight.data = torch.rand(bn.weight.shape, generator=generator) + 0.1
-                bn.bias.data = torch.randn(bn.bias.shape, generator=generator)
+                if bn.bias is not None:
+                    bn.bias.data = torch.randn(bn.bias.shape, generator=generator)
             bn.running_mean.normal_(generator=generator)
             bn.running_var.uniform_(0.5, 2, generator=generator)
     return model
@@ -104,6 +141,97 @@ def test_channels_that_something_normalises_anew_stay():
     small = shrink(model, mask, images)  # a constant zero is none any more behind the batch norm without a scale
     assert bn_widths(small) == [8, 6, 8, int(mask[22:].sum())]
     torch.testing.assert_close(small(images), masked(model, mask)(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "layers"),
+    [
+        ({"between": nn.GroupNorm(4, 16)}, [0]),
+        ({"between": nn.InstanceNorm2d(16, affine=True)}, [0]),
+        ({"flat": nn.BatchNorm1d(16)}, [2]),
+        ({"flat": nn.LayerNorm(16)}, [2]),
+        ({"groups": 4}, [0, 1]),
+    ],
+    ids=str,
+)
+def test_channels_in_groups_or_normalised_by_another_layer_stay_and_the_rest_goes(options, layers):
+    """These networks were refused as a whole. The shift of the instance norm is what makes something of zeros."""
+    model = Chain(**options)
+    for module in model.modules():
+        if isinstance(module, (nn.GroupNorm, nn.InstanceNorm2d, nn.LayerNorm, nn.BatchNorm1d)):
+            nn.init.uniform_(module.bias, 1, 2)
+    small, mask = check(model, 8)
+    expected = [16 if i in layers else int(piece.sum()) for i, piece in enumerate(mask.split(16))]
+    assert bn_widths(small) == expected
+
+
+def test_a_network_with_several_outputs_is_shrunk_and_all_are_compared():
+    pytest.importorskip("torch_pruning")
+    model, images, mask = with_random_norms(Heads()).eval(), torch.randn(2, 3, 8, 8), torch.arange(48) % 3 == 0
+    small, silent = shrink(model, mask, images), masked(model, mask)
+    assert bn_widths(small) == [6, 5, 5]
+    torch.testing.assert_close(small(images), silent(images))
+
+
+def test_a_layer_that_only_training_uses_is_named():
+    """Cut without it, the network would fail at its next step."""
+    pytest.importorskip("torch_pruning")
+    model, mask = with_random_norms(Heads(only_in_training=True)), torch.arange(48) % 2 == 0
+    with pytest.raises(UserError, match=r"^model: layer extra takes no part in the output in evaluation mode"):
+        shrink(model, mask, torch.randn(2, 3, 8, 8))
+
+
+def test_layers_that_share_a_weight_are_named():
+    """Surgery gives each a weight of its own, and training would then pull them apart in silence."""
+    pytest.importorskip("torch_pruning")
+    mask = torch.arange(48) % 2 == 0
+    with pytest.raises(UserError, match=r"^model: second.0.weight and third.0.weight are one weight"):
+        shrink(with_random_norms(Tied()), mask, torch.randn(2, 3, 8, 8))
+    shrink(with_random_norms(Tied()), torch.ones(48, dtype=torch.bool), torch.randn(2, 3, 8, 8))  # nothing is cut
+
+
+@pytest.mark.parametrize("frozen", [".", "1."], ids=["all", "batch norms"])
+def test_frozen_parameters_stay_frozen(frozen):
+    pytest.importorskip("torch_pruning")
+    model = with_random_norms(Chain())
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(frozen not in name)
+    before = {name: p.requires_grad for name, p in model.named_parameters()}
+    small = shrink(model, torch.arange(48) % 2 == 0, torch.randn(2, 3, 8, 8))
+    assert {name: p.requires_grad for name, p in small.named_parameters()} == before
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_surgery_works_where_gradients_are_off(mode):
+    pytest.importorskip("torch_pruning")
+    model, mask = with_random_norms(Chain()), torch.arange(48) % 2 == 0
+    with mode():
+        small = shrink(model, mask, torch.randn(2, 3, 8, 8))
+    assert bn_widths(small) == [8, 8, 8]
+    small(torch.randn(2, 3, 8, 8)).sum().backward()
+
+
+def test_networks_of_16_bits_are_compared_in_single_precision():
+    """ResNet-50 in bfloat16 was refused: its outputs round apart by half a percent, more than a difference may be."""
+    pytest.importorskip("torch_pruning")
+    seen = []
+    model, images = with_random_norms(Chain()).eval().bfloat16(), torch.randn(2, 3, 8, 8, dtype=torch.bfloat16)
+    model.head.register_forward_hook(lambda _module, _inputs, out: seen.append(out.dtype))
+    small = shrink(model, torch.arange(48) % 2 == 0, images)
+    assert seen[-2:] == [torch.float32] * 2
+    assert {p.dtype for p in small.parameters()} == {torch.bfloat16}
+
+
+def test_a_mask_that_keeps_nothing_is_refused():
+    model = Chain()  # untrained: every scale is 1
+    with pytest.raises(UserError, match=r"^mask: keeps no channel; scores that are all equal"):
+        shrink(model, global_mask(prunable_scores(model), 0.5), torch.randn(2, 3, 8, 8))
+
+
+def test_batch_norms_without_a_shift_are_masked():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, bias=False))
+    silent = masked(model, torch.tensor([True, False, True, False]))
+    assert silent[1].weight.tolist() == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
@@ -149,8 +277,9 @@ def test_the_detector_takes_any_network_with_batch_norms():
     model, detector = with_random_norms(Branches()), EarlyBird(0.5)
     assert [detector.update(prunable_scores(model)) for _ in range(5)] == [False] * 4 + [True]  # nothing changes
     assert detector.first == 4
-    with pytest.raises(UserError, match="scores: expected a non-empty vector"):
-        EarlyBird(0.5).update(prunable_scores(nn.Linear(3, 3)))
+    for other in (nn.Linear(3, 3), nn.BatchNorm1d(3), nn.SyncBatchNorm(3), nn.GroupNorm(1, 3)):
+        with pytest.raises(UserError, match=r"^scores: expected a non-empty.*; of the layers, only nn\.BatchNorm2d"):
+            EarlyBird(0.5).update(prunable_scores(other))
 
 
 @pytest.mark.slow

@@ -94,6 +94,15 @@ def test_growth_is_what_the_threshold_is_held_against():
 def test_an_unknown_rule_is_named():
     with pytest.raises(UserError, match="rule: unknown name 'crop-cod'; did you mean 'crop-code'"):
         EarlyCroP("crop-cod", 0.5)
+
+
+@pytest.mark.parametrize("given", [torch.rand(100), torch.tensor(0.5), torch.rand(1, 3)], ids=["scores", "one", "rows"])
+def test_what_is_no_row_is_refused(given):
+    """The first three scores of a network were taken for a row."""
+    detector = EarlyCroP("crop", 0.5)
+    with pytest.raises(UserError, match=r"^row: expected the three numbers from_start, from_first, norm, got shape"):
+        detector.update(given)
+    assert detector.epoch == -1
     for entry in ("crop:0.5", "crop:crop:half"):
         with pytest.raises(UserError, match="--keep-crop: expected RULE:METHOD:RATIO"):
             displacement_detectors(Keep(crop={entry}))
