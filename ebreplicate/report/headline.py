@@ -21,7 +21,7 @@ CLAIMS = {
     "gebt-early-edges": "Graphs pruned early train as well as those pruned late",
     "gebt-joint-early": "Joint tickets (graph and weights): early ones are as good as late ones",
     "gebt-90-percent": "90 % of a GCN's weights can go, mask applied",
-    "tickets-beat-reinit": "Winning tickets beat the same masks with random weights",
+    "tickets-beat-reinit": "Winning tickets beat the same masks with random weights (LeNet)",
     "rigl-mnist-beats-static": "RigL beats a fixed random mask (MNIST)",
 }
 """Claims by name, in the order they are shown, each with its short form."""
@@ -60,8 +60,8 @@ FAMILIES = (
 )
 """Items whose claims are counted in the second sentence, with what they are called there."""
 READING = (
-    "filled: mean over seeds and its 95 % confidence interval; small dots: seeds; hollow: the paper's printed numbers; "
-    "dashed: bound"
+    "filled: mean over seeds and its 95 % confidence interval; small dots: seeds; hollow: the paper's printed numbers\n"
+    "dashed: bound, which the whole interval must reach or exceed"
 )
 HEAD = ["claim", "scale", "effect (95 % CI)", "printed", "bound", "n", "verdict"]
 
@@ -153,7 +153,7 @@ def figure(claims: Any) -> bytes:
 
     plt = style.use()
     rows = [r for r in chosen(claims).itertuples() if r.unit == "pp" and effect_of(r) != "-"]
-    figure, axis = plt.subplots(figsize=(8.4, 0.9 + 0.42 * max(1, len(rows))))
+    figure, axis = plt.subplots(figsize=(9.2, 0.9 + 0.42 * max(1, len(rows))))
     colours = {SUPPORTED: style.COLOURS[2], NOT_SUPPORTED: style.COLOURS[1]}
     for y, row in enumerate(reversed(rows)):
         colour = next((c for word, c in reversed(colours.items()) if row.verdict.startswith(word)), "0.35")
@@ -162,7 +162,7 @@ def figure(claims: Any) -> bytes:
         axis.errorbar(row.difference, y, xerr=row.ci95_half, fmt="o", color=colour, capsize=3)
         axis.plot(row.printed, y + 0.16, "o", mfc="none", color="0.2")  # nan is not drawn
         axis.plot([row.bound] * 2, [y - 0.3, y + 0.3], color="0.2", lw=1.2, ls="--")
-        note = f"{row.verdict}, n = {row.n}"
+        note = f"{row.verdict}, n = {row.n}, {row.scale}"
         axis.annotate(
             note, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize="x-small", color=colour
         )
@@ -170,7 +170,8 @@ def figure(claims: Any) -> bytes:
     axis.set_ylim(-0.6, max(1, len(rows)) - 0.4)
     axis.axvline(0, color="0.6", lw=0.8)
     axis.set_xlabel("difference in test accuracy (percentage points)", fontsize="small")
-    style.stamp(figure, READING)
+    quick = "; quick: a narrower network, part of CIFAR-10" if any(row.scale == "quick" for row in rows) else ""
+    style.stamp(figure, READING + quick)
     if not rows:
         style.not_run(axis)
     buffer = io.BytesIO()

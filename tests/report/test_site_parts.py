@@ -2,6 +2,7 @@
 
 import math
 import re
+from importlib import resources
 
 import pytest
 from sites import SCALE
@@ -130,6 +131,7 @@ def test_runs_are_told_apart_in_words():
     ticket = Ticket(search, 0.5, "eb")
     assert words.network(search) == "VGG16 at width 0.0625"
     assert words.dataset(ticket) == "digits (60 images)"
+    assert words.dataset(Sparse("gru", "text", sparsity=0.75, train_size=32768)) == "text (32,768 characters)"
     assert words.detail(ticket) == "50 % of the channels removed by slimming, drawn where the mask distance settles"
     assert words.detail(Retrain(ticket, SCALE.recipe, schedule="continue")).endswith(
         "settles; inherit, rest of the schedule"
@@ -159,3 +161,17 @@ def test_markup_in_a_note_is_text():
         notes.heading_id("Forward FLOPs of one image, three conventions")
         == "forward-flops-of-one-image-three-conventions"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "template"),
+    [("claims", "claims"), ("headlines", "index"), ("cells", "comparison"), ("runs", "runs_table")],
+)
+def test_a_card_of_a_narrow_screen_names_a_value_as_its_column_does(kind, template):
+    folder = resources.files("ebreplicate.report.site")
+    css = (folder / "assets" / "site.css").read_text("utf8")
+    page = (folder / "templates" / f"{template}.html").read_text("utf8")
+    heads = re.findall(r'role="columnheader"[^>]*>([^<]*)</th>', page[page.index(f'<table class="ledger {kind}') :])
+    named = re.findall(rf'\.{kind} td:nth-child\((\d+)\)::before[^{{}}]*{{ content: "([^"]*?):? "', css)
+    assert named
+    assert not [(name, heads[int(n) - 1]) for n, name in named if name not in heads[int(n) - 1].lower()]

@@ -51,16 +51,19 @@ def draw(scale: Scale, table: Any) -> Any:
         axis.set_axis_off()
     for axis, (dataset, model, found) in zip(axes.flat, shown, strict=False):
         _panel(axis, scale, found, dataset, model)
-    ran = {place.method for *_, found in shown for place in found}
+    pairs = {(place.method, place.ratio) for *_, found in shown for place in found}
+    if not scale.is_smoke:
+        pairs |= {pair for dataset, model, _ in shown for pair in published(dataset, model)}
+    methods_shown, shapes = {method for method, _ in pairs}, {_shape(ratio) for _, ratio in pairs}
     handles = [
         plt.Line2D([], [], c=colour, marker="o", ls="", label=family)
         for family, (colour, methods) in FAMILIES.items()
-        if ran & {*methods}
+        if methods_shown & {*methods}
     ]
     handles += [
         plt.Line2D([], [], c="0.3", marker=marker, ls="", label=f"up to {most:.0%} removed")
         for marker, most in SHAPES
-        if any(marker == _shape(place.ratio) for *_, found in shown for place in found)
+        if marker in shapes
     ]
     handles.append(plt.Line2D([], [], c="0.2", marker="*", ms=9, ls="", label="unpruned"))
     handles.append(plt.Line2D([], [], c="0.3", lw=1, drawstyle="steps-post", label="Pareto front (ours)"))

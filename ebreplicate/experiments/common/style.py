@@ -21,7 +21,7 @@ def use() -> Any:
     import seaborn as sns
     from matplotlib import pyplot as plt
 
-    sns.set_theme(style="whitegrid", context="paper", font_scale=0.95)
+    sns.set_theme(style="whitegrid", context="paper", font_scale=1.05)
     plt.rcParams.update(
         {
             "svg.fonttype": "none",
@@ -74,6 +74,15 @@ def series(
 def zero(axis: Any, across: bool = False, **look: Any) -> None:
     """The line of no difference."""
     (axis.axvline if across else axis.axhline)(0, **{"c": "0.3", "ls": "--", "lw": 1, "zorder": 1, **look})
+
+
+def plain_log(axis: Any) -> None:
+    """A logarithmic x or y axis with ticks at 1, 2 and 5 of every decade, in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def percent(share: float) -> str:

@@ -23,7 +23,7 @@ def draw(scale: Scale, table: Any) -> Any:
     from ebreplicate.experiments.common import style
 
     plt = style.use()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.2))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(min(12, 8 + 0.5 * len(groups(scale, table))), 4.8))
     _emergence(left, scale, table)
     whole = scale.grid("detector_study", Grid).at_emergence
     _accuracy(right, scale, table, whole)
@@ -36,6 +36,8 @@ def draw(scale: Scale, table: Any) -> Any:
     )
     if not scale.is_smoke:
         text += "\nband: the emergence that the paper's Figure 3 marks (CIFAR-100)"
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize="small")
     style.stamp(figure, text)
     return figure
 
@@ -60,8 +62,7 @@ def _emergence(axis: Any, scale: Scale, table: Any) -> None:
         x = groups(scale, table).index((row.dataset, row.model, row.ratio))
         axis.text(x, 100, "none", ha="center", va="bottom", fontsize="xx-small", color="0.4")
     axis.set(ylabel="% of training", ylim=(0, 108))
-    axis.set_title("When the ticket emerges", pad=52)
-    axis.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    axis.set_title("When the ticket emerges")
 
 
 def _accuracy(axis: Any, scale: Scale, table: Any, whole: bool) -> None:
@@ -82,8 +83,9 @@ def _accuracy(axis: Any, scale: Scale, table: Any, whole: bool) -> None:
         style.series(axis, points, **look, label=label)
     style.zero(axis)
     axis.set_ylabel("accuracy difference (pp)")
-    axis.set_title("EB Train minus dense", pad=52)
-    axis.legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    axis.set_title(kinds[0][0] if len(kinds) == 1 else "Accuracy of tickets drawn where they emerge")
+    if len(kinds) > 1:
+        style.legend_below(axis, columns=1, drop=-0.26)
 
 
 def _spread(x: float, n: int) -> list[float]:

@@ -56,7 +56,6 @@ def _firing_panel(axis: Any, scale: Scale, table: pd.DataFrame) -> None:
         axis.plot([v for v, n in zip(x, never, strict=True) if n], [end] * int(never.sum()), "x", c="k", ms=4)
     axis.set_xticks(range(len(ratios)), [f"{r:.0%}" for r in ratios])
     axis.set(xlabel="channels removed", ylabel="epoch at which the rule fires", ylim=(0, 1.05 * end))
-    axis.set_title("all seeds (cross: never)")
 
 
 def accuracy_panel(axis: Any, table: pd.DataFrame, arms: Sequence[str]) -> None:
@@ -83,11 +82,15 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     accuracy_panel(axes[2], table, grid.arms)
     handles = [plt.Line2D([], [], c=COLOURS[rule], marker="o", label=name) for rule, name in RULES.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize="small")
-    axes[2].set_title(title(scale, MODEL, DATASET), fontsize="small")
+    axes[0].set_title(
+        f"{title(scale, MODEL, DATASET)}\none search (values below {FLOOR} are drawn there)", fontsize="small"
+    )
+    axes[1].set_title("where each rule fires, all seeds (cross: never)", fontsize="small")
+    axes[2].set_title("accuracy of pruned networks beside the dense one", fontsize="small")
     seeds = count(len(seeds_of(scale)), "seed")
     style.stamp(
         figure,
         f"scale {scale.name}, {seeds}; left and right: {grid.ratio:.0%} of the channels removed; right: last epoch, "
-        f"{images_of(table)}, equal total epochs, 95 % t-interval from three seeds",
+        f"{images_of(table)}, equal total epochs, {style.SEEDS}",
     )
     return figure

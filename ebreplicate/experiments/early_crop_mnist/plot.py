@@ -19,11 +19,12 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     if axes[0].get_legend_handles_labels()[0]:
         axes[0].legend(fontsize="small")
     accuracy_panel(axes[1], table, grid.arms or (*DRAWN, *SPARSE))
-    axes[1].set_title(title(scale, MODEL, DATASET), fontsize="small")
+    axes[0].set_title(f"{title(scale, MODEL, DATASET)}: one search", fontsize="small")
+    axes[1].set_title("accuracy of pruned networks beside the dense one", fontsize="small")
     seeds = count(len(grid.seeds), "seed") if grid.seeds else "not run"
     style.stamp(
         figure,
-        f"scale {scale.name}, {seeds}; {grid.ratio:.0%} of the weights removed; last epoch, equal total epochs, 95 % "
-        "t-interval from three seeds",
+        f"scale {scale.name}, {seeds}; {grid.ratio:.0%} of the weights removed; last epoch, equal total epochs, "
+        f"{style.SEEDS}",
     )
     return figure

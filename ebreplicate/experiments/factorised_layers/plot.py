@@ -24,7 +24,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     style.stamp(
         figure,
         f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; left: last epoch on unseen images, {style.SEEDS}; "
-        "right: one seed, mean over layers",
+        "right: one seed, mean over layers\nSI: spectral initialisation; FD: Frobenius decay",
     )
     return figure
 
@@ -48,4 +48,5 @@ def _norms(axis: Any, table: pd.DataFrame) -> None:
         style.not_run(axis)
         return
     axis.set_yscale("log")
-    axis.legend(fontsize="small")
+    style.plain_log(axis.yaxis)
+    style.legend_below(axis)

@@ -46,10 +46,11 @@ def _panel(axis: Any, scale: Scale, table: Any, dataset: str, model: str) -> Non
     dense, paper = by_seed(here, column, draw="dense"), printed(dataset, model)
     paper = paper.assign(value=paper.value - paper[paper.draw == "dense"].value.iloc[0])
     seen = [0.0]
-    for i, ratio in enumerate(ratios_of(scale, dataset, model)):
+    ratios = ratios_of(scale, dataset, model)
+    for i, ratio in enumerate(ratios):
         look: dict[str, Any] = {"color": style.COLOURS[i], "marker": style.MARKERS[i]}
         points = [(d, minus(by_seed(here, column, ratio=ratio, draw=d), dense).values()) for d in draws(scale)]
-        shift = (i - 1) * DODGE
+        shift = (i - (len(ratios) - 1) / 2) * DODGE
         label = f"{ratio:.0%} of the channels removed"
         seen += style.series(axis, [(_shifted(_x(scale, d), shift), v) for d, v in points], label=label, **look)
         theirs = paper[((paper.prune_ratio - ratio).abs() < 1e-9) & (paper.draw != "dense")]

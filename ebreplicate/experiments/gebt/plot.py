@@ -94,7 +94,7 @@ def existence(scale: Scale, table: Any) -> Any:
                 seen += _published_draws(axis, "Fig1", graph, grid, ratio, colour)
         _draw_axis(axis, grid.draws)
         axis.set_xticks([*range(len(grid.draws)), beyond], [*map(str, grid.draws), "random\nedges"], fontsize="x-small")
-        axis.set_title(GRAPHS[graph].title)
+        axis.set_title(f"GCN, {GRAPHS[graph].title}")
         _frame(axis, seen)
     axes[0, 0].set_ylabel("test accuracy (%)")
     _shared_legend(figure, axes[0], 4, scale.comparable)
@@ -149,7 +149,7 @@ def joint(scale: Scale, table: Any) -> Any:
                 if scale.comparable:
                     seen += _published_draws(axis, "Fig4a", graph, grid, ratio, "0.25", p_weight=weight_ratio)
             _draw_axis(axis, grid.draws)
-            axis.set_title(f"{GRAPHS[graph].title}, {weight_ratio:.0%} of the weights removed", fontsize="small")
+            axis.set_title(f"GCN, {GRAPHS[graph].title}: {weight_ratio:.0%} of the weights removed", fontsize="small")
             _frame(axis, seen)
         row[0].set_ylabel("test accuracy (%)")
     look = {"color": "0.3", "ls": "", "ms": 4}
@@ -176,7 +176,7 @@ def detector(scale: Scale, table: Any) -> Any:
     columns = len(graphs)
     figure, axes = plt.subplots(3, columns, figsize=(4.1 * columns, 9.6), squeeze=False)
     for column, graph in zip(axes.T, graphs, strict=True):
-        title = GRAPHS[graph].title
+        title = f"GCN, {GRAPHS[graph].title}"
         _graph_distances(column[0], scale, grid, table, graph)
         column[0].set_title(f"{title}: edges alone", fontsize="small")
         _joint_distances(column[1], grid, table, graph)
@@ -186,7 +186,8 @@ def detector(scale: Scale, table: Any) -> Any:
             axis.set_xlim(0, 0.6 * grid.epochs)
             axis.set_xlabel("epoch of the search")
         column[2].set_title(f"{title}: where the rules fire", fontsize="small")
-        column[2].set_xlabel("fraction of the edges removed")
+        column[2].set_xlabel("edges removed (%)")
+        column[2].xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}")
     axes[0, 0].set_ylabel("distance over its first value")
     axes[1, 0].set_ylabel("distance over its first value")
     axes[2, 0].set_ylabel("emergence epoch (never: 100)")
@@ -222,7 +223,7 @@ def _joint_distances(axis: Any, grid: Grid, table: Any, graph: str) -> None:
     for rule, colour in zip(RULE_NAMES, style.COLOURS, strict=True):
         run |= _distance(axis, table, (graph, ratio, weight_ratio), rule, color=colour, label=RULE_NAMES[rule])
     axis.set_title(
-        f"{GRAPHS[graph].title}: {ratio:.0%} of the edges, {weight_ratio:.0%} of the weights", fontsize="small"
+        f"GCN, {GRAPHS[graph].title}: {ratio:.0%} of the edges, {weight_ratio:.0%} of the weights", fontsize="small"
     )
     if run:
         axis.set_yscale("log")
@@ -271,10 +272,10 @@ def tradeoff(scale: Scale, table: Any) -> Any:
                 seen += list(means.accuracy)
             if scale.comparable:
                 seen += _published_costs(axis, graph, cost)
-            axis.set_title(GRAPHS[graph].title)
+            axis.set_title(f"GCN, {GRAPHS[graph].title}")
             _frame(axis, seen)
-        column[0].set_xlabel("training, 10$^9$ multiply-accumulates")
-        column[1].set_xlabel("inference, 10$^6$ multiply-accumulates")
+        column[0].set_xlabel("training cost (10⁹ multiply-accumulates)")
+        column[1].set_xlabel("inference cost (10⁶ multiply-accumulates)")
     for row in axes:
         row[0].set_ylabel("test accuracy (%)")
     _shared_legend(figure, axes.flat, 4, scale.comparable)

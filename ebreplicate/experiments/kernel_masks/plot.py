@@ -1,11 +1,12 @@
 """The table to the figure: accuracy by task and arm, and its mean against the bits that a task stores."""
 
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ebreplicate.catalog import ADAPTIONS
+from ebreplicate.catalog import ADAPTIONS, TITLES
 from ebreplicate.experiments.common import style
 from ebreplicate.experiments.common.panels import network
 from ebreplicate.experiments.common.rows import by_seed, count, interval
@@ -33,12 +34,13 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
             left.plot([], [], label=arm, **look)
         bits = interval(over_tasks(scale, table, "task_bits", arm)).mean
         style.series(right, [(bits, over_tasks(scale, table, "last_accuracy", arm).values())], **look)
-    names = [task.partition("-")[2].replace("-", " ") for task in tasks]
-    left.set_xticks(range(len(tasks)), names, rotation=30, ha="right", fontsize="small")
-    left.set(ylabel="test accuracy (%)", title=f"{network(scale, MODEL)}, by task")
+    of = tasks[0].partition("-")[0]
+    names = ["\n".join(wrap(task.partition("-")[2].replace("-", " "), 12)) for task in tasks]
+    left.set_xticks(range(len(tasks)), names, fontsize="small")
+    left.set(ylabel="test accuracy (%)", title=f"{network(scale, MODEL)}, tasks of {TITLES.get(of, of)}")
     figure.legend(fontsize="small", ncols=len(LOOKS), loc="outside upper center")
     right.set_xscale("log")
-    right.set(xlabel="bits that a task stores", title="Mean over tasks")
+    right.set(xlabel="bits that a task stores", ylabel="test accuracy (%)", title="Mean over tasks")
     seeds = count(len(seeds_of(scale)), "seed")
-    style.stamp(figure, f"scale {scale.name}, {seeds}; last epoch; {style.SEEDS}; KSM: reconstruction")
+    style.stamp(figure, f"scale {scale.name}, {seeds}; last epoch; {style.SEEDS}; kernel-*: KSM, a reconstruction")
     return figure

@@ -23,13 +23,14 @@ def draw(scale: Scale, table: Any) -> Figure:
     _layers(figure, axes[0], table)
     _epochs(axes[1], table)
     _accuracy(axes[2], table)
+    handles, labels = axes[2].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(ARMS), fontsize="small")
     grid = grid_of(scale)
     axes[2].set_title(title(scale, grid.model, DATASET, grid.width), fontsize="small")
     style.stamp(
         figure,
         f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; left and middle: seed {grid.seeds[0]}; right: last "
-        f"epoch, {images_of(table)}, bits of the last step, mean and 95 % t-interval from three seeds; LDP: "
-        "reconstruction",
+        f"epoch, {images_of(table)}, bits of the last step, {style.SEEDS}; LDP: a reconstruction",
     )
     return figure
 
@@ -63,7 +64,7 @@ def _epochs(axis: Any, table: Any) -> None:
     for arm, own in rows.groupby("arm"):
         mean = own.groupby("epoch").bits.mean()
         axis.plot(mean.index, mean, c=COLOURS[arm], marker=MARKERS[arm], ms=3, lw=1.2, label=arm)
-    axis.set(xlabel="epoch", ylabel="forward bits, mean over layers", title="every kind, coloured as at right")
+    axis.set(xlabel="epoch", ylabel="forward bits, mean over layers", title="bits in every method")
     axis.xaxis.get_major_locator().set_params(integer=True)
     if not len(rows):
         style.not_run(axis)
@@ -90,4 +91,3 @@ def _accuracy(axis: Any, table: Any) -> None:
     style.frame(axis, seen)
     if not seen:
         style.not_run(axis)
-    style.legend_below(axis, columns=4)

@@ -184,10 +184,14 @@ def draw(scale: Scale, table: Any) -> Any:
         bottom.set_xlabel("weights left (%)")
     if alone:
         axes[0, 0].set_xlabel("weights left (%)")
+        axes[1, 0].set_title(axes[0, 0].get_title(), fontsize="small")
+    when = {False: "at the epoch of early stopping", True: "after the last epoch"}
+    sizes = {False: "of small networks ", True: "of deep ones "}
+    kinds = sorted({model in DEEP for model in models})
+    of = ", ".join((sizes[deep] if len(kinds) > 1 else "") + when[deep] for deep in kinds)
     _legends(figure, axes[0], models, scale)
     style.stamp(
         figure,
-        f"scale {scale.name}; accuracy on the test set, of small networks at the epoch of early stopping, of deep ones "
-        f"after the last epoch; {style.SEEDS}",
+        f"scale {scale.name}; accuracy on the test set, {of}; {style.SEEDS}",
     )
     return figure

@@ -25,7 +25,8 @@ COLOURS = dict(zip(NAMES, ("0.3", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#
 
 def draw(scale: Scale, table: Any) -> Figure:
     """Bits after the last step, seeds as dots, and mean bits over seeds by step."""
-    plt = style.use()
+    plt, grid = style.use(), grid_of(scale)
+    units, text = round(512 * grid.width), "the user's text" if grid.dataset == "text" else "made-up sentences"
     figure, (ends, curves) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     arms = [arm for arm in NAMES if arm in set(table.arm)]
     for place, arm in enumerate(arms):
@@ -34,11 +35,12 @@ def draw(scale: Scale, table: Any) -> Figure:
         means = table[(table.kind == EPOCH) & (table.arm == arm)].groupby("step").bits.mean()
         curves.plot(means.index, means, c=COLOURS[arm], marker=".", lw=1.2, label=NAMES[arm].replace("\n", " "))
     ends.set_xticks(range(len(arms)), [NAMES[arm] for arm in arms], fontsize="small")
-    ends.set(ylabel="validation bits per character", title="After the last step")
-    curves.set(xlabel="optimiser step", title="During training")
+    ends.set(ylabel="validation bits per character", title=f"GRU, {units} units: next character of {text}")
+    curves.set(xlabel="optimiser step", title="During training, mean over seeds")
     curves.legend(fontsize="small")
-    grid = grid_of(scale)
-    text = "a text that the user provides" if grid.dataset == "text" else "made-up sentences"
-    sizes = f"GRU of {round(512 * grid.width)}, {grid.sparsity:.0%} zeros in four layers, {text}"
-    style.stamp(figure, f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; {sizes}; left: {style.SEEDS}")
+    sizes = f"{grid.sparsity:.0%} zeros in four layers, but for the dense networks"
+    style.stamp(
+        figure,
+        f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; {sizes}; left: after the last step, {style.SEEDS}",
+    )
     return figure

@@ -18,8 +18,6 @@ NAMES = {"rigl": "RigL", "rigl-plus": "RigL+", "set": "SET", "static": "static",
 COLOURS = dict(zip(ARMS, ("#D55E00", "#CC79A7", "#009E73", "#56B4E9", "0.3"), strict=True))
 """Okabe-Ito; RigL, SET and static as in the other figures of sparse training."""
 MAPS = (("rigl", "start"), ("rigl", "end"), ("static", "end"), ("set", "end"))
-LEAST_FOR_BARS = 3
-"""Seeds below which an interval says nothing that can be drawn."""
 
 
 def _mean_map(table: Any, arm: str, when: str, shape: tuple[int, int, int]) -> Any:
@@ -50,10 +48,10 @@ def _maps(axes: Any, table: Any, shape: tuple[int, int, int]) -> Any:
 def _errors(axis: Any, legend: Any, scale: Scale, table: Any) -> None:
     """Test error against inference FLOPs: ours as dots, last epoch, and best; the paper's hollow."""
     for arm in ARMS:
-        error, cost = (interval(by_seed(table, c, arm=arm)) for c in ("last_error", "inference_kflop"))
-        if error.n and cost.n:
-            half = error.half if error.n >= LEAST_FOR_BARS else None
-            axis.errorbar(cost.mean, error.mean, half, fmt="o", c=COLOURS[arm], capsize=2, label=f"{NAMES[arm]}, ours")
+        errors, cost = by_seed(table, "last_error", arm=arm), interval(by_seed(table, "inference_kflop", arm=arm))
+        if errors and cost.n:
+            look: dict[str, Any] = {"marker": "o", "ls": "", "c": COLOURS[arm], "label": f"{NAMES[arm]}, ours"}
+            style.series(axis, [(cost.mean, errors.values())], **look)
             best = interval(by_seed(table, "best_error", arm=arm))
             axis.plot(cost.mean, best.mean, "_", c=COLOURS[arm], ms=9, mew=1.5)
     for marker, method in zip("^svoD", (*RIVALS, *OURS) if scale.comparable else (), strict=False):
@@ -66,6 +64,7 @@ def _errors(axis: Any, legend: Any, scale: Scale, table: Any) -> None:
             axis.plot([x, x], [lowest, last], c=colour, lw=0.8, ls=":")
             axis.plot(x, last, marker=marker, **(look | {"ms": 3}))
     axis.set_xscale("log")
+    style.plain_log(axis.xaxis)
     axis.set(xlabel="inference FLOPs of one image (thousand)", ylabel="test error (%)")
     legend.axis("off")
     legend.legend(*axis.get_legend_handles_labels(), fontsize="small", loc="center")
@@ -83,7 +82,7 @@ def draw(scale: Scale, table: Any) -> Figure:
     _errors(figure.add_subplot(spaces[1, :3]), figure.add_subplot(spaces[1, 3]), scale, table)
     figure.suptitle(title(scale, MODEL, DATASET), fontsize="medium")
     seeds = count(len(grid_of(scale).seeds), "seed") if grid_of(scale).seeds else "not run"
-    ours = "dot: last epoch, mean and 95 % t-interval (3 seeds or more); dash: best epoch on the test set"
+    ours = f"last epoch, {style.SEEDS}; dash: best epoch on the test set"
     theirs = "\nhollow: RigL's Table 2, one run each; large: best epoch, small: last" if scale.comparable else ""
     style.stamp(figure, f"scale {scale.name}, {seeds}; {ours}{theirs}")
     return figure

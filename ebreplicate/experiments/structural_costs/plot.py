@@ -48,9 +48,9 @@ def _panel(axis: Any, rows: Any, methods: list[str]) -> None:
             if row.ratio:
                 near = next((at for at in named if abs(at - x) < CLOSE), x)
                 named.setdefault(near, []).append(f"{100 * row.ratio:.0f}")
-        for x, ratios in named.items():
-            beside = {"textcoords": "offset points", "fontsize": "xx-small", "color": "0.3"}
-            axis.annotate(", ".join(ratios), (x, y), (3, 3), **beside)
+        for i, (x, ratios) in enumerate(sorted(named.items())):  # above and below in turn: neighbours must not touch
+            beside = {"textcoords": "offset points", "fontsize": "x-small", "color": "0.3"}
+            axis.annotate(", ".join(ratios), (x, y), (3, -8 if i % 2 else 3), **beside)
         if missing:
             words = f"cannot be derived: {', '.join(missing)}"
             where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": "x-small"}

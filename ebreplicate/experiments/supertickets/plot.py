@@ -29,7 +29,7 @@ def draw(scale: Scale, table: pd.DataFrame) -> Figure:
     _lines(middle, table[table.kind == EPOCH], "unmasked_weights")
     middle.set(xlabel="epoch", ylabel="weights", title="Weights that are neither masked nor removed")
     _lines(right, table[table.kind == ROUND], "returned")
-    right.set(xlabel="epoch of the round", ylabel="%", title="Pruned weights that came back")
+    right.set(xlabel="epoch of the round", ylabel="share of pruned weights (%)", title="Pruned weights that came back")
     said = f"left: last epoch, {images_of(trained)}, {style.SEEDS}; middle and right: mean of seeds"
     style.stamp(figure, f"scale {scale.name}, {count(len(grid.seeds), 'seed')}; {said}")
     return figure
@@ -44,4 +44,4 @@ def _lines(axis: Any, rows: pd.DataFrame, column: str) -> None:
         style.not_run(axis)
         return
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(fontsize="x-small")
+    axis.legend(fontsize="small")

@@ -90,8 +90,9 @@ def _panel(
 
 def _costs(axis: Any, here: Any, order: list[str], ratios: list[float]) -> None:
     """Beside every row, its training FLOPs over the unpruned network's, ratio by ratio."""
+    where: dict[str, Any] = {"va": "center", "fontsize": "x-small", "color": "0.3", "annotation_clip": False}
+    axis.annotate("FLOPs", (1.02, -0.45), xycoords=("axes fraction", "data"), **where)
     for y, method in enumerate(order):
         found = [interval(by_seed(here, "flops_ratio", method=method, ratio=ratio)) for ratio in ratios]
         text = " / ".join(f"{i.mean:.2f}" if i.n else "-" for i in found)
-        where = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": "x-small", "color": "0.3"}
-        axis.annotate(text, (1.02, y), annotation_clip=False, **where)
+        axis.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), **where)

@@ -32,7 +32,9 @@ def draw(scale: Scale, table: Any) -> Figure:
     _digits(axes[2], table)
     seeds = count(len(grid_of(scale).seeds), "seed")
     style.stamp(
-        figure, f"scale {scale.name}, {seeds}; a line a seed at left, their mean in the middle; right: {style.SEEDS}"
+        figure,
+        f"scale {scale.name}, {seeds}; left: a line a seed; middle: mean of seeds, dotted: weights of the search; "
+        f"right: {style.SEEDS}, dashed: chance",
     )
     return figure
 
@@ -61,7 +63,7 @@ def _by_weight(axis: Any, table: Any) -> None:
     means = rows.groupby("weight").reward.mean()
     axis.plot(means.index, means, c=style.COLOURS[1], lw=1.3)
     for weight in SEARCHED:
-        axis.axvline(weight, c="0.7", lw=0.7, ls=":")
+        axis.axvline(weight, c="0.4", lw=0.9, ls=":")
 
 
 def _digits(axis: Any, table: Any) -> None:

@@ -95,8 +95,8 @@ def _chart(rows: list[Row], title: str, unit: str, columns: dict[str, str]) -> C
         levels = [-math.inf if value is None else value for value in found[MARKED]]
         best = levels.index(max(levels))
         top = found[MARKED][best] or 0.0
-        mark = (xs[best], slope * top + offset, f"best {top:g}{unit} (epoch {epochs[best]:g})")
-        told.append(f"best {top:g} at epoch {epochs[best]:g}")
+        mark = (xs[best], slope * top + offset, f"best {top:.4g}{unit} (epoch {epochs[best]:g})")
+        told.append(f"best {top:.4g} at epoch {epochs[best]:g}")
     summary = f"{title} over epochs {epochs[0]:g} to {epochs[-1]:g}: {', '.join(told)}."
     marks_x = [(across * e + start, f"{e:g}") for e in ticks(epochs[0], epochs[-1]) if e == int(e)]
     return Chart(title, unit, summary, marks_x, [(slope * at(s) + offset, f"{s:g}") for s in steps], lines, mark)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ebreplicate.catalog import OWN_STAGES, TITLES
+from ebreplicate.catalog import INFO, OWN_STAGES, TITLES
 from ebreplicate.specs.graph import root_of
 from ebreplicate.specs.spec import Alone
 
@@ -29,7 +29,7 @@ UNITS = {"seconds": "s", "peak_memory_mb": "MB", "energy_j": "J"}
 DASH = "\N{EN DASH}"
 """What nobody has."""
 LABELS = {"seconds": "time", "peak_memory_mb": "peak memory", "energy_j": "energy"}
-FOUND = {"preresnet20": "PreResNet20"}  # as itself, not as what it stands in for in one item
+FOUND = {"preresnet20": "PreResNet20", "gru": "GRU"}  # the first as itself, not as what it stands in for in one item
 
 
 def network(spec: Any) -> str:
@@ -42,8 +42,10 @@ def network(spec: Any) -> str:
 def dataset(spec: Any) -> str:
     """Dataset of a run, with the size of its subset."""
     root = root_of(spec)
-    size = f" ({root.train_size:,} images)" if root.train_size else ""
-    return TITLES.get(root.dataset, root.dataset) + size
+    name = TITLES.get(root.dataset, root.dataset)
+    if not root.train_size:
+        return name
+    return f"{name} ({root.train_size:,} {'characters' if INFO[root.dataset].text else 'images'})"
 
 
 def ticket(spec: Any) -> str:
