@@ -111,9 +111,9 @@ def test_printed_savings_agree_exactly_and_nothing_is_run_for_ldps_numbers():
 
 def test_the_figure_draws_bits_by_layer_and_accuracy_by_cost(table):
     figure = EXPERIMENTS.load(ITEM).figure(FIVE, table)
-    left, _, right = figure.axes[:3]
+    left = figure.axes[0]
     assert left.images[0].get_array().shape == (4, 8)
-    assert {t.get_text() for t in right.get_legend().get_texts()} == set(ARMS)
+    assert {t.get_text() for t in figure.legends[0].get_texts()} == set(ARMS)
 
 
 def test_the_figure_names_the_width_that_is_trained_here(table):
