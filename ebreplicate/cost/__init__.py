@@ -3,7 +3,6 @@
 import copy
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ebreplicate.cost.layers import layer_costs
 from ebreplicate.errors import unknown
-from ebreplicate.models.common import Layer, weight_layers
+from ebreplicate.models.common import weight_layers
 
 CONVENTIONS = ("authors", "fvcore", "torch")
 """authors: 2 per multiply-add of conv and linear (+ bias), 2 per BN element, 1 per ReLU, k*k per pooled output. Counts
@@ -98,23 +98,14 @@ PER_MULTIPLY_ADD = {"authors": 2, "fvcore": 1, "torch": 2}
 """FLOPs of one multiply-add under each convention."""
 
 
-@torch.no_grad()
 def uses_per_weight(model: nn.Module, input_shape: Iterable[int]) -> list[int]:
     """How often each weight of every convolution and linear layer is multiplied for one image, in module order.
 
     A layer that is used several times counts several times, one that is not used 0.
     """
-    uses: dict[nn.Module, int] = defaultdict(int)
-
-    def count(module: Layer, _inputs: Any, out: torch.Tensor) -> None:
-        uses[module] += out.numel() // module.weight.shape[0]
-
-    copied = copy.deepcopy(model).cpu().float().eval()
-    layers = list(weight_layers(copied).values())
-    for layer in layers:
-        layer.register_forward_hook(count)
-    copied(torch.zeros(1, *input_shape))
-    return [uses[layer] for layer in layers]
+    costs = layer_costs(model, input_shape).values()
+    sizes = [layer.weight.numel() for layer in weight_layers(model).values()]
+    return [cost.products // size for cost, size in zip(costs, sizes, strict=True)]
 
 
 def sparse_forward_flops(

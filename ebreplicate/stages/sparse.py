@@ -9,7 +9,8 @@ import torch
 
 from ebreplicate import cost
 from ebreplicate.catalog import FULLY_CONNECTED, INFO, SPARSIFIERS
-from ebreplicate.cost.sparse import layer_costs, sparse_forward
+from ebreplicate.cost.layers import layer_costs
+from ebreplicate.cost.sparse import sparse_forward
 from ebreplicate.models.common import Network, initialised
 from ebreplicate.models.lenet import compact_lenet300
 from ebreplicate.pruning.compaction import alive_facts

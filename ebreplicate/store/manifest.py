@@ -44,9 +44,8 @@ def find(key: str, results: Path) -> Planned | None:
     path = results / NAME
     try:
         text = "\n" + regular_text(path, LARGEST)
-        at = text.find(
-            f'\n{{"key":{json.dumps(key)},'
-        )  # jobs ask for many keys, and the manifest of all scales is 11 MB
+        # Jobs ask for many keys, and the manifest of all scales is 11 MB: only the line that is asked for is parsed.
+        at = text.find(f'\n{{"key":{json.dumps(key)},')
         if at < 0:
             return None
         entry = strict_json(text[at + 1 :].partition("\n")[0])

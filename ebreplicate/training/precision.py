@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebreplicate.cost.sparse import layer_costs
+from ebreplicate.cost.layers import layer_costs
 from ebreplicate.errors import UserError
 from ebreplicate.specs.bits import CYCLIC, LEARNED, PROGRESSIVE, Bits, cyclic_bits, operations, stage_of
 from ebreplicate.specs.spec import Recipe

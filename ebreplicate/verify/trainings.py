@@ -207,7 +207,8 @@ def sparse_problems(spec: Sparse, record: Record, store: Store) -> Iterator[str]
     """Remaining weights, and FLOPs, of a sparse training."""
     from ebreplicate import cost
     from ebreplicate.catalog import SPARSIFIERS
-    from ebreplicate.cost.sparse import layer_costs, sparse_forward
+    from ebreplicate.cost.layers import layer_costs
+    from ebreplicate.cost.sparse import sparse_forward
     from ebreplicate.runner.inputs import shape
     from ebreplicate.stages.sparse import sparse_network
     from ebreplicate.training.sparse import sparse_layers

@@ -8,7 +8,8 @@ from torch import nn
 
 from ebreplicate import cost, published
 from ebreplicate.catalog import SPARSIFIERS
-from ebreplicate.cost.sparse import LayerCost, layer_costs, rigl_forward, sparse_forward
+from ebreplicate.cost.layers import LayerCost, layer_costs
+from ebreplicate.cost.sparse import rigl_forward, sparse_forward
 from ebreplicate.models import build
 from ebreplicate.pruning.distributions import layer_counts
 from ebreplicate.specs.spec import Sparse

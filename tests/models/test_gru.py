@@ -6,7 +6,7 @@ from torch import nn
 
 from ebreplicate.catalog import SYMBOL
 from ebreplicate.cost import forward_flops
-from ebreplicate.cost.sparse import layer_costs
+from ebreplicate.cost.layers import layer_costs
 from ebreplicate.errors import UserError
 from ebreplicate.models import build
 

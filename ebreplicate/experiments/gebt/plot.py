@@ -36,6 +36,10 @@ RULE_NAMES = {
 HOLLOW: dict[str, Any] = {"ls": "", "mfc": "white", "ms": 4, "alpha": 0.8}
 
 
+def _title(graph: str) -> str:
+    return f"GCN, {GRAPHS[graph].title}"
+
+
 def _curve(axis: Any, x: Iterable[float], intervals: list[Interval], **look: Any) -> list[float]:
     """A line of means with intervals over seeds; what it shows, for the frame. Points that have not been run are left
     out."""
@@ -94,7 +98,7 @@ def existence(scale: Scale, table: Any) -> Any:
                 seen += _published_draws(axis, "Fig1", graph, grid, ratio, colour)
         _draw_axis(axis, grid.draws)
         axis.set_xticks([*range(len(grid.draws)), beyond], [*map(str, grid.draws), "random\nedges"], fontsize="x-small")
-        axis.set_title(f"GCN, {GRAPHS[graph].title}")
+        axis.set_title(_title(graph))
         _frame(axis, seen)
     axes[0, 0].set_ylabel("test accuracy (%)")
     _shared_legend(figure, axes[0], 4, scale.comparable)
@@ -149,7 +153,7 @@ def joint(scale: Scale, table: Any) -> Any:
                 if scale.comparable:
                     seen += _published_draws(axis, "Fig4a", graph, grid, ratio, "0.25", p_weight=weight_ratio)
             _draw_axis(axis, grid.draws)
-            axis.set_title(f"GCN, {GRAPHS[graph].title}: {weight_ratio:.0%} of the weights removed", fontsize="small")
+            axis.set_title(f"{_title(graph)}: {weight_ratio:.0%} of the weights removed", fontsize="small")
             _frame(axis, seen)
         row[0].set_ylabel("test accuracy (%)")
     look = {"color": "0.3", "ls": "", "ms": 4}
@@ -176,7 +180,7 @@ def detector(scale: Scale, table: Any) -> Any:
     columns = len(graphs)
     figure, axes = plt.subplots(3, columns, figsize=(4.1 * columns, 9.6), squeeze=False)
     for column, graph in zip(axes.T, graphs, strict=True):
-        title = f"GCN, {GRAPHS[graph].title}"
+        title = _title(graph)
         _graph_distances(column[0], scale, grid, table, graph)
         column[0].set_title(f"{title}: edges alone", fontsize="small")
         _joint_distances(column[1], grid, table, graph)
@@ -222,9 +226,7 @@ def _joint_distances(axis: Any, grid: Grid, table: Any, graph: str) -> None:
     run = False
     for rule, colour in zip(RULE_NAMES, style.COLOURS, strict=True):
         run |= _distance(axis, table, (graph, ratio, weight_ratio), rule, color=colour, label=RULE_NAMES[rule])
-    axis.set_title(
-        f"GCN, {GRAPHS[graph].title}: {ratio:.0%} of the edges, {weight_ratio:.0%} of the weights", fontsize="small"
-    )
+    axis.set_title(f"{_title(graph)}: {ratio:.0%} of the edges, {weight_ratio:.0%} of the weights", fontsize="small")
     if run:
         axis.set_yscale("log")
         axis.set_ylim(0.01, 10)
@@ -272,7 +274,7 @@ def tradeoff(scale: Scale, table: Any) -> Any:
                 seen += list(means.accuracy)
             if scale.comparable:
                 seen += _published_costs(axis, graph, cost)
-            axis.set_title(f"GCN, {GRAPHS[graph].title}")
+            axis.set_title(_title(graph))
             _frame(axis, seen)
         column[0].set_xlabel("training cost (10⁹ multiply-accumulates)")
         column[1].set_xlabel("inference cost (10⁶ multiply-accumulates)")

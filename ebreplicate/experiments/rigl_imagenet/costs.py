@@ -37,7 +37,7 @@ PAPER_NOTES |= {
 @cache
 def _traced(model: str) -> Any:
     """(the network, the cost of its layers): each serves many sparsities."""
-    from ebreplicate.cost.sparse import layer_costs
+    from ebreplicate.cost.layers import layer_costs
     from ebreplicate.models import build
 
     network = build(model, CLASSES)
