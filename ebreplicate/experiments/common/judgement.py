@@ -129,9 +129,13 @@ def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
 
 
 def _remarked(claim: Claim) -> Claim:
-    """With a remark, where the verdict is open and the interval excludes 0 all the same."""
-    i, undecided = claim.found.difference, claim.verdict.startswith((INCONCLUSIVE, EQUIVALENT))
-    remark = beside_zero(i.mean, i.half) if i is not None and undecided and i.n >= ENOUGH else ""
+    """With a remark where the interval excludes 0, unless the verdict and its bound say that already."""
+    i, bound = claim.found.difference, claim.found.bound
+    if i is None or i.n < ENOUGH:
+        return claim
+    above = claim.verdict.startswith(SUPPORTED) and bound >= 0
+    below = claim.verdict.startswith(NOT_SUPPORTED) and bound <= 0
+    remark = "" if above or below else beside_zero(i.mean, i.half)
     return replace(claim, found=claim.found.but(remark)) if remark else claim
 
 

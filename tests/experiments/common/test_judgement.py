@@ -252,15 +252,23 @@ def test_the_family_wise_error_is_at_most_five_percent(at_bound):
 
 
 @pytest.mark.parametrize(
-    ("mean", "said"), [(-1.0, "the whole interval is below 0"), (-0.2, "d: -0.20"), (-3.0, "d: -3.00")]
+    ("mean", "bound", "said"),
+    [
+        (-1.0, -1.0, "the whole interval is below 0"),  # inconclusive
+        (-0.2, -1.0, ""),  # supported, and the interval contains 0
+        (-0.7, -1.5, "the whole interval is below 0"),  # supported: no worse than 1.5 less, and less
+        (0.7, -1.0, "the whole interval is above 0"),
+        (0.7, 0.0, ""),  # supported above 0 says it
+        (-3.0, -1.0, ""),  # not supported below -1 says it
+        (0.7, 2.0, "the whole interval is above 0"),  # not supported: more, but not by 2
+    ],
 )
 @pytest.mark.parametrize("comparable", [True, False])
-def test_an_open_verdict_says_that_its_interval_excludes_zero(mean, said, comparable):
-    """Half-width 0.5: against the bound -1.0 the first is open, the second supported, the third not supported."""
-    found = at_least(Interval(mean, 0.5, 5), -1.0, "d")
+def test_a_claim_says_that_its_interval_excludes_zero_unless_the_verdict_does(mean, bound, said, comparable):
+    """Half-width 0.5, five seeds."""
+    found = at_least(Interval(mean, 0.5, 5), bound, "d")
     (claim,) = settled([Claim("a", "s", "s", "r", found, family="f")], comparable)
-    assert said in claim.evidence
-    assert ("whole interval" in claim.evidence) == (mean == -1.0)
+    assert claim.found.remarks == ((said,) if said else ())
 
 
 def test_claims_of_one_item_are_corrected_together_at_the_papers_scale():
