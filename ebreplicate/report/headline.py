@@ -108,43 +108,46 @@ def counted(claims: Any) -> str:
     return ", ".join(f"{len(names)} {word}" for word, names in _ended(claims).items())
 
 
-def _plainly(row: Any, others: Any) -> str:
-    """The title claim as yes or no, with its effect, and how the plan's other claims of that scale ended, by name.
-
-    Claims that have not been run are counted, and so is the paper's own scale where nothing there has been.
-    """
+def _plainly(row: Any) -> str:
+    """The title claim as yes or no, with its effect; and that the paper's own scale has not been run, if it has not."""
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
     effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g} {row.unit}"
     said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
     if row.verdict == INCONCLUSIVE and (remark := beside_zero(row.difference, row.ci95_half)):
         said += f" ({remark})"
-    ended = _ended(others[others.scale == row.scale])
-    listed = [f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items()]
+    return said + ("." if row.scale == "paper" else ". At that paper's own scale it has not been run.")
+
+
+def _listed(scale: str, claims: Any) -> str:
+    """How the plan's other claims ended at the scale of the title claim, by name; those not run are counted."""
+    ended = _ended(claims[claims.scale == scale])
+    told = [f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items()]
     if missing := len(OTHERS) - sum(map(len, ended.values())):
-        listed.append(f"not run: {missing} of {len(OTHERS)}")
-    said += "." if row.scale == "paper" else "; at that paper's own scale it has not been run."
-    return f"{said} The plan's other claims there: {'; '.join(listed)}."
+        told.append(f"not run: {missing} of {len(OTHERS)}")
+    return f"Other claims of the [analysis plan](docs/statistics.md) at that scale: {'; '.join(told)}."
 
 
-def answer(claims: Any) -> str:
-    """The title claim on convolutional networks in plain words, and what else has been judged."""
+def answer(claims: Any) -> list[str]:
+    """The title claim on convolutional networks in plain words, then a line for each group of claims judged besides."""
     title, ran = chosen(claims), claims[claims.verdict != NOT_RUN]
     title = title[title.name == TITLE_CLAIM]
     if title.empty or title.verdict.iloc[0] == NOT_RUN:
-        first = (
+        told = [
             "On convolutional networks this is not decided yet: the rules and runs of twelve claims are fixed "
             "([statistics](docs/statistics.md)), and the runs are not finished."
-        )
+        ]
     else:
-        first = _plainly(next(title.itertuples()), ran[(ran.item == PLAN) & (ran.name != TITLE_CLAIM)])
+        row = next(title.itertuples())
+        told = [_plainly(row), _listed(row.scale, ran[(ran.item == PLAN) & (ran.name != TITLE_CLAIM)])]
     found = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
-    told = [f"{name} ({counted(claims)})" for name, claims in found if len(claims)]
-    return first + (f" At the papers' own scale, claims judged so far: {'; '.join(told)}." if told else "")
+    families = "; ".join(f"{name} ({counted(claims)})" for name, claims in found if len(claims))
+    return told + ([f"At the papers' own scale, claims judged so far: {families}."] if families else [])
 
 
 def status(claims: Any) -> str:
-    """The question of the title and its answer, as a paragraph of markdown."""
-    return f"\n**Status.** {QUESTION} {answer(claims)}\n\n"
+    """The question of the title and its answer, as markdown: a paragraph, and a list of what else has been judged."""
+    first, *others = answer(claims)
+    return f"\n**Status.** {QUESTION} {first}\n\n" + "".join(f"* {line}\n" for line in others) + "\n" * bool(others)
 
 
 def figure(claims: Any) -> bytes:

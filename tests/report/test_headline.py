@@ -100,26 +100,32 @@ def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
         claim("s1-early-matches-dense", "quick", "supported, equivalent"),
         claim("s2-channels-matter", "quick", "exploratory"),
         claim("s3-eb-train-matches-reinit", "quick", "not run"),
-        claim("s5-large-rate-better-tickets", "paper", "supported"),  # not there
+        claim("s5-large-rate-better-tickets", "paper", "supported"),  # at another scale
     ]
     claims = results(claim(TITLE, "quick", verdict), *others)
     assert f"On VGG16 (narrower, on part of CIFAR-10) {said}" in headline.status(claims)
     listed = (
-        "The plan's other claims there: supported: the draw epoch matters, early tickets match dense training; "
+        "Other claims of the [analysis plan](docs/statistics.md) at that scale: "
+        "supported: the draw epoch matters, early tickets match dense training; "
         "not supported alone: EB Train matches dense training; open: the early mask is as good as the final one; "
         "exploratory: EB Train beats random channels; not run: 6 of 11."
     )
-    assert listed in headline.status(claims)
-    assert "; at that paper's own scale it has not been run. The plan's" in headline.status(claims)
+    first, plan = headline.answer(claims)
+    assert f"bound -1 pp, **{verdict}**" in first
+    assert first.endswith(". At that paper's own scale it has not been run.")
+    assert plan == listed
     at_full = results(claim(TITLE, "paper", verdict))
     assert f"On VGG16 {said}" in headline.status(at_full)
     assert "has not been run" not in headline.status(at_full)
-    assert "The plan's other claims there: not run: 11 of 11." in headline.status(at_full)
+    assert (
+        "Other claims of the [analysis plan](docs/statistics.md) at that scale: not run: 11 of 11."
+        in headline.status(at_full)
+    )
 
 
 def test_an_open_title_claim_says_when_its_whole_interval_lies_on_one_side_of_0(results):
     below = results(claim(TITLE, "quick", "inconclusive", -1.1, 0.2))
-    assert "bound -1 pp, **inconclusive** (the whole interval is below 0); at" in headline.status(below)
+    assert "bound -1 pp, **inconclusive** (the whole interval is below 0). At" in headline.status(below)
     for effect in (claim(TITLE, "quick", "inconclusive", -0.9, 1.2), claim(TITLE, "quick", "not supported", -1.5, 0.2)):
         assert "whole interval" not in headline.status(results(effect))
 

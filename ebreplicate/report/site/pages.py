@@ -181,9 +181,11 @@ class Pages:
             (headline.CLAIMS[row.name], f"items/{row.scale}/{row.item}.html#claim-{row.name}", row) for row in chosen
         ]
         names = {note.name for note in self.notes}
+        first, *others = [sentence(line, names) for line in headline.answer(claims)]
         return {
             "question": headline.QUESTION,
-            "answer": sentence(headline.answer(claims), names),
+            "answer": first,
+            "others": others,
             "forest": FOREST if drawn else "",
             "headlines": told,
         }
