@@ -261,21 +261,29 @@ def _run(args: argparse.Namespace, planned: Any, spec: Any) -> int:
         print(e, file=sys.stderr)
         return BUSY
     print(f"-> {store.record_path(spec)}", file=sys.stderr)
+    _say_lacking(spec, store, keep)
     return 0
 
 
 def _already_done(spec: Any, store: Any, keep: list[int]) -> int:
-    """Skip a finished run; say how to get weights that were asked for and not saved."""
+    """Skip a finished run."""
     from ebreplicate.specs.spec import key
 
     with contextlib.suppress(OSError):  # on a read-only disk, say
         store.tidy(spec)
     print(f"{key(spec)}: already done (to train it again: ebreplicate forget {key(spec)})", file=sys.stderr)
+    _say_lacking(spec, store, keep)
+    return 0
+
+
+def _say_lacking(spec: Any, store: Any, keep: list[int]) -> None:
+    """Say how to get weights that were asked for and not saved: they were asked for after their epoch."""
+    from ebreplicate.specs.spec import key
+
     lacking = [str(e) for e in keep if not (store.folder(spec) / "weights" / f"epoch_{e:04d}.pt").is_file()]
     if lacking and spec.stage == "retrain":  # a search's are trained again where a draw or retrain needs them
         how = f"ebreplicate.load_ticket({key(spec)!r}) trains them again and gives the network (docs/your-network.md)"
         print(f"{key(spec)}: weights of epoch {', '.join(lacking)} were not saved; {how}", file=sys.stderr)
-    return 0
 
 
 def _train(args: argparse.Namespace, spec: Any, store: Any, processes: int, planned: Any) -> None:

@@ -9,7 +9,7 @@ from helpers import CPU, NOWHERE, TINY, digits, tiny_search
 
 import ebreplicate
 from ebreplicate import cli as command_line
-from ebreplicate import stages
+from ebreplicate import interrupt, stages
 from ebreplicate.errors import UserError
 from ebreplicate.pruning import prunable_scores
 from ebreplicate.pruning.weights import prunable
@@ -100,3 +100,14 @@ def test_the_command_line_says_how_to_have_weights_that_were_not_saved(finished,
     assert f"weights of epoch 2 were not saved; ebreplicate.load_ticket('{key(RETRAIN)}') trains them again" in said
     assert command_line.main(arguments) == 0
     assert "not saved" not in capsys.readouterr().err
+
+
+def test_a_retrain_that_is_continued_says_which_weights_it_was_asked_for_too_late(finished, tmp_path, capsys):
+    store = Store(tmp_path / "results")
+    shutil.copytree(finished.root, store.root)
+    shutil.rmtree(store.folder(RETRAIN))
+    arguments = ["retrain", canonical(RETRAIN), "--results", str(store.root), "--device", "cpu"]
+    codes = [command_line.main([*arguments, *more]) for more in (["--time-limit", "0"], ["--keep-epochs", "1", "2"])]
+    interrupt.install(None)
+    assert codes == [75, 0]
+    assert "weights of epoch 1 were not saved; ebreplicate.load_ticket" in capsys.readouterr().err
