@@ -124,7 +124,7 @@ def _listed(scale: str, claims: Any) -> str:
     told = [f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items()]
     if missing := len(OTHERS) - sum(map(len, ended.values())):
         told.append(f"not run: {missing} of {len(OTHERS)}")
-    return f"Other claims of the [analysis plan](docs/statistics.md) at that scale: {'; '.join(told)}."
+    return f"Other claims of the [analysis plan](docs/statistics.md) at scale {scale}: {'; '.join(told)}."
 
 
 def answer(claims: Any) -> list[str]:

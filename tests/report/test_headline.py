@@ -105,7 +105,7 @@ def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
     claims = results(claim(TITLE, "quick", verdict), *others)
     assert f"On VGG16 (narrower, on part of CIFAR-10) {said}" in headline.status(claims)
     listed = (
-        "Other claims of the [analysis plan](docs/statistics.md) at that scale: "
+        "Other claims of the [analysis plan](docs/statistics.md) at scale quick: "
         "supported: the draw epoch matters, early tickets match dense training; "
         "not supported alone: EB Train matches dense training; open: the early mask is as good as the final one; "
         "exploratory: EB Train beats random channels; not run: 6 of 11."
@@ -118,7 +118,7 @@ def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
     assert f"On VGG16 {said}" in headline.status(at_full)
     assert "has not been run" not in headline.status(at_full)
     assert (
-        "Other claims of the [analysis plan](docs/statistics.md) at that scale: not run: 11 of 11."
+        "Other claims of the [analysis plan](docs/statistics.md) at scale paper: not run: 11 of 11."
         in headline.status(at_full)
     )
 
