@@ -6,7 +6,7 @@ All three are made from the comparisons' claims (`compare.read_claims`), so that
 import io
 from typing import Any
 
-from ebreplicate.experiments.common.experiment import ACCURACY, INCONCLUSIVE, NOT_RUN, NOT_SUPPORTED, SUPPORTED
+from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, NOT_SUPPORTED, SUPPORTED
 from ebreplicate.experiments.common.judgement import EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, beside_zero
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.report.compare import effect_text, signed
@@ -113,7 +113,7 @@ def _plainly(row: Any) -> str:
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
     effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g} {row.unit}"
     said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
-    if row.verdict == INCONCLUSIVE and (remark := beside_zero(row.difference, row.ci95_half)):
+    if remark := beside_zero(row.verdict, row.bound, row.difference, row.ci95_half):
         said += f" ({remark})"
     return said + ("." if row.scale == "paper" else ". At that paper's own scale it has not been run.")
 

@@ -123,11 +123,19 @@ def test_the_status_answers_the_title_in_plain_words(results, verdict, said):
     )
 
 
-def test_an_open_title_claim_says_when_its_whole_interval_lies_on_one_side_of_0(results):
-    below = results(claim(TITLE, "quick", "inconclusive", -1.1, 0.2))
-    assert "bound -1 pp, **inconclusive** (the whole interval is below 0). At" in headline.status(below)
-    for effect in (claim(TITLE, "quick", "inconclusive", -0.9, 1.2), claim(TITLE, "quick", "not supported", -1.5, 0.2)):
-        assert "whole interval" not in headline.status(results(effect))
+@pytest.mark.parametrize(
+    ("verdict", "difference", "half", "said"),
+    [
+        ("inconclusive", -1.1, 0.2, " (the whole interval is below 0)"),
+        ("supported, equivalent", -0.4, 0.2, " (the whole interval is below 0)"),  # worse, by less than the margin
+        ("supported", 0.4, 0.2, " (the whole interval is above 0)"),
+        ("inconclusive", -0.9, 1.2, ""),
+        ("not supported", -1.5, 0.2, ""),  # says it
+    ],
+)
+def test_the_title_claim_says_when_its_whole_interval_lies_on_one_side_of_0(results, verdict, difference, half, said):
+    claims = results(claim(TITLE, "quick", verdict, difference, half))
+    assert f"bound -1 pp, **{verdict}**{said}. At" in headline.status(claims)
 
 
 def test_the_first_screen_has_words_for_every_claim_of_the_plan():

@@ -130,18 +130,20 @@ def settled(claims: Sequence[Claim], comparable: bool) -> list[Claim]:
 
 def _remarked(claim: Claim) -> Claim:
     """With a remark where the interval excludes 0, unless the verdict and its bound say that already."""
-    i, bound = claim.found.difference, claim.found.bound
+    i = claim.found.difference
     if i is None or i.n < ENOUGH:
         return claim
-    above = claim.verdict.startswith(SUPPORTED) and bound >= 0
-    below = claim.verdict.startswith(NOT_SUPPORTED) and bound <= 0
-    remark = "" if above or below else beside_zero(i.mean, i.half)
+    remark = beside_zero(claim.verdict, claim.found.bound, i.mean, i.half)
     return replace(claim, found=claim.found.but(remark)) if remark else claim
 
 
-def beside_zero(mean: float, half: float) -> str:
-    """On which side of 0 an interval lies, in words; empty where it contains 0, or is none."""
-    return f"the whole interval is {'above' if mean > 0 else 'below'} 0" if abs(mean) > half else ""
+def beside_zero(verdict: str, bound: float, mean: float, half: float) -> str:
+    """On which side of 0 an interval lies, in words; empty where it contains 0, where there is no interval, and where
+    the verdict and its bound say so already."""
+    above = verdict.startswith(SUPPORTED) and bound >= 0
+    below = verdict.startswith(NOT_SUPPORTED) and bound <= 0
+    said = above or below or not abs(mean) > half
+    return "" if said else f"the whole interval is {'above' if mean > 0 else 'below'} 0"
 
 
 def _after_correction(claim: Claim, p_adjusted: float) -> Claim:

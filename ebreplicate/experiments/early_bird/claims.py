@@ -12,7 +12,7 @@ from ebreplicate.experiments.common.finding import Finding, effect
 from ebreplicate.experiments.common.margins import margin_of
 from ebreplicate.experiments.common.rows import count
 from ebreplicate.experiments.common.stats import ENOUGH, Contrast, holm
-from ebreplicate.experiments.early_bird import printed
+from ebreplicate.experiments.early_bird import printed, runs
 from ebreplicate.experiments.early_bird.contrasts import (
     CLAIMS,
     CURVE,
@@ -79,9 +79,19 @@ def _effect(c: Contrast, unit: str) -> str:
     return effect(c.interval(), unit)
 
 
+def _short(claim: Compared, scale: Scale, n: int) -> list[str]:
+    """Why a claim has fewer seeds than planned, where it has."""
+    planned, at_first = claim.seeds(scale), runs.grid_of(scale).first_planned
+    notes = [f"{n} of {len(planned)} planned seeds have all of its runs"] * (n < len(planned))
+    if planned == runs.seeds_of(scale) and at_first > len(planned):
+        notes.append(f"{len(planned)} seeds planned in place of {at_first}, by the plan's rule on hours")
+    return notes
+
+
 def _notes(table: pd.DataFrame, claim: Compared, scale: Scale, images: str, c: Contrast) -> list[str]:
-    """What a reader has to know beside the effect: emergence in both units, failures, other images, sizes, parts."""
-    used, notes = _runs(table, claim, scale, c.differences), []
+    """What a reader has to know beside the effect: n below the plan's, emergence in both units, failures, other images,
+    sizes, parts."""
+    used, notes = _runs(table, claim, scale, c.differences), _short(claim, scale, c.n)
     unit = "% of training" if claim.name == EMERGENCE else "pp"
     if claim.name == EMERGENCE and used.emergence_steps.notna().any():
         shares, steps = (used.groupby("seed")[name].mean().mean() for name in ("emergence", "emergence_steps"))

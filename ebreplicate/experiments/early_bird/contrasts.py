@@ -44,6 +44,11 @@ class Compared:
         grid = runs.grid_of(scale)
         return grid.ratios if self.core else (grid.ratio,)
 
+    def seeds(self, scale: Scale) -> tuple[int, ...]:
+        """Seeds for which all of its arms are planned."""
+        few = not self.core or draw_name(FIRST) in self.second
+        return (runs.few_of if few else runs.seeds_of)(scale, self.model)
+
     def parts(self, scale: Scale) -> Iterator[tuple[str, tuple[float, ...], tuple[str, ...]]]:
         """(name, ratios, first arms) of the whole contrast and then of its parts."""
         ratios = self.ratios(scale)

@@ -26,12 +26,14 @@ CONTROLS = (SNIP, LOTTERY, RANDOM, REINIT)
 @dataclass(frozen=True)
 class Grid(Spec):
     """`seeds`: of the core, which most claims share; `few`: of the arms of one claim alone. `ratios`: of the core;
-    `ratio`: of the other arms, one of them."""
+    `ratio`: of the other arms, one of them. `first_planned`: number of the core's seeds before the plan's rule on hours
+    took some away; 0: it took none."""
 
     seeds: Seeds
     few: Seeds
     ratios: tuple[float, ...]
     ratio: float
+    first_planned: int = 0
 
     def _validate(self) -> None:
         need_seeds(self.seeds, "Grid.seeds")

@@ -12,10 +12,13 @@ from ebreplicate.experiments import EXPERIMENTS
 from ebreplicate.experiments.common.judgement import settled
 from ebreplicate.experiments.common.stats import holm
 from ebreplicate.experiments.early_bird import runs
+from ebreplicate.experiments.early_bird.contrasts import CLAIMS, cells_of
 from ebreplicate.experiments.early_bird.runs import SECOND
 from ebreplicate.report import compare
+from ebreplicate.specs.scale import load_scale
 from ebreplicate.store.store import Store
 
+QUICK = load_scale("quick")
 DIGITS = {"name": "digits", "train_size": 60, "test_size": 200, "evaluation": "unseen"}
 SCALE = replace(
     COMPARABLE,
@@ -200,6 +203,32 @@ def test_two_seeds_are_too_few_and_are_listed(made):
     assert claim.verdict == "too few seeds"
     first, second = (f"{value:+.2f}" for value in claim.found.difference.values)
     assert f": {first}, {second} pp (2 seeds, no interval)" in claim.evidence
+
+
+def test_a_row_says_why_it_has_fewer_seeds_than_the_plan(made):
+    """Seed 6 lacks EB Train; the core has been cut from eight seeds to five."""
+    table, cut = made[1], "5 seeds planned in place of 8, by the plan's rule on hours"
+    grid = {"seeds": 5, "few": 4, "ratios": [0.3, 0.5], "ratio": 0.5}
+    here = table[~((table.seed == 6) & ((table.arm == "EB Train") | (table.claim.isin(["p4-eb-train-matches-dense"]))))]
+
+    def notes(first_planned, rows):
+        scale = replace(SCALE, items={"early_bird": grid | {"first_planned": first_planned}})
+        return {c.name[:2]: c.evidence for c in EXPERIMENTS.load("early_bird").claims(scale, rows) if c.n}
+
+    assert not any("planned" in told for told in notes(0, table).values())
+    short = notes(8, here)
+    assert f"4 of 5 planned seeds have all of its runs; {cut}" in short["p4"]
+    assert cut in short["p2"]
+    assert "of its runs" not in short["p2"]
+    assert not any("planned" in short[name] for name in ("p1", "s2", "s5", "s6"))  # of the few
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_the_seeds_of_a_claim_are_those_with_all_of_its_arms_in_the_queue(claim):
+    queue = {(r.model, r.ratio, r.arm, r.seed) for r in runs.planned(QUICK)}
+    cells = cells_of(claim, QUICK)
+    whole = [seed for seed in range(20) if all((claim.model, *cell, seed) in queue for cell in cells)]
+    assert list(claim.seeds(QUICK)) == whole
 
 
 def test_rows_of_a_reduced_scale_outside_the_families_are_exploratory(made):
