@@ -9,7 +9,7 @@ from ebreplicate.catalog import TITLES
 from ebreplicate.experiments.common.contrasts import minus, pooled
 from ebreplicate.experiments.common.experiment import Cell, Claim
 from ebreplicate.experiments.common.margins import margin_of
-from ebreplicate.experiments.common.rows import by_seed, interval
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, interval
 from ebreplicate.experiments.common.verdicts import at_least, confounded, greater
 from ebreplicate.experiments.fig2.runs import FINAL, NAMES, grid_of, where_of
 from ebreplicate.specs.scale import Scale
@@ -32,10 +32,11 @@ def _margin(scale: Scale) -> float:
 
 
 def _as_good(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
-    def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
-        return by_seed(table, **where), by_seed(table, **{**where, "precision": scale.precision})
+    column, margin = accuracy_column(table), _margin(scale)
 
-    margin = _margin(scale)
+    def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
+        return by_seed(table, column, **where), by_seed(table, column, **{**where, "precision": scale.precision})
+
     difference = pooled(_contrasts(scale, precision, pick))
     finding = at_least(difference, -margin, f"{precision} minus {scale.precision} search")
     return Claim(
@@ -50,12 +51,13 @@ def _as_good(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
 
 
 def _early_birds(scale: Scale, table: pd.DataFrame, precision: str) -> Claim:
+    column, margin = accuracy_column(table), _margin(scale)
+
     def pick(where: dict[str, Any]) -> tuple[dict[int, float], dict[int, float]]:
         if not 10 <= int(where["draw"]) <= 40:
             return {}, {}
-        return by_seed(table, **where), by_seed(table, **{**where, "draw": str(FINAL)})
+        return by_seed(table, column, **where), by_seed(table, column, **{**where, "draw": str(FINAL)})
 
-    margin = _margin(scale)
     difference = pooled(_contrasts(scale, precision, pick))
     finding = confounded(scale, at_least(difference, -margin, "early minus final draw"))
     return Claim(

@@ -6,7 +6,7 @@ from typing import Any
 
 from ebreplicate.experiments.common.contrasts import minus
 from ebreplicate.experiments.common.panels import title
-from ebreplicate.experiments.common.rows import by_seed, has_run
+from ebreplicate.experiments.common.rows import accuracy_column, by_seed, has_run, images_of
 from ebreplicate.experiments.fig2.runs import NAMES, grid_of
 from ebreplicate.specs.scale import Scale
 
@@ -36,7 +36,7 @@ def draw(scale: Scale, table: Any) -> Any:
     paper = "" if scale.is_smoke else " The paper's Figure 2 was not found."
     style.stamp(
         figure,
-        f"scale {scale.name}; dense: in full precision, the same seed; last retrain epoch, {style.SEEDS};\n"
+        f"scale {scale.name}; dense: in full precision, the same seed; last epoch, {images_of(table)}, {style.SEEDS};\n"
         f"distances: mean over seeds and ratios.{paper}",
     )
     return figure
@@ -64,14 +64,14 @@ def _looks(scale: Scale) -> list[tuple[str, str, str, str]]:
 def _accuracy_panel(axis: Any, scale: Scale, here: Any, ratio: float | None) -> None:
     from ebreplicate.experiments.common import style
 
-    draws, seen = grid_of(scale).draws, [0.0]
+    draws, seen, column = grid_of(scale).draws, [0.0], accuracy_column(here)
     if ratio is None:
         axis.set_axis_off()
         return
-    dense = by_seed(here, precision=scale.precision, draw="dense")
+    dense = by_seed(here, column, precision=scale.precision, draw="dense")
     ran = [look for look in _looks(scale) if has_run(here, precision=look[0])]
     for i, (precision, label, colour, marker) in enumerate(ran):
-        found = [minus(by_seed(here, precision=precision, ratio=ratio, draw=str(d)), dense) for d in draws]
+        found = [minus(by_seed(here, column, precision=precision, ratio=ratio, draw=str(d)), dense) for d in draws]
         shift = DODGE * (i - (len(ran) - 1) / 2)
         points = [(x + shift, values.values()) for x, values in enumerate(found)]
         seen += style.series(axis, points, c=colour, marker=marker, label=label)
