@@ -40,7 +40,7 @@ OTHERS = {
     "s3-eb-train-matches-reinit": "EB Train matches its re-initialised ticket",
     "s4-eb-train-matches-weight-pruning": "EB Train matches weight pruning",
     "s5-large-rate-better-tickets": "a large learning rate gives better tickets",
-    "s6-second-network": "the same on a second network",
+    "s6-second-network": "early tickets are as good as final ones on a second network",
 }
 """The plan's other claims by name, in words that go on a sentence."""
 ANSWERS = {
