@@ -14,11 +14,14 @@ DODGE = 0.08
 
 
 def draw(scale: Scale, table: Any) -> Any:
-    """A column a panel that has run: a row a ratio, and the distances."""
+    """A column a panel of which a search in eight bits has run: a row a ratio, and the distances."""
     from ebreplicate.experiments.common import style
 
     plt, grid = style.use(), grid_of(scale)
-    panels = [p for p in grid.panels() if has_run(table, dataset=p[0], model=p[1])]
+    low = table[table.precision.isin(grid.precisions)]
+    panels = [p for p in grid.panels() if has_run(low, dataset=p[0], model=p[1])]
+    if not panels:  # what Figure 1 shares with this one may have run alone
+        return style.nothing(scale.name)
     deep = max(len(ratios) for *_, ratios in panels)
     size = (max(7.5, 3.1 * len(panels)), 2.7 * (deep + 1) + 0.6)
     figure, axes = plt.subplots(deep + 1, len(panels), figsize=size, squeeze=False)

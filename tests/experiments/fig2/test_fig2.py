@@ -190,6 +190,14 @@ def test_cells_are_blank_on_the_papers_side(run):
     assert {(c.measured.mean, c.measured.n) for c in cells} == {(51.0, 2)}
 
 
+def test_full_precision_alone_is_no_figure(tmp_path):
+    """Figure 1's runs are on this figure too; without a search in eight bits they say nothing about one."""
+    write(Store(tmp_path), EXPERIMENTS.load("fig1_existence").runs(FULL), lambda _: 50.0)
+    table = tabulated(ITEM, FULL, tmp_path)
+    assert set(table.status[table.precision == "fp32"]) == {"ok"}
+    assert pipeline.shown(ITEM, FULL, table) is None
+
+
 def test_what_failed_is_a_row_and_the_rest_is_drawn(run, tmp_path):
     failed = key(fig2.searches(FULL, "cifar10", "vgg16", 1)["fp8"])
 
