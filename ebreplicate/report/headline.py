@@ -7,13 +7,20 @@ import io
 from typing import Any
 
 from ebreplicate.experiments.common.experiment import ACCURACY, NOT_RUN, NOT_SUPPORTED, SUPPORTED
-from ebreplicate.experiments.common.judgement import EXPLORATORY, NOT_SUPPORTED_ALONE, SUPPORTED_ALONE, beside_zero
+from ebreplicate.experiments.common.judgement import (
+    BELOW_MARGIN,
+    EXPLORATORY,
+    NOT_SUPPORTED_ALONE,
+    SUPPORTED_ALONE,
+    beside_zero,
+)
 from ebreplicate.experiments.common.stats import ENOUGH
 from ebreplicate.report.compare import effect_text, signed
 from ebreplicate.report.markdown import markdown_table
 
 CLAIMS = {
     "p2-early-as-good-as-final": "Early tickets are as good as final ones (VGG16)",
+    "s6-second-network": "Early tickets are as good as final ones (PreResNet)",
     "p3-early-mask-as-good": "The early mask is as good as the final mask (VGG16)",
     "p4-eb-train-matches-dense": "EB Train matches dense training (VGG16)",
     "p5-eb-train-matches-slimming": "EB Train matches network slimming (VGG16)",
@@ -22,27 +29,24 @@ CLAIMS = {
     "gebt-joint-early": "Joint tickets (graph and weights): early ones are as good as late ones",
     "gebt-90-percent": "90 % of a GCN's weights can go, mask applied",
     "tickets-beat-reinit": "Winning tickets beat the same masks with random weights (LeNet)",
-    "rigl-mnist-beats-static": "RigL beats a fixed random mask (MNIST)",
 }
 """Claims by name, in the order they are shown, each with its short form."""
 QUESTION = "Do early-bird tickets replicate?"
-TITLE_CLAIM = "p2-early-as-good-as-final"
+TITLE_CLAIM, SECOND_CLAIM = "p2-early-as-good-as-final", "s6-second-network"
+"""Whether early tickets are as good as final ones: on VGG16, and on the second network."""
+SECOND = {"paper": "PreResNet101"}
+"""The second network by scale; elsewhere it is PreResNet20."""
 PLAN = "early_bird"
 """Item of the analysis plan's claims."""
 OTHERS = {
     "p1-draw-epoch-matters": "the draw epoch matters",
-    "p3-early-mask-as-good": "the early mask is as good as the final one",
-    "p4-eb-train-matches-dense": "EB Train matches dense training",
-    "p5-eb-train-matches-slimming": "EB Train matches network slimming, which trains twice as long",
-    "p6-masks-settle-before-decay": "masks settle before the learning rate falls",
     "s1-early-matches-dense": "early tickets match dense training",
     "s2-channels-matter": "EB Train beats random channels",
     "s3-eb-train-matches-reinit": "EB Train matches its re-initialised ticket",
     "s4-eb-train-matches-weight-pruning": "EB Train matches weight pruning",
     "s5-large-rate-better-tickets": "a large learning rate gives better tickets",
-    "s6-second-network": "early tickets are as good as final ones on a second network",
 }
-"""The plan's other claims by name, in words that go on a sentence."""
+"""The plan's claims that are no row of the table, by name, in words that go on a sentence."""
 ANSWERS = {
     SUPPORTED: "yes",
     SUPPORTED_ALONE: "yes, before correction for several claims",
@@ -108,40 +112,52 @@ def counted(claims: Any) -> str:
     return ", ".join(f"{len(names)} {word}" for word, names in _ended(claims).items())
 
 
-def _plainly(row: Any) -> str:
-    """The title claim as yes or no, with its effect; and that the paper's own scale has not been run, if it has not."""
+def _plainly(network: str, row: Any) -> str:
+    """A claim on early against final tickets as yes or no, with its effect."""
     where = "" if row.scale == "paper" else " (narrower, on part of CIFAR-10)"
     effect = f"early minus final tickets {effect_of(row)} (n = {row.n}), bound {row.bound:g} {row.unit}"
-    said = f"On VGG16{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
-    if remark := beside_zero(row.verdict, row.bound, row.difference, row.ci95_half):
-        said += f" ({remark})"
-    return said + ("." if row.scale == "paper" else ". At that paper's own scale it has not been run.")
+    said = f"on {network}{where} {ANSWERS.get(row.verdict.split(',')[0], OPEN)}: {effect}, **{row.verdict}**"
+    remark = beside_zero(row.verdict, row.bound, row.difference, row.ci95_half)
+    return said + (f" ({remark})" if remark else "")
+
+
+def _answered(title: Any, second: Any) -> str:
+    """Both claims on early against final tickets; and that the paper's own scale has not been run, if it has not."""
+    said = _plainly("VGG16", title)
+    if second is None or second.verdict == NOT_RUN:
+        said += "; on a second network it has not been run"
+    else:
+        said += "; " + _plainly(SECOND.get(second.scale, "PreResNet20"), second)
+    said = said[0].upper() + said[1:] + "."
+    return said if title.scale == "paper" else said + " At that paper's own scale it has not been run."
 
 
 def _listed(scale: str, claims: Any) -> str:
-    """How the plan's other claims ended at the scale of the title claim, by name; those not run are counted."""
+    """How the plan's further claims ended at the scale of the title claim, by name; those not run are counted."""
     ended = _ended(claims[claims.scale == scale])
-    told = [f"{word}: {', '.join(OTHERS[name] for name in names)}" for word, names in ended.items()]
+    small = set(claims.name[claims.verdict.str.endswith(BELOW_MARGIN)])
+    names = {name: said + " (by less than the margin)" * (name in small) for name, said in OTHERS.items()}
+    told = [f"{word}: {', '.join(names[name] for name in found)}" for word, found in ended.items()]
     if missing := len(OTHERS) - sum(map(len, ended.values())):
         told.append(f"not run: {missing} of {len(OTHERS)}")
-    return f"Other claims of the [analysis plan](docs/statistics.md) at scale {scale}: {'; '.join(told)}."
+    return f"Further claims of the [analysis plan](docs/statistics.md) at scale {scale}: {'; '.join(told)}."
 
 
 def answer(claims: Any) -> list[str]:
     """The title claim on convolutional networks in plain words, then a line for each group of claims judged besides."""
-    title, ran = chosen(claims), claims[claims.verdict != NOT_RUN]
-    title = title[title.name == TITLE_CLAIM]
-    if title.empty or title.verdict.iloc[0] == NOT_RUN:
+    found, ran = {row.name: row for row in chosen(claims).itertuples()}, claims[claims.verdict != NOT_RUN]
+    title = found.get(TITLE_CLAIM)
+    if title is None or title.verdict == NOT_RUN:
         told = [
             "On convolutional networks this is not decided yet: the rules and runs of twelve claims are fixed "
             "([statistics](docs/statistics.md)), and the runs are not finished."
         ]
     else:
-        row = next(title.itertuples())
-        told = [_plainly(row), _listed(row.scale, ran[(ran.item == PLAN) & (ran.name != TITLE_CLAIM)])]
-    found = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
-    families = "; ".join(f"{name} ({counted(claims)})" for name, claims in found if len(claims))
-    return told + ([f"At the papers' own scale, claims judged so far: {families}."] if families else [])
+        others = ran[(ran.item == PLAN) & ran.name.isin(OTHERS)]
+        told = [_answered(title, found.get(SECOND_CLAIM)), _listed(title.scale, others)]
+    families = [(name, ran[(ran.item == item) & (ran.scale == "paper")]) for item, name in FAMILIES]
+    counts = "; ".join(f"{name} ({counted(claims)})" for name, claims in families if len(claims))
+    return told + ([f"At the papers' own scale, claims judged so far: {counts}."] if counts else [])
 
 
 def status(claims: Any) -> str:

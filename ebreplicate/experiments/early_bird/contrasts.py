@@ -1,6 +1,6 @@
 """What the claims compare: arms and ratios of each, and the differences by seed, paired image by image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ Values = Callable[[dict[str, Any]], Any]
 @dataclass(frozen=True)
 class Compared:
     """One claim of the analysis plan: the mean of the arms `first` minus that of `second`, over the core's ratios or
-    the one of the other arms. Without `second` it is about emergence."""
+    the one of the other arms. Without `second` it is about emergence. `gate`: an arm of a bad draw, shown beside the
+    claim: `first` minus it says whether the network can see one."""
 
     name: str
     statement: str
@@ -38,6 +39,7 @@ class Compared:
     core: bool = True
     model: str = MAIN
     family: str = PRIMARY
+    gate: str = ""
 
     def ratios(self, scale: Scale) -> tuple[float, ...]:
         """Pruning ratios of its cells."""
@@ -49,14 +51,20 @@ class Compared:
         few = not self.core or draw_name(FIRST) in self.second
         return (runs.few_of if few else runs.seeds_of)(scale, self.model)
 
-    def parts(self, scale: Scale) -> Iterator[tuple[str, tuple[float, ...], tuple[str, ...]]]:
-        """(name, ratios, first arms) of the whole contrast and then of its parts."""
+    def parts(self, scale: Scale) -> Iterator[tuple[str, tuple[float, ...], tuple[str, ...], tuple[str, ...]]]:
+        """(name, ratios, first arms, second arms) of the whole contrast and then of its parts: an arm alone is held
+        against its own partner where the second arms are as many."""
         ratios = self.ratios(scale)
-        yield WHOLE, ratios, self.first
+        yield WHOLE, ratios, self.first, self.second
         if len(ratios) > 1:
-            yield from ((f"ratio {ratio:g}", (ratio,), self.first) for ratio in ratios)
+            yield from ((f"ratio {ratio:g}", (ratio,), self.first, self.second) for ratio in ratios)
         if len(self.first) > 1:
-            yield from ((arm, ratios, (arm,)) for arm in self.first)
+            partners = [(arm,) for arm in self.second] if len(self.second) == len(self.first) else None
+            yield from (
+                (arm, ratios, (arm,), partners[i] if partners else self.second) for i, arm in enumerate(self.first)
+            )
+        if self.gate:
+            yield f"{' and '.join(self.first)} minus {self.gate}", ratios, self.first, (self.gate,)
 
 
 EARLY_ARMS = tuple(draw_name(epoch) for epoch in EARLY)
@@ -172,6 +180,7 @@ CLAIMS = (
         core=False,
         model=SECOND,
         family=SECONDARY,
+        gate=draw_name(FIRST),
     ),
 )
 EMERGENCE = "p6-masks-settle-before-decay"
@@ -205,8 +214,9 @@ def rows(scale: Scale, store: "Store", table: list[dict[str, Any]]) -> list[dict
             out += _emergence(claim, scale, found)
             continue
         for images, values in ((UNSEEN, unseen), (OFFICIAL, official), (CURVE, _curve)):
-            for part, ratios, first in claim.parts(scale):
-                out += _part(claim, found, ratios, first, values, {"claim": claim.name, "part": part, "images": images})
+            for part, ratios, *sides in claim.parts(scale):
+                names = {"claim": claim.name, "model": claim.model, "part": part, "images": images}
+                out += _part(found, ratios, sides, values, names)
     return out
 
 
@@ -216,38 +226,38 @@ def _curve(row: dict[str, Any]) -> float | None:
 
 
 def _part(
-    claim: Compared,
     found: dict[tuple[str, float, str, int], dict[str, Any]],
     ratios: tuple[float, ...],
-    first: tuple[str, ...],
+    sides: Sequence[tuple[str, ...]],
     values: Values,
     names: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """The differences of one part, a row a seed; with images, the mean products of every two seeds' differences."""
+    """The differences of one part, first arms minus second, a row a seed; with images, the mean products of every two
+    seeds' differences."""
     differences: dict[int, Any] = {}
     keys: dict[int, list[str]] = {}
     for seed in sorted({seed for *_, seed in found}):
         total: Any = 0.0
         keys[seed] = []
         for ratio in ratios:
-            for arms, sign in ((first, 1), (claim.second, -1)):
+            for arms, sign in zip(sides, (1, -1), strict=True):
                 for arm in arms:
-                    row = found.get((claim.model, 0.0 if arm == runs.DENSE else ratio, arm, seed))
+                    row = found.get((names["model"], 0.0 if arm == runs.DENSE else ratio, arm, seed))
                     value = None if row is None else values(row)
                     if row is None or value is None:
                         break
                     keys[seed].append(row["key"])
                     total = total + sign * np.asarray(value, np.float64) / len(arms) / len(ratios)
-        if len(keys[seed]) == len(ratios) * (len(first) + len(claim.second)):
+        if len(keys[seed]) == len(ratios) * sum(map(len, sides)):
             differences[seed] = total
     for seed, columns in per_image.columns(differences).items():
-        more: dict[str, Any] = {"model": claim.model, "dataset": runs.DATASET, "seed": seed, "status": "contrast"}
+        more: dict[str, Any] = {"dataset": runs.DATASET, "seed": seed, "status": "contrast"}
         yield names | more | columns | {"key": " ".join(dict.fromkeys(keys[seed]))}
 
 
 def _emergence(claim: Compared, scale: Scale, found: dict[tuple[str, float, str, int], dict[str, Any]]) -> Any:
     """How much earlier than the first decay tickets emerge, in percent of training: mean over ratios, by seed."""
-    for part, ratios, (arm,) in claim.parts(scale):
+    for part, ratios, (arm,), _ in claim.parts(scale):
         for seed in sorted({seed for *_, seed in found}):
             here = [found.get((claim.model, ratio, arm, seed), {}) for ratio in ratios]
             if all(row.get("emergence") is not None for row in here):

@@ -19,7 +19,7 @@ def draw(scale: Scale, table: Any) -> Any:
     shown = {p: ours for p in panels(scale) if any(ours := _ours(scale, table, *p))}
     if not shown:  # one of the two searches, or its tickets, may have run alone
         return style.nothing(scale.name)
-    size = (max(6.0, 3.25 * len(shown)), 3.8)
+    size = (max(7.5, 3.25 * len(shown)), 3.8)
     figure, axes = plt.subplots(1, len(shown), figsize=size, squeeze=False, sharey=True)
     for axis, ((dataset, model), ours) in zip(axes[0], shown.items(), strict=True):
         _panel(axis, scale, ours, dataset, model)

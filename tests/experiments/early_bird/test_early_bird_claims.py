@@ -69,14 +69,14 @@ def judged(table):
     return {c.name[:2]: c for c in EXPERIMENTS.load("early_bird").claims(SCALE, table)}
 
 
-def by_hand(bits, first, second, ratios, count=IMAGES):
+def by_hand(bits, first, second, ratios, count=IMAGES, model="vgg16"):
     """Mean, half-width and the p-value against a bound, as docs/statistics.md writes them, of differences in points."""
     d = []
     for seed in SCALE.seeds:
         cells = []
         for ratio in ratios:
             sides = [
-                [bits["vgg16", 0.0 if arm == "dense" else ratio, arm, seed][:count].astype(float) for arm in arms]
+                [bits[model, 0.0 if arm == "dense" else ratio, arm, seed][:count].astype(float) for arm in arms]
                 for arms in (first, second)
             ]
             cells.append(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
@@ -119,6 +119,25 @@ def test_differences_intervals_and_p_are_those_of_the_bits(made, name):
     i = claim.found.difference
     assert (i.mean, i.half, i.n, claim.found.bound) == (pytest.approx(mean), pytest.approx(half, rel=1e-5), 5, bound)
     assert claim.found.p == pytest.approx(p(bound), rel=1e-4)
+
+
+def test_the_claim_on_a_second_network_shows_whether_that_network_can_see_a_bad_draw(made):
+    _, table, bits = made
+    mean, half, _ = by_hand(bits, EARLY[:1], FINAL, ONE, model=SECOND)
+    i = judged(table)["s6"].found.difference
+    assert (i.mean, i.half) == (pytest.approx(mean), pytest.approx(half, rel=1e-5))
+    mean, half, _ = by_hand(bits, EARLY[:1], ("draw 1",), ONE, model=SECOND)
+    assert f"draw 20 minus draw 1: {mean:+.2f} +- {half:.2f} pp (5 seeds)" in judged(table)["s6"].evidence
+
+
+def test_a_draw_alone_is_held_against_the_low_rates_of_the_same_epoch(made):
+    _, table, bits = made
+    told = judged(table)["s5"].evidence
+    for draw in ("draw 20", "draw 40"):
+        mean, half, _ = by_hand(bits, (draw,), (f"{draw}, low rate",), ONE)
+        assert f"{draw}: {mean:+.2f} +- {half:.2f} pp (5 seeds)" in told
+    mean, half, _ = by_hand(bits, ("draw 40",), FINAL, BOTH)
+    assert f"draw 40: {mean:+.2f} +- {half:.2f} pp (5 seeds)" in judged(table)["p2"].evidence
 
 
 def test_families_are_corrected_apart_behind_the_gate(made):
