@@ -134,8 +134,8 @@ def _answered(title: Any, second: Any) -> str:
 
 def _listed(scale: str, claims: Any) -> str:
     """How the plan's further claims ended at the scale of the title claim, by name; those not run are counted."""
-    ended = _ended(claims[claims.scale == scale])
-    small = set(claims.name[claims.verdict.str.endswith(BELOW_MARGIN)])
+    here = claims[claims.scale == scale]
+    ended, small = _ended(here), set(here.name[here.verdict.str.endswith(BELOW_MARGIN)])
     names = {name: said + " (by less than the margin)" * (name in small) for name, said in OTHERS.items()}
     told = [f"{word}: {', '.join(names[name] for name in found)}" for word, found in ended.items()]
     if missing := len(OTHERS) - sum(map(len, ended.values())):

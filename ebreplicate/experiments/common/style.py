@@ -137,5 +137,5 @@ def nothing(scale: str) -> Any:
 
 
 def stamp(figure: Any, text: str) -> None:
-    """Say under the figure what it was made from: scale, seeds, selection."""
-    figure.supxlabel(text, fontsize="x-small", color="0.35")
+    """Say under the figure what it was made from: scale, seeds, selection. Lines wider than the figure are broken."""
+    figure.supxlabel(text, fontsize="x-small", color="0.35", wrap=True)

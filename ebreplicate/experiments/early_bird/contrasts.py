@@ -59,10 +59,9 @@ class Compared:
         if len(ratios) > 1:
             yield from ((f"ratio {ratio:g}", (ratio,), self.first, self.second) for ratio in ratios)
         if len(self.first) > 1:
-            partners = [(arm,) for arm in self.second] if len(self.second) == len(self.first) else None
-            yield from (
-                (arm, ratios, (arm,), partners[i] if partners else self.second) for i, arm in enumerate(self.first)
-            )
+            alike = len(self.second) == len(self.first)
+            partners = [(arm,) for arm in self.second] if alike else [self.second] * len(self.first)
+            yield from ((a, ratios, (a,), b) for a, b in zip(self.first, partners, strict=True))
         if self.gate:
             yield f"{' and '.join(self.first)} minus {self.gate}", ratios, self.first, (self.gate,)
 

@@ -22,13 +22,14 @@ def draw(scale: Scale, table: Any) -> Any:
     panels = [p for p in grid.panels() if has_run(low, dataset=p[0], model=p[1])]
     if not panels:  # what Figure 1 shares with this one may have run alone
         return style.nothing(scale.name)
+    accuracy = accuracy_column(table)
     deep = max(len(ratios) for *_, ratios in panels)
     size = (max(7.5, 3.1 * len(panels)), 2.7 * (deep + 1) + 0.6)
     figure, axes = plt.subplots(deep + 1, len(panels), figsize=size, squeeze=False)
     for column, (dataset, model, ratios) in enumerate(panels):
         here = table[(table.dataset == dataset) & (table.model == model)]
         for row in range(deep):
-            _accuracy_panel(axes[row][column], scale, here, ratios[row] if row < len(ratios) else None)
+            _accuracy_panel(axes[row][column], scale, here, ratios[row] if row < len(ratios) else None, accuracy)
         _distance_panel(axes[deep][column], scale, here)
         top = axes[0][column]
         top.set_title(f"{title(scale, model, dataset)}\n{top.get_title()}", fontsize="small")
@@ -64,17 +65,17 @@ def _looks(scale: Scale) -> list[tuple[str, str, str, str]]:
     return [(p, label, style.COLOURS[i], style.MARKERS[i]) for i, (p, label) in enumerate(labels.items())]
 
 
-def _accuracy_panel(axis: Any, scale: Scale, here: Any, ratio: float | None) -> None:
+def _accuracy_panel(axis: Any, scale: Scale, here: Any, ratio: float | None, accuracy: str) -> None:
     from ebreplicate.experiments.common import style
 
-    draws, seen, column = grid_of(scale).draws, [0.0], accuracy_column(here)
+    draws, seen = grid_of(scale).draws, [0.0]
     if ratio is None:
         axis.set_axis_off()
         return
-    dense = by_seed(here, column, precision=scale.precision, draw="dense")
+    dense = by_seed(here, accuracy, precision=scale.precision, draw="dense")
     ran = [look for look in _looks(scale) if has_run(here, precision=look[0])]
     for i, (precision, label, colour, marker) in enumerate(ran):
-        found = [minus(by_seed(here, column, precision=precision, ratio=ratio, draw=str(d)), dense) for d in draws]
+        found = [minus(by_seed(here, accuracy, precision=precision, ratio=ratio, draw=str(d)), dense) for d in draws]
         shift = DODGE * (i - (len(ran) - 1) / 2)
         points = [(x + shift, values.values()) for x, values in enumerate(found)]
         seen += style.series(axis, points, c=colour, marker=marker, label=label)

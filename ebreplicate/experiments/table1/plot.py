@@ -19,7 +19,7 @@ def draw(scale: Scale, table: Any) -> Any:
     shown = {p: ours for p in panels(scale) if any(ours := _ours(scale, table, *p))}
     if not shown:  # one of the two searches, or its tickets, may have run alone
         return style.nothing(scale.name)
-    size = (max(7.5, 3.25 * len(shown)), 3.8)
+    size = (max(6.0, 3.25 * len(shown)), 3.8)
     figure, axes = plt.subplots(1, len(shown), figsize=size, squeeze=False, sharey=True)
     for axis, ((dataset, model), ours) in zip(axes[0], shown.items(), strict=True):
         _panel(axis, scale, ours, dataset, model)
@@ -33,8 +33,8 @@ def draw(scale: Scale, table: Any) -> Any:
     misprint = "\nleft out: the paper's VGG16 CIFAR-100 value at epoch 40, a misprint" if left_out else ""
     style.stamp(
         figure,
-        f"scale {scale.name}; tickets of a search by {HIGH} minus those of a search at a tenth of the rate, {LOW}; "
-        f"{RATIO:.0%} of the channels removed;\nlast retrain epoch, {images_of(table)}, {style.SEEDS}{misprint}",
+        f"scale {scale.name}; tickets of a search by {HIGH} minus those of a search at a tenth of the rate, {LOW};\n"
+        f"{RATIO:.0%} of the channels removed; last retrain epoch, {images_of(table)}, {style.SEEDS}{misprint}",
     )
     return figure
 
